@@ -1,0 +1,102 @@
+//! Names from archives on their way out: nothing in them may move a terminal's cursor or reorder its line, and where text
+//! cannot hold them, their bytes are kept.
+
+use std::fmt::Write as _;
+
+use base64::Engine;
+
+/// `bytes` as text that is safe to print: control and bidirectional characters, line separators, backslashes and
+/// bytes that are not UTF-8 are written as escapes (`\n`, `\u{202e}`, `\xff`).
+#[must_use]
+pub fn printable(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            if needs_escape(character) {
+                text.extend(character.escape_default());
+            } else {
+                text.push(character);
+            }
+        }
+        for byte in chunk.invalid() {
+            write!(text, "\\x{byte:02x}").expect("a String takes everything");
+        }
+    }
+    text
+}
+
+/// As [`printable`], cut to `limit` characters with an ellipsis.
+#[must_use]
+pub fn printable_short(bytes: &[u8], limit: usize) -> String {
+    // One byte gives at most 10 characters and at least a quarter of one.
+    let text = printable(&bytes[..bytes.len().min(limit.saturating_mul(4))]);
+    match text.char_indices().nth(limit) {
+        Some((cut, _)) => format!("{}…", &text[..cut]),
+        None => text,
+    }
+}
+
+/// `bytes` exactly, in base64, beside a text that could not hold them.
+#[must_use]
+pub fn base64(bytes: &[u8]) -> String {
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+/// A sentence as one line that is safe to print, whatever it quotes: as [`printable`], but backslashes stay, because what
+/// it quotes may be escaped already.
+#[must_use]
+pub fn printable_line(sentence: &str) -> String {
+    let mut text = String::with_capacity(sentence.len());
+    for character in sentence.chars() {
+        if moves_cursor(character) {
+            text.extend(character.escape_default());
+        } else {
+            text.push(character);
+        }
+    }
+    text
+}
+
+fn needs_escape(character: char) -> bool {
+    character == '\\' || moves_cursor(character)
+}
+
+fn moves_cursor(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            // Unicode Bidi_Control, line and paragraph separators, and characters that show as nothing.
+            '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_move_the_cursor_is_escaped() {
+        assert_eq!(printable(b"a\x1b[2Jb\nc\\"), r"a\u{1b}[2Jb\nc\\");
+        assert_eq!(printable("x\u{202e}gmi.\u{2066}".as_bytes()), r"x\u{202e}gmi.\u{2066}");
+        assert_eq!(printable("\u{9b}31m".as_bytes()), r"\u{9b}31m");
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_stay_visible() {
+        assert_eq!(printable(b"caf\xe9.img"), r"caf\xe9.img");
+        assert_eq!(printable("café.img".as_bytes()), "café.img");
+    }
+
+    #[test]
+    fn a_sentence_is_one_line_and_is_not_escaped_twice() {
+        assert_eq!(
+            printable_line("/s/a\x1b\n\u{202e} is in the way of a\\u{1b}"),
+            r"/s/a\u{1b}\n\u{202e} is in the way of a\u{1b}"
+        );
+    }
+
+    #[test]
+    fn long_names_are_cut() {
+        assert_eq!(printable_short(&[b'a'; 10_000], 5), "aaaaa…");
+        assert_eq!(printable_short(b"abc", 3), "abc");
+    }
+}
