@@ -1,6 +1,7 @@
 //! imgsieve surveys a cold-storage collection of `.tar.zst` archives of disk images, reads the partition table of every
 //! image without extracting it, and stages only the images with two or more partitions.
 
+pub mod config;
 pub mod control;
 pub mod exit;
 pub mod sanitize;

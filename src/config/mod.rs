@@ -1,0 +1,319 @@
+//! What a run is told: the site (where things are, what counts) and the choices of one run. Checked here once, so that
+//! nothing below has to.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::units::{MinFree, Size};
+
+/// The built-in site file: the places and rules of the script that this program replaces.
+pub const BUILT_IN: &str = include_str!("site.toml");
+
+/// Smallest window limit that makes sense: RFC 8878 section 3.1.1.1.2 has no smaller window.
+const MAX_WINDOW_LEAST: u64 = 1 << 10;
+/// Largest window libzstd allocates on a 64-bit machine (`ZSTD_WINDOWLOG_MAX`).
+const MAX_WINDOW_MOST: u64 = 1 << 31;
+
+/// A site file. Every field has a value once it is read: what the file leaves out is the built-in one's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Site {
+    /// Folders with archives, or archives.
+    pub collection: Vec<PathBuf>,
+    /// Where kept images go.
+    pub staging: PathBuf,
+    /// The log, JSON Lines.
+    pub log: PathBuf,
+    /// Archives in a folder have to be larger.
+    pub min_archive_size: Size,
+    /// Images have to be larger.
+    pub min_image_size: Size,
+    /// Partitions that make an image one to be kept; at least 1.
+    pub min_partitions: u32,
+    /// Space that has to stay free where staging lies.
+    pub min_free: MinFree,
+    /// How the name of an image ends, ASCII case ignored; never empty.
+    pub image_suffix: String,
+    /// Base name of a program that must not run meanwhile; empty for none.
+    pub wait_for: String,
+    /// Folders that must not exist; a relative one lies beside the staging folder.
+    pub cleared: Vec<PathBuf>,
+    /// Largest zstd window, in bytes, for each worker.
+    pub max_window: Size,
+    /// Largest image that is staged; none for no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_image_size: Option<Size>,
+    /// Archives read at a time; none for one a processor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jobs: Option<usize>,
+    /// Hashes of archives that are never opened, with the reason.
+    pub skip: BTreeMap<String, String>,
+}
+
+/// Why a site file cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// It cannot be read.
+    #[error("reading the site file {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's word.
+        source: std::io::Error,
+    },
+    /// It is no site file.
+    #[error("in the site file {path}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Line, column and what is wrong there.
+        source: Box<toml::de::Error>,
+    },
+    /// A value that cannot be meant.
+    #[error("{key} = {value}: {why}")]
+    Value {
+        /// The key, which is also the option's name.
+        key: &'static str,
+        /// What was given.
+        value: String,
+        /// What it has to be.
+        why: &'static str,
+    },
+}
+
+impl Site {
+    /// The site that is built in.
+    #[must_use]
+    pub fn built_in() -> Site {
+        toml::from_str(BUILT_IN).expect("the built-in site file is complete, which a test shows")
+    }
+
+    /// The site of the file at `path`.
+    pub fn read(path: &Path) -> Result<Site, Error> {
+        let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        let parse = |source| Error::Parse { path: path.to_owned(), source: Box::new(source) };
+        let given: toml::Table = toml::from_str(&text).map_err(parse)?;
+        let mut merged: toml::Table = toml::from_str(BUILT_IN).expect("the built-in site file is TOML");
+        // The file's own text is what an error message has to point into, so a wrong type is looked for there first.
+        let _: Partial = toml::from_str(&text).map_err(parse)?;
+        let paths = ["collection", "staging", "log"].map(|key| (key, given.contains_key(key)));
+        merged.extend(given);
+        let mut site: Site = merged.try_into().map_err(parse)?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = folder.canonicalize().map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        for (key, _) in paths.into_iter().filter(|&(_, given)| given) {
+            match key {
+                "collection" => site.collection.iter_mut().for_each(|path| *path = beside(&folder, path)),
+                "staging" => site.staging = beside(&folder, &site.staging),
+                _ => site.log = beside(&folder, &site.log),
+            }
+        }
+        Ok(site)
+    }
+
+    /// Refuses values that cannot be meant.
+    pub fn check(&self) -> Result<(), Error> {
+        let refuse = |key, value: &dyn ToString, why| Err(Error::Value { key, value: value.to_string(), why });
+        if self.min_partitions == 0 {
+            return refuse("min-partitions", &self.min_partitions, "at least 1, or every image would be kept");
+        }
+        if self.image_suffix.is_empty() || self.image_suffix.contains(['/', '\0']) {
+            return refuse("image-suffix", &self.image_suffix, "the end of a file name, not empty and without '/'");
+        }
+        if self.image_suffix.to_ascii_lowercase().ends_with(".partial") {
+            return refuse(
+                "image-suffix",
+                &self.image_suffix,
+                "not .partial: files of that name are swept from staging",
+            );
+        }
+        if self.jobs == Some(0) {
+            return refuse("jobs", &0, "at least 1");
+        }
+        if !(MAX_WINDOW_LEAST..=MAX_WINDOW_MOST).contains(&self.max_window.0) {
+            return refuse("max-window", &self.max_window, "1KiB to 2GiB");
+        }
+        if self.wait_for.contains('/') {
+            return refuse("wait-for", &self.wait_for, "a base name, without '/'");
+        }
+        Ok(())
+    }
+
+    /// The folders that must not exist, as full paths.
+    #[must_use]
+    pub fn cleared_paths(&self) -> Vec<PathBuf> {
+        let staging = std::path::absolute(&self.staging).unwrap_or_else(|_| self.staging.clone());
+        let beside = staging.parent().unwrap_or(Path::new("/"));
+        self.cleared.iter().map(|name| beside.join(name)).collect()
+    }
+
+    /// The site as a file that [`Site::read`] reads back.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        if *self == Site::built_in() {
+            return BUILT_IN.to_owned();
+        }
+        toml::to_string(self).unwrap_or_else(|error| format!("# not to be written as TOML: {error}\n"))
+    }
+}
+
+/// `path` as seen from `folder`, which holds no links: a leading `..` can be taken at its word, and is gone from messages.
+fn beside(folder: &Path, path: &Path) -> PathBuf {
+    let mut folder = folder;
+    let mut path = path;
+    while let (Ok(rest), Some(parent)) = (path.strip_prefix(".."), folder.parent()) {
+        (folder, path) = (parent, rest);
+    }
+    folder.join(path)
+}
+
+/// A site file on its own, where every key may be missing: only its type errors are wanted.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code)]
+struct Partial {
+    collection: Option<Vec<PathBuf>>,
+    staging: Option<PathBuf>,
+    log: Option<PathBuf>,
+    min_archive_size: Option<Size>,
+    min_image_size: Option<Size>,
+    min_partitions: Option<u32>,
+    min_free: Option<MinFree>,
+    image_suffix: Option<String>,
+    wait_for: Option<String>,
+    cleared: Option<Vec<PathBuf>>,
+    max_window: Option<Size>,
+    max_image_size: Option<Size>,
+    jobs: Option<usize>,
+    skip: Option<BTreeMap<String, String>>,
+}
+
+/// A checked site and the choices of one run.
+#[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools)]
+pub struct Config {
+    /// Where things are, and what counts.
+    pub site: Site,
+    /// Write no image at all.
+    pub dry_run: bool,
+    /// Only so many archives, the smallest.
+    pub limit: Option<usize>,
+    /// Only archives of these hashes; empty for all.
+    pub only: Vec<String>,
+    /// Wait for the program that must not run, rather than refuse.
+    pub wait: bool,
+    /// Run although that program runs, or the folders that have to be gone are there.
+    pub force: bool,
+    /// Stage images that cannot be decided on.
+    pub keep_undecided: bool,
+    /// End the run when space runs low, rather than survey on without writing.
+    pub abort_on_low_space: bool,
+    /// Name the file systems in partitions even where that costs decoding again.
+    pub deep_fs: bool,
+}
+
+impl Config {
+    /// A run with no choice made.
+    #[must_use]
+    pub fn new(site: Site) -> Config {
+        Config {
+            site,
+            dry_run: false,
+            limit: None,
+            only: Vec::new(),
+            wait: false,
+            force: false,
+            keep_undecided: false,
+            abort_on_low_space: false,
+            deep_fs: false,
+        }
+    }
+
+    /// Archives read at a time.
+    #[must_use]
+    pub fn jobs(&self) -> usize {
+        self.site.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Site, Error> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("site.toml");
+        std::fs::write(&path, text).expect("a site file");
+        Site::read(&path)
+    }
+
+    #[test]
+    fn built_in_site_is_the_script_it_replaces() {
+        let site = Site::built_in();
+        site.check().expect("valid");
+        assert_eq!(site.collection, [Path::new("/data/cold/img-read")]);
+        assert_eq!((site.min_archive_size, site.min_image_size), (Size(1_000_000_000), Size(1_000_000_000)));
+        assert_eq!(site.skip["983dbb7dfb2a6ea867e233653a64f9d6"], "osxgather");
+        assert_eq!(site.cleared_paths()[0], Path::new("/data/staging/archives-2019"));
+    }
+
+    #[test]
+    fn printed_site_reads_back_the_same() {
+        let mut site = Site::built_in();
+        site.max_image_size = Some(Size(5));
+        site.jobs = Some(3);
+        assert_eq!(read(&site.to_toml()).expect("valid"), site);
+        assert_eq!(read(&Site::built_in().to_toml()).expect("valid"), Site::built_in());
+    }
+
+    #[test]
+    fn a_missing_key_keeps_its_built_in_value() {
+        let site = read("min_partitions = 3\n[skip]\n").expect("valid");
+        assert_eq!((site.min_partitions, site.skip.len()), (3, 0));
+        assert_eq!(site.log, Site::built_in().log);
+    }
+
+    #[test]
+    fn a_bare_number_is_bytes() {
+        let site = read("min_image_size = 4096\nmin_free = 0\n").expect("valid");
+        assert_eq!((site.min_image_size, site.min_free), (Size(4096), MinFree::Bytes(Size(0))));
+    }
+
+    #[test]
+    fn relative_paths_are_relative_to_the_file() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("site.toml");
+        std::fs::write(&path, "collection = ['cold', '/abs']\nstaging = '../tmp'").expect("a site file");
+        let site = Site::read(&path).expect("valid");
+        let place = folder.path().canonicalize().expect("a folder");
+        assert_eq!(site.collection, [place.join("cold"), PathBuf::from("/abs")]);
+        assert_eq!(site.staging, place.parent().expect("a folder").join("tmp"));
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_that_points_at_it() {
+        let error = read("min_partition = 3\n").expect_err("a typo");
+        let cause = std::error::Error::source(&error).expect("a cause").to_string();
+        assert!(cause.contains("line 1") && cause.contains("min_partition"), "{cause}");
+    }
+
+    #[test]
+    fn values_that_cannot_be_meant_are_refused() {
+        for text in [
+            "min_partitions = 0",
+            "image_suffix = ''",
+            "image_suffix = 'x.Partial'",
+            "jobs = 0",
+            "max_window = '4GiB'",
+            "wait_for = 'a/b'",
+        ] {
+            assert!(read(text).expect("reads").check().is_err(), "{text}");
+        }
+        for text in ["min_free = '120%'", "min_image_size = 'big'", "jobs = -1", "skip = 3"] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+}
