@@ -6,3 +6,4 @@ pub mod control;
 pub mod exit;
 pub mod sanitize;
 pub mod units;
+pub mod zst;
