@@ -4,6 +4,7 @@
 pub mod config;
 pub mod control;
 pub mod exit;
+pub mod member;
 pub mod sanitize;
 pub mod units;
 pub mod zst;

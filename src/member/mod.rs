@@ -1,0 +1,28 @@
+//! Members of a tar archive, by their offsets in it.
+//!
+//! [`walk()`] goes through the headers of an archive that is a [`ReadAt`](positioned_io::ReadAt) and yields each member's name, kind, real size and
+//! [`Content`]: where its bytes are, sparse files expanded. It reads headers and what extends them, never a member's data, and forward,
+//! because the archive below may be decoded as it is read. v7, ustar, old GNU and PAX archives are read, and mixtures of them, as
+//! GNU tar reads them; where GNU tar and bsdtar disagree on where a file's bytes are, the member is an error.
+//!
+//! Everything read is untrusted: sizes are claims, nothing is allocated by them, and what one member costs is bounded.
+//! This module knows nothing of images, partitions or zstd.
+
+mod blocks;
+mod content;
+mod entry;
+mod error;
+mod header;
+mod item;
+mod pax;
+mod sparse;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+pub use content::{Content, ContentReader, Extent};
+pub use entry::Member;
+pub use error::{Error, NumberProblem, Part, PaxProblem, SparseProblem};
+pub use header::Kind;
+pub use item::{Item, Note};
+pub use walk::{Members, walk};
