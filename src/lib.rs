@@ -5,6 +5,7 @@ pub mod config;
 pub mod control;
 pub mod exit;
 pub mod member;
+pub mod ptable;
 pub mod sanitize;
 pub mod units;
 pub mod zst;

@@ -1,0 +1,171 @@
+//! Boot sectors of file systems, which end in 0x55AA as an MBR does.
+//!
+//! The boot code behind the parameter block may look like four entries with valid boot flags. `libblkid`
+//! (`partitions/dos.c`) therefore asks first whether the sector is a valid FAT, exFAT or NTFS one; so do we. A jump and
+//! a name are not enough: boot managers keep both when they write an MBR over an old boot sector.
+
+use super::fields::{all_zero, byte, has, le16, le32, le64};
+
+/// Bytes of a boot sector that are looked at.
+pub(super) const SIZE: usize = 512;
+/// Offset of 0x55AA, in a boot sector, an MBR and an EBR alike.
+pub(super) const SIGNATURE_AT: usize = 510;
+/// 0x55AA.
+pub(super) const SIGNATURE: [u8; 2] = [0x55, 0xaa];
+
+/// OEM name; for some file systems the magic.
+const OEM_AT: usize = 3;
+
+// BIOS parameter block: Microsoft FAT specification 1.03 section 3.1; NTFS keeps the same fields, most of them zero.
+const SECTOR_SIZE_AT: usize = 11; // 2 bytes
+const SECTORS_PER_CLUSTER_AT: usize = 13; // 1
+const RESERVED_SECTORS_AT: usize = 14; // 2
+const FATS_AT: usize = 16; // 1
+const ROOT_ENTRIES_AT: usize = 17; // 2
+const SECTORS_16_AT: usize = 19; // 2
+const MEDIA_AT: usize = 21; // 1
+const FAT_SECTORS_16_AT: usize = 22; // 2
+const SECTORS_32_AT: usize = 32; // 4
+const FAT_SECTORS_32_AT: usize = 36; // 4
+/// File system name of FAT12 and FAT16; OS/2 writes `HPFS` or `JFS` there in front of file systems that are no FAT.
+const FAT16_NAME_AT: usize = 54;
+/// File system name of FAT32.
+const FAT32_NAME_AT: usize = 82;
+
+const ROOT_ENTRY_BYTES: u64 = 32;
+// Most clusters a FAT can number, as in `libblkid`'s superblocks/vfat.c.
+const FAT16_MAX_CLUSTERS: u64 = 0xfff4;
+const FAT32_MAX_CLUSTERS: u64 = 0x0fff_fff6;
+
+// NTFS: `ntfs_super_block` of libblkid's superblocks/ntfs.c.
+const NTFS_SECTORS_AT: usize = 40; // 8
+const NTFS_MFT_AT: usize = 48; // 8, a cluster number
+const NTFS_MAX_CLUSTER: u32 = 2 * 1024 * 1024;
+
+// exFAT: Microsoft exFAT specification section 3.1.
+const EXFAT_MUST_BE_ZERO: std::ops::Range<usize> = 11..64;
+const EXFAT_SECTOR_SHIFT_AT: usize = 108;
+const EXFAT_FATS_AT: usize = 110;
+
+/// The name of the file system whose boot sector this is (`vfat`, `exfat`, `ntfs`); `None` for everything else, an
+/// MBR among it.
+pub(super) fn file_system(sector: &[u8]) -> Option<&'static str> {
+    if is_exfat(sector) {
+        Some("exfat")
+    } else if is_ntfs(sector) {
+        Some("ntfs")
+    } else if is_fat(sector) {
+        Some("vfat")
+    } else {
+        None
+    }
+}
+
+/// Whether 0x55AA stands at its place.
+pub(super) fn is_signed(sector: &[u8]) -> bool {
+    has(sector, SIGNATURE_AT, &SIGNATURE)
+}
+
+fn is_fat(sector: &[u8]) -> bool {
+    let named = [b"MSWIN".as_slice(), b"FAT32   "].iter().any(|name| has(sector, FAT32_NAME_AT, name))
+        || [b"MSDOS".as_slice(), b"FAT16   ", b"FAT12   ", b"FAT     "]
+            .iter()
+            .any(|name| has(sector, FAT16_NAME_AT, name));
+    let foreign = has(sector, FAT16_NAME_AT, b"JFS     ") || has(sector, FAT16_NAME_AT, b"HPFS    ");
+    if !(named || is_signed(sector) && !foreign) {
+        return false;
+    }
+    let sector_size = le16(sector, SECTOR_SIZE_AT);
+    let per_cluster = byte(sector, SECTORS_PER_CLUSTER_AT);
+    let reserved = le16(sector, RESERVED_SECTORS_AT);
+    let fats = byte(sector, FATS_AT);
+    let media = byte(sector, MEDIA_AT);
+    let sane = sector_size.is_power_of_two()
+        && (512..=4096).contains(&sector_size)
+        && per_cluster.is_power_of_two()
+        && reserved != 0
+        && fats != 0
+        && (media == 0xf0 || media >= 0xf8);
+    if !sane {
+        return false;
+    }
+    let or_wide = |narrow: usize, wide: usize| match le16(sector, narrow) {
+        0 => u64::from(le32(sector, wide)),
+        n => u64::from(n),
+    };
+    let sectors = or_wide(SECTORS_16_AT, SECTORS_32_AT);
+    let fat_sectors = or_wide(FAT_SECTORS_16_AT, FAT_SECTORS_32_AT);
+    let root_bytes = u64::from(le16(sector, ROOT_ENTRIES_AT)) * ROOT_ENTRY_BYTES;
+    let root_sectors = root_bytes.div_ceil(u64::from(sector_size));
+    let data_at = u64::from(reserved) + fat_sectors * u64::from(fats) + root_sectors;
+    let max_clusters = match le16(sector, FAT_SECTORS_16_AT) {
+        0 => FAT32_MAX_CLUSTERS,
+        _ => FAT16_MAX_CLUSTERS,
+    };
+    fat_sectors != 0 && sectors > data_at && (sectors - data_at) / u64::from(per_cluster) <= max_clusters
+}
+
+fn is_ntfs(sector: &[u8]) -> bool {
+    let sector_size = le16(sector, SECTOR_SIZE_AT);
+    // Clusters above 64 KiB are written as a negative power of two (Windows 10 1709 on).
+    let per_cluster = match byte(sector, SECTORS_PER_CLUSTER_AT) {
+        n if n <= 128 => u32::from(n),
+        n => 1_u32.checked_shl(256 - u32::from(n)).unwrap_or(0),
+    };
+    let unused_are_zero = le16(sector, RESERVED_SECTORS_AT) == 0
+        && byte(sector, FATS_AT) == 0
+        && le16(sector, ROOT_ENTRIES_AT) == 0
+        && le16(sector, SECTORS_16_AT) == 0
+        && le16(sector, FAT_SECTORS_16_AT) == 0
+        && le32(sector, SECTORS_32_AT) == 0;
+    has(sector, OEM_AT, b"NTFS    ")
+        && sector_size.is_power_of_two()
+        && (256..=4096).contains(&sector_size)
+        && per_cluster.is_power_of_two()
+        && per_cluster.checked_mul(u32::from(sector_size)).is_some_and(|bytes| bytes <= NTFS_MAX_CLUSTER)
+        && unused_are_zero
+        && le64(sector, NTFS_MFT_AT) <= le64(sector, NTFS_SECTORS_AT) / u64::from(per_cluster)
+}
+
+fn is_exfat(sector: &[u8]) -> bool {
+    has(sector, OEM_AT, b"EXFAT   ")
+        && is_signed(sector)
+        && sector.get(EXFAT_MUST_BE_ZERO).is_some_and(all_zero)
+        && (9..=12).contains(&byte(sector, EXFAT_SECTOR_SHIFT_AT))
+        && (1..=2).contains(&byte(sector, EXFAT_FATS_AT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testdisk::fat16;
+    use super::*;
+
+    #[test]
+    fn a_valid_parameter_block_is_a_file_system() {
+        assert_eq!(file_system(&fat16()), Some("vfat"));
+    }
+
+    #[test]
+    fn a_jump_and_a_name_are_not_a_file_system() {
+        for (at, value) in [(SECTORS_PER_CLUSTER_AT, 3), (FATS_AT, 0), (MEDIA_AT, 0x12), (SECTOR_SIZE_AT + 1, 3)] {
+            let mut sector = fat16();
+            sector[at] = value;
+            assert_eq!(file_system(&sector), None, "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_fat_larger_than_its_volume_is_not_one() {
+        let mut sector = fat16();
+        sector[FAT_SECTORS_16_AT + 1] = 0xff;
+        assert_eq!(file_system(&sector), None);
+    }
+
+    #[test]
+    fn a_shorter_buffer_is_no_file_system() {
+        for len in 0..SIZE {
+            let _ = file_system(&fat16()[..len]);
+        }
+        assert_eq!(file_system(&[]), None);
+    }
+}

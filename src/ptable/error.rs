@@ -1,0 +1,107 @@
+//! Why no verdict could be reached on an image.
+
+use std::io;
+
+use super::damage::GptFault;
+use super::table::PartitionTable;
+
+/// An image on whose table nothing can be said.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A sector that the verdict rests on could not be read.
+    #[error("cannot read the image at byte {offset}")]
+    Io {
+        /// Byte of the image.
+        offset: u64,
+        /// What the image's reader said.
+        source: io::Error,
+        /// What could be read of the table. Its count is a lower bound.
+        partial: Option<Box<PartitionTable>>,
+    },
+    /// There is, or was, a table, and what is left of it does not say how many partitions it has.
+    #[error("{reason}")]
+    Undecidable {
+        /// What is in the way.
+        reason: Reason,
+        /// What could be read of the table, with its damage. Its count is a lower bound.
+        partial: Option<Box<PartitionTable>>,
+    },
+}
+
+impl Error {
+    /// The reason as one `snake_case` word, for the log.
+    #[must_use]
+    pub fn reason_code(&self) -> &'static str {
+        match self {
+            Self::Io { .. } => "read_error",
+            Self::Undecidable { reason, .. } => reason.code(),
+        }
+    }
+
+    /// What could be read of a table on which nothing can be said; its count is a lower bound.
+    #[must_use]
+    pub fn into_partial(self) -> Option<PartitionTable> {
+        match self {
+            Self::Io { partial, .. } | Self::Undecidable { partial, .. } => partial.map(|table| *table),
+        }
+    }
+
+    /// The same error, with what was read of the table before it.
+    pub(super) fn with_partial(mut self, table: PartitionTable) -> Self {
+        match &mut self {
+            Self::Io { partial, .. } | Self::Undecidable { partial, .. } => *partial = Some(Box::new(table)),
+        }
+        self
+    }
+
+    pub(super) fn undecidable(reason: Reason, partial: Option<PartitionTable>) -> Self {
+        Self::Undecidable { reason, partial: partial.map(Box::new) }
+    }
+}
+
+/// Why a table is [`Error::Undecidable`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Reason {
+    /// A protective MBR announces a GPT of which neither copy stands.
+    #[error("the GPT is damaged beyond use: primary: {primary}; backup: {backup}")]
+    GptDamaged {
+        /// What is wrong with the primary.
+        primary: GptFault,
+        /// What is wrong with the backup.
+        backup: GptFault,
+    },
+    /// A chain of logical partitions announces more than can be read.
+    #[error("the chain of logical partitions is broken at LBA {lba}, and at least one more is announced")]
+    EbrChainBroken {
+        /// LBA of the EBR that is missing, in sectors of the table.
+        lba: u64,
+    },
+    /// A kind of table that is recognised, but not read.
+    #[error("a {label} label, which is not read")]
+    UnsupportedLabel {
+        /// The kind, as `libblkid` names it.
+        label: &'static str,
+    },
+    /// An MBR slice that holds a label of its own, whose partitions count but are not read.
+    #[error("MBR partition {number} holds a {label} label, which is not read")]
+    UnsupportedNestedLabel {
+        /// Linux's number of the slice.
+        number: u32,
+        /// The kind, as `libblkid` names it.
+        label: &'static str,
+    },
+}
+
+impl Reason {
+    /// The reason as one `snake_case` word, for the log.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::GptDamaged { .. } => "gpt_damaged",
+            Self::EbrChainBroken { .. } => "ebr_chain_broken",
+            Self::UnsupportedLabel { .. } | Self::UnsupportedNestedLabel { .. } => "unsupported_label",
+        }
+    }
+}
