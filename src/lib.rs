@@ -6,6 +6,7 @@ pub mod control;
 pub mod exit;
 pub mod member;
 pub mod ptable;
+pub mod rescue;
 pub mod sanitize;
 pub mod units;
 pub mod zst;
