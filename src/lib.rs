@@ -8,5 +8,6 @@ pub mod member;
 pub mod ptable;
 pub mod rescue;
 pub mod sanitize;
+pub mod staging;
 pub mod units;
 pub mod zst;

@@ -1,0 +1,106 @@
+//! What can go wrong with the staging folder.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why something in staging could not be done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system refused.
+    #[error("{action} {path}")]
+    Io {
+        /// What was being done: "creating", "writing".
+        action: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// The operating system's word.
+        source: io::Error,
+    },
+    /// Another run holds the lock.
+    #[error("another run is using the staging folder {path}")]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// There is something that is no folder.
+    #[error("{path} is not a folder (links are not followed)")]
+    NotAFolder {
+        /// What is there.
+        path: PathBuf,
+    },
+    /// A file of another size, or no file at all, has the image's name.
+    #[error("{path} is in the way: {found}, not a file of {expected} bytes; move or remove it")]
+    InTheWay {
+        /// What is there.
+        path: PathBuf,
+        /// What it is.
+        found: String,
+        /// Size of the image, in bytes.
+        expected: u64,
+    },
+    /// The image's name cannot be a file's name.
+    #[error("the name cannot be given to a file: {why}")]
+    Name {
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// No room, now or in the middle of a write.
+    #[error("no room for {wanted} bytes in {path}: {available} can be had now")]
+    NoSpace {
+        /// The folder.
+        path: PathBuf,
+        /// What was asked for.
+        wanted: u64,
+        /// What the budget could give.
+        available: u64,
+    },
+    /// Free space fell below the minimum while writing: others use the disk too.
+    #[error("free space in {path} is {missing} bytes below the minimum")]
+    LowSpace {
+        /// The folder.
+        path: PathBuf,
+        /// How far below.
+        missing: u64,
+    },
+    /// What was written is not as long as the member.
+    #[error("{path}: {written} bytes came of {expected}")]
+    Length {
+        /// The partial file.
+        path: PathBuf,
+        /// What came.
+        written: u64,
+        /// Size of the image.
+        expected: u64,
+    },
+}
+
+impl Error {
+    /// The log's word for it: stable, one per variant.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Error::Io { .. } => "staging_io",
+            Error::Locked { .. } => "locked",
+            Error::NotAFolder { .. } => "not_a_folder",
+            Error::InTheWay { .. } => "in_the_way",
+            Error::Name { .. } => "name",
+            Error::NoSpace { .. } => "no_space",
+            Error::LowSpace { .. } => "low_space",
+            Error::Length { .. } => "length",
+        }
+    }
+
+    /// Whether more room later could mend it.
+    #[must_use]
+    pub fn is_space(&self) -> bool {
+        match self {
+            Error::NoSpace { .. } | Error::LowSpace { .. } => true,
+            // A folder takes room too.
+            Error::Io { source, .. } => {
+                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            }
+            _ => false,
+        }
+    }
+}

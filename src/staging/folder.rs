@@ -1,0 +1,238 @@
+//! Folders by handle: nothing here ever resolves a path of more than one component, or follows a link.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
+
+use super::budget::{FreeSpace, Space};
+use super::error::Error;
+
+/// What stands under a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// A regular file of so many bytes, of which so many take room.
+    File {
+        /// Length in bytes.
+        length: u64,
+        /// Room it takes in bytes.
+        allocated: u64,
+    },
+    /// A folder.
+    Folder,
+    /// A link, a device, a socket.
+    Other,
+}
+
+/// An open folder, and the path it was opened by (for messages only).
+pub struct Folder {
+    handle: OwnedFd,
+    path: PathBuf,
+}
+
+impl Folder {
+    /// Opens the folder at `path`, following links: it is the user's own word where staging lies.
+    pub fn open(path: &Path) -> Result<Folder, Error> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        match rustix::fs::open(path, flags, Mode::empty()) {
+            Ok(handle) => Ok(Folder { handle, path: path.to_owned() }),
+            Err(Errno::NOTDIR) => Err(Error::NotAFolder { path: path.to_owned() }),
+            Err(errno) => Err(failed("opening", path)(errno)),
+        }
+    }
+
+    /// The path it was opened by.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The path of `name` in it.
+    #[must_use]
+    pub fn join(&self, name: &OsStr) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// The handle, for locks and the like.
+    #[must_use]
+    pub fn handle(&self) -> &OwnedFd {
+        &self.handle
+    }
+
+    /// Opens the folder `name` in this one; `None` where there is nothing of that name.
+    pub fn subfolder(&self, name: &OsStr) -> Result<Option<Folder>, Error> {
+        let path = self.join(name);
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match rustix::fs::openat(&self.handle, name, flags, Mode::empty()) {
+            Ok(handle) => Ok(Some(Folder { handle, path })),
+            Err(Errno::NOENT) => Ok(None),
+            Err(Errno::NOTDIR | Errno::LOOP) => Err(Error::NotAFolder { path }),
+            Err(errno) => Err(failed("opening", &path)(errno)),
+        }
+    }
+
+    /// Opens the folder `name` in this one, making it where it is not.
+    pub fn make_subfolder(&self, name: &OsStr) -> Result<Folder, Error> {
+        let path = self.join(name);
+        match rustix::fs::mkdirat(&self.handle, name, Mode::from_raw_mode(0o777)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(failed("creating", &path)(errno)),
+        }
+        let gone = || Error::Io { action: "opening", path, source: io::ErrorKind::NotFound.into() };
+        self.subfolder(name)?.ok_or_else(gone)
+    }
+
+    /// Creates `name`, which must not exist, for reading and writing.
+    pub fn create(&self, name: &OsStr) -> Result<File, Errno> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        rustix::fs::openat(&self.handle, name, flags, Mode::from_raw_mode(0o666)).map(File::from)
+    }
+
+    /// Opens the file `name` for reading.
+    pub fn open_file(&self, name: &OsStr) -> Result<File, Errno> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        rustix::fs::openat(&self.handle, name, flags, Mode::empty()).map(File::from)
+    }
+
+    /// What stands under `name`, links not followed.
+    pub fn look(&self, name: &OsStr) -> Result<Option<Found>, Errno> {
+        let stat = match rustix::fs::statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => stat,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(errno) => return Err(errno),
+        };
+        Ok(Some(match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => Found::File {
+                length: u64::try_from(stat.st_size).unwrap_or(0),
+                allocated: u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512),
+            },
+            FileType::Directory => Found::Folder,
+            _ => Found::Other,
+        }))
+    }
+
+    /// Gives `from` the name `to`, which must not exist. Where the file system cannot rename so, by link and unlink.
+    pub fn rename_new(&self, from: &OsStr, to: &OsStr) -> Result<(), Errno> {
+        match rustix::fs::renameat_with(&self.handle, from, &self.handle, to, RenameFlags::NOREPLACE) {
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                rustix::fs::linkat(&self.handle, from, &self.handle, to, AtFlags::empty())?;
+                rustix::fs::unlinkat(&self.handle, from, AtFlags::empty())
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Removes the file `name`.
+    pub fn remove(&self, name: &OsStr) -> Result<(), Errno> {
+        rustix::fs::unlinkat(&self.handle, name, AtFlags::empty())
+    }
+
+    /// Removes the folder `name` if it is empty.
+    pub fn remove_if_empty(&self, name: &OsStr) {
+        // Most often it is not, which is as it should be.
+        let _ = rustix::fs::unlinkat(&self.handle, name, AtFlags::REMOVEDIR);
+    }
+
+    /// Has what was done in the folder reach the disk.
+    pub fn sync(&self) -> Result<(), Error> {
+        match rustix::fs::fsync(&self.handle) {
+            // File systems that cannot sync a folder say so; there is nothing better to be done on them.
+            Ok(()) | Err(Errno::INVAL | Errno::OPNOTSUPP) => Ok(()),
+            Err(errno) => Err(failed("syncing", &self.path)(errno)),
+        }
+    }
+
+    /// The names in it, without `.` and `..`.
+    pub fn names(&self) -> Result<Vec<OsString>, Error> {
+        let read = || -> Result<Vec<OsString>, Errno> {
+            let mut names = Vec::new();
+            for entry in Dir::read_from(&self.handle)? {
+                let name = OsString::from_vec(entry?.file_name().to_bytes().to_vec());
+                if name != "." && name != ".." {
+                    names.push(name);
+                }
+            }
+            Ok(names)
+        };
+        read().map_err(failed("listing", &self.path))
+    }
+
+    /// A second handle on the same folder.
+    pub fn try_clone(&self) -> Result<Folder, Error> {
+        let handle = self.handle.try_clone().map_err(|source| Error::Io {
+            action: "opening",
+            path: self.path.clone(),
+            source,
+        })?;
+        Ok(Folder { handle, path: self.path.clone() })
+    }
+}
+
+impl FreeSpace for Folder {
+    /// What `fstatvfs` says of the open folder: right on tmpfs, on bind mounts and under quota-less network mounts,
+    /// where a list of disks is not.
+    fn space(&self) -> io::Result<Space> {
+        let stat = rustix::fs::fstatvfs(&self.handle)?;
+        let available = stat.f_bavail.saturating_mul(stat.f_frsize);
+        let used = stat.f_blocks.saturating_sub(stat.f_bfree).saturating_mul(stat.f_frsize);
+        Ok(Space { available, usable: used.saturating_add(available) })
+    }
+}
+
+/// Turns an errno into an error that says what was done to which path.
+pub(super) fn failed(action: &'static str, path: &Path) -> impl FnOnce(Errno) -> Error + use<> {
+    let path = path.to_owned();
+    move |errno| Error::Io { action, path, source: errno.into() }
+}
+
+/// Whether `name` can be one component of a path: what is not must never reach a system call.
+pub(super) fn check_name(name: &[u8]) -> Result<&OsStr, Error> {
+    /// `NAME_MAX` of every Linux file system.
+    const NAME_MAX: usize = 255;
+    let why = match name {
+        b"" => "it is empty",
+        b"." | b".." => "it means a folder",
+        _ if name.contains(&b'/') || name.contains(&0) => "it holds a '/' or a NUL byte",
+        _ if name.len() > NAME_MAX => "it is longer than 255 bytes",
+        _ => return Ok(OsStr::from_bytes(name)),
+    };
+    Err(Error::Name { why })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_no_component_is_refused() {
+        for name in [&b""[..], b".", b"..", b"a/b", b"a\0b", &[b'x'; 256]] {
+            assert!(matches!(check_name(name), Err(Error::Name { .. })), "{}", name.len());
+        }
+        for name in [&b"a.img"[..], b"...img", b"-rf.img", b"\n\x1b.img", &[0xff; 255]] {
+            assert!(check_name(name).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_link_in_place_of_a_folder_is_not_followed() {
+        let place = tempfile::tempdir().expect("a temporary folder");
+        std::os::unix::fs::symlink("/tmp", place.path().join("hash")).expect("a link");
+        let folder = Folder::open(place.path()).expect("a folder");
+        assert!(matches!(folder.make_subfolder(OsStr::new("hash")), Err(Error::NotAFolder { .. })));
+    }
+
+    #[test]
+    fn renaming_never_replaces() {
+        let place = tempfile::tempdir().expect("a temporary folder");
+        let folder = Folder::open(place.path()).expect("a folder");
+        std::fs::write(place.path().join("old"), "old").expect("a file");
+        std::fs::write(place.path().join("new"), "new").expect("a file");
+        assert_eq!(folder.rename_new(OsStr::new("new"), OsStr::new("old")), Err(Errno::EXIST));
+        assert_eq!(std::fs::read(place.path().join("old")).expect("still there"), b"old");
+    }
+}

@@ -1,0 +1,270 @@
+//! One image on its way into staging: written under a name of ours, given its real name only when it is whole.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::PathBuf;
+
+use rustix::io::Errno;
+
+use super::budget::{Refusal, Reservation};
+use super::error::Error;
+use super::folder::{Folder, Found, failed};
+
+/// Zeros are looked for in blocks of this size, at multiples of it: the block of most file systems.
+const BLOCK: usize = 4096;
+static ZEROS: [u8; BLOCK] = [0; BLOCK];
+/// Data written between two looks at the minimum of free space.
+const CHECK_EVERY: u64 = 64 << 20;
+/// Least that a keep without a whole reservation asks for at a time.
+const GROW_BY: u64 = 4 << 20;
+
+/// How room is found for an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// The whole size is reserved before the first byte is written.
+    Whole,
+    /// Room is reserved for data as they come, none for holes: for one image at a time.
+    Growing,
+}
+
+/// An image that is being written. Dropped before [`Keep::finish`], it leaves nothing behind.
+pub struct Keep {
+    /// Staging, the hash's folder, and the numbered folder in it where there is one: the last holds the file.
+    folders: Vec<Folder>,
+    partial: OsString,
+    name: OsString,
+    file: File,
+    room: Room,
+    reservation: Reservation,
+    size: u64,
+    position: u64,
+    written: u64,
+    next_check: u64,
+    finished: bool,
+}
+
+/// An image that is whole, synced, and has its name.
+pub struct Staged {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Data bytes that were written; the rest are holes.
+    pub bytes_written: u64,
+    /// Room it takes on the disk, in bytes.
+    pub allocated: u64,
+    /// The file, for those who want to read on in it.
+    pub file: File,
+}
+
+impl Keep {
+    pub(super) fn create(
+        folders: Vec<Folder>,
+        partial: OsString,
+        name: &OsStr,
+        size: u64,
+        room: Room,
+        reservation: Reservation,
+    ) -> Result<Keep, Error> {
+        let folder = folders.last().expect("staging and the hash's folder");
+        let path = folder.join(&partial);
+        let file = folder.create(&partial).map_err(|errno| write_failed(errno.into(), "creating", path, 0))?;
+        Ok(Keep {
+            folders,
+            partial,
+            name: name.to_owned(),
+            file,
+            room,
+            reservation,
+            size,
+            position: 0,
+            written: 0,
+            next_check: CHECK_EVERY,
+            finished: false,
+        })
+    }
+
+    fn folder(&self) -> &Folder {
+        self.folders.last().expect("staging and the hash's folder")
+    }
+
+    fn partial_path(&self) -> PathBuf {
+        self.folder().join(&self.partial)
+    }
+
+    /// Appends `bytes`; runs of zeros become holes.
+    pub fn data(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let (zeros, length) = next_run(rest, self.position);
+            let (run, after) = rest.split_at(length);
+            if zeros {
+                self.hole(length as u64)?;
+            } else {
+                self.write(run)?;
+            }
+            rest = after;
+        }
+        Ok(())
+    }
+
+    /// Appends `length` zeros, which take no room.
+    pub fn hole(&mut self, length: u64) -> Result<(), Error> {
+        self.advance(length)?;
+        if self.room == Room::Whole {
+            self.reservation.release(length);
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self, length: u64) -> Result<(), Error> {
+        match self.position.checked_add(length) {
+            Some(position) if position <= self.size => {
+                self.position = position;
+                Ok(())
+            }
+            _ => Err(self.length_error(self.position.saturating_add(length))),
+        }
+    }
+
+    fn write(&mut self, run: &[u8]) -> Result<(), Error> {
+        let length = run.len() as u64;
+        let offset = self.position;
+        self.advance(length)?;
+        if self.room == Room::Growing && self.reservation.left() < length {
+            let wanted = length.max(GROW_BY.min(self.size - offset));
+            self.reservation.try_grow(wanted).map_err(|refusal| refused(self.folder(), wanted, refusal))?;
+        }
+        self.file
+            .write_all_at(run, offset)
+            .map_err(|source| write_failed(source, "writing", self.partial_path(), length))?;
+        self.reservation.release(length);
+        self.written += length;
+        if self.written >= self.next_check {
+            self.next_check = self.written + CHECK_EVERY;
+            self.check_minimum()?;
+        }
+        Ok(())
+    }
+
+    fn check_minimum(&self) -> Result<(), Error> {
+        let folder = self.folder();
+        let shortfall = self.reservation.budget().shortfall();
+        match shortfall.map_err(|source| Error::Io {
+            action: "asking free space of",
+            path: folder.path().to_owned(),
+            source,
+        })? {
+            Some(missing) => Err(Error::LowSpace { path: folder.path().to_owned(), missing }),
+            None => Ok(()),
+        }
+    }
+
+    fn length_error(&self, written: u64) -> Error {
+        Error::Length { path: self.partial_path(), written, expected: self.size }
+    }
+
+    /// Checks the length, has everything reach the disk, and gives the file its name.
+    pub fn finish(mut self) -> Result<Staged, Error> {
+        if self.position != self.size {
+            return Err(self.length_error(self.position));
+        }
+        let failure = |source| write_failed(source, "syncing", self.partial_path(), self.size);
+        self.file
+            .set_len(self.size)
+            .map_err(|source| write_failed(source, "setting the length of", self.partial_path(), self.size))?;
+        self.file.sync_all().map_err(failure)?;
+        let metadata = self.file.metadata().map_err(failure)?;
+        let file = self.file.try_clone().map_err(failure)?;
+        let path = self.folder().join(&self.name);
+        match self.folder().rename_new(&self.partial, &self.name) {
+            Ok(()) => self.finished = true,
+            Err(Errno::EXIST) => return Err(in_the_way(self.folder(), &self.name, self.size)),
+            Err(errno) => return Err(failed("naming", &path)(errno)),
+        }
+        for folder in self.folders.iter().rev() {
+            folder.sync()?;
+        }
+        Ok(Staged { path, bytes_written: self.written, allocated: metadata.blocks() * 512, file })
+    }
+}
+
+impl Drop for Keep {
+    fn drop(&mut self) {
+        if self.finished {
+            return;
+        }
+        // Nothing can be done about a failure here; the next run sweeps partials.
+        let _ = self.folder().remove(&self.partial);
+        for pair in self.folders.windows(2).rev() {
+            if let Some(name) = pair[1].path().file_name() {
+                pair[0].remove_if_empty(name);
+            }
+        }
+    }
+}
+
+/// Whether `bytes`, which lie at `position` of the file, begin with zeros, and how far that holds. Only whole blocks
+/// and the two ends of the piece are told apart.
+fn next_run(bytes: &[u8], position: u64) -> (bool, usize) {
+    let into_block = usize::try_from(position % BLOCK as u64).expect("less than BLOCK");
+    let mut length = (BLOCK - into_block).min(bytes.len());
+    let zeros = is_zero(&bytes[..length]);
+    for block in bytes[length..].chunks(BLOCK) {
+        if is_zero(block) != zeros {
+            break;
+        }
+        length += block.len();
+    }
+    (zeros, length)
+}
+
+fn is_zero(block: &[u8]) -> bool {
+    *block == ZEROS[..block.len()]
+}
+
+fn write_failed(source: io::Error, action: &'static str, path: PathBuf, wanted: u64) -> Error {
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::NoSpace { path, wanted, available: 0 },
+        _ => Error::Io { action, path, source },
+    }
+}
+
+pub(super) fn refused(folder: &Folder, wanted: u64, refusal: Refusal) -> Error {
+    let path = folder.path().to_owned();
+    match refusal {
+        Refusal::NotNow { available } => Error::NoSpace { path, wanted, available },
+        Refusal::Unknown(source) => Error::Io { action: "asking free space of", path, source },
+    }
+}
+
+pub(super) fn in_the_way(folder: &Folder, name: &OsStr, expected: u64) -> Error {
+    let found = match folder.look(name) {
+        Ok(Some(Found::File { length, .. })) => format!("a file of {length} bytes"),
+        Ok(Some(Found::Folder)) => "a folder".to_owned(),
+        _ => "something that is no regular file".to_owned(),
+    };
+    Error::InTheWay { path: folder.join(name), found, expected }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_end_where_blocks_of_zeros_begin_or_end() {
+        let mut bytes = vec![0; 4 * BLOCK];
+        bytes[BLOCK + 5] = 1;
+        assert_eq!(next_run(&bytes, 0), (true, BLOCK));
+        assert_eq!(next_run(&bytes[BLOCK..], BLOCK as u64), (false, BLOCK));
+        assert_eq!(next_run(&bytes[2 * BLOCK..], 2 * BLOCK as u64), (true, 2 * BLOCK));
+    }
+
+    #[test]
+    fn pieces_need_not_be_aligned() {
+        let mut bytes = vec![0; 3 * BLOCK];
+        bytes[0] = 1;
+        assert_eq!(next_run(&bytes[..100], 4000), (false, 96));
+        assert_eq!(next_run(&bytes[1..BLOCK], 1), (true, BLOCK - 1));
+    }
+}

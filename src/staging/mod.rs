@@ -1,0 +1,332 @@
+//! The staging folder: who may write there, how much, and under which names.
+//!
+//! What a reader of staging finds under an image's own name is a whole image, whatever happened: files are written as
+//! `.imgsieve-N.partial`, synced, and then renamed without replacing anything. Partials that a killed run left are
+//! swept by the next one, which can tell that they are left over by the [lock](Staging::open) on the folder.
+
+mod budget;
+mod error;
+mod folder;
+mod keep;
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::fs::DirBuilder;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
+
+pub use budget::{Budget, FreeSpace, Refusal, Reservation, Space};
+pub use error::Error;
+pub use folder::{Folder, Found};
+pub use keep::{Keep, Room, Staged};
+
+use crate::units::MinFree;
+
+/// Partials are named `.imgsieve-N.partial`: hidden, and short enough for every file system.
+const PARTIAL_PREFIX: &[u8] = b".imgsieve-";
+const PARTIAL_SUFFIX: &[u8] = b".partial";
+
+/// Where an image goes in staging.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// The archive's hash: the folder.
+    pub hash: &'a OsStr,
+    /// Which image of this name in the archive it is, from 1. From 2 on, it goes to a folder of that number.
+    pub ordinal: u32,
+    /// The file name, untrusted.
+    pub name: &'a [u8],
+}
+
+/// An open, locked staging folder.
+pub struct Staging {
+    root: Folder,
+    budget: Budget,
+    partials: AtomicU64,
+}
+
+impl Staging {
+    /// Opens the staging folder at `path`, making it where it is not, and locks it for as long as the value lives: the
+    /// kernel drops the lock when the process dies, however it dies. Fails where nothing can be written.
+    pub fn open(path: &Path, min_free: MinFree) -> Result<Staging, Error> {
+        if let Err(source) = DirBuilder::new().recursive(true).create(path) {
+            return Err(match std::fs::metadata(path) {
+                Ok(metadata) if !metadata.is_dir() => Error::NotAFolder { path: path.to_owned() },
+                _ => Error::Io { action: "creating", path: path.to_owned(), source },
+            });
+        }
+        let root = Folder::open(path)?;
+        match rustix::fs::flock(root.handle(), FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => return Err(Error::Locked { path: path.to_owned() }),
+            Err(errno) => return Err(folder::failed("locking", path)(errno)),
+        }
+        let budget = Budget::new(Arc::new(root.try_clone()?), min_free);
+        let staging = Staging { root, budget, partials: AtomicU64::new(0) };
+        staging.check_writable()?;
+        Ok(staging)
+    }
+
+    fn check_writable(&self) -> Result<(), Error> {
+        let name = self.partial_name();
+        // A partial of this name can only be left over: the lock is ours.
+        let _ = self.root.remove(&name);
+        self.root.create(&name).map_err(folder::failed("writing to", self.root.path()))?;
+        self.root.remove(&name).map_err(folder::failed("writing to", self.root.path()))
+    }
+
+    fn partial_name(&self) -> OsString {
+        let number = self.partials.fetch_add(1, Ordering::Relaxed);
+        let mut name = OsStr::from_bytes(PARTIAL_PREFIX).to_owned();
+        name.push(number.to_string());
+        name.push(OsStr::from_bytes(PARTIAL_SUFFIX));
+        name
+    }
+
+    /// The folder's path, as it was given.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// The space there is.
+    #[must_use]
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// Removes partials that an earlier run left; how many, for each hash. Folders that are empty then go too.
+    pub fn sweep(&self) -> Result<HashMap<OsString, u64>, Error> {
+        let mut removed = HashMap::new();
+        for hash in self.root.names()? {
+            // What cannot be opened is not ours.
+            let Ok(Some(folder)) = self.root.subfolder(&hash) else { continue };
+            let mut count = sweep_folder(&folder);
+            for number in folder.names().unwrap_or_default() {
+                if !number.as_bytes().iter().all(u8::is_ascii_digit) {
+                    continue;
+                }
+                if let Ok(Some(numbered)) = folder.subfolder(&number) {
+                    let swept = sweep_folder(&numbered);
+                    if swept > 0 {
+                        folder.remove_if_empty(&number);
+                    }
+                    count += swept;
+                }
+            }
+            if count > 0 {
+                self.root.remove_if_empty(&hash);
+                removed.insert(hash, count);
+            }
+        }
+        Ok(removed)
+    }
+
+    /// A complete image that an earlier run left in this place, of exactly `size` bytes. A file of another size there, or
+    /// no file, is [`Error::InTheWay`].
+    pub fn existing(&self, place: &Place<'_>, size: u64) -> Result<Option<Staged>, Error> {
+        let name = folder::check_name(place.name)?;
+        let hash = folder::check_name(place.hash.as_bytes())?;
+        let Some(mut folder) = self.root.subfolder(hash)? else { return Ok(None) };
+        if let Some(number) = place.number() {
+            match folder.subfolder(&number)? {
+                Some(numbered) => folder = numbered,
+                None => return Ok(None),
+            }
+        }
+        let path = folder.join(name);
+        match folder.look(name).map_err(folder::failed("looking at", &path))? {
+            None => Ok(None),
+            Some(Found::File { length, allocated }) if length == size => {
+                let file = folder.open_file(name).map_err(folder::failed("opening", &path))?;
+                Ok(Some(Staged { path, bytes_written: 0, allocated, file }))
+            }
+            Some(_) => Err(keep::in_the_way(&folder, name, size)),
+        }
+    }
+
+    /// Begins to write an image of `size` bytes: room first, then folders, then the partial file.
+    pub fn begin(&self, place: &Place<'_>, size: u64, room: Room) -> Result<Keep, Error> {
+        let name = folder::check_name(place.name)?;
+        let hash = folder::check_name(place.hash.as_bytes())?;
+        let wanted = match room {
+            Room::Whole => size,
+            Room::Growing => 0,
+        };
+        let reservation =
+            self.budget.try_reserve(wanted).map_err(|refusal| keep::refused(&self.root, wanted, refusal))?;
+        let mut folders = vec![self.root.try_clone()?, self.root.make_subfolder(hash)?];
+        let made = place.number().map(|number| folders[1].make_subfolder(&number)).transpose();
+        let keep = made.and_then(|numbered| {
+            folders.extend(numbered);
+            Keep::create(folders, self.partial_name(), name, size, room, reservation)
+        });
+        if keep.is_err() {
+            self.root.remove_if_empty(hash);
+        }
+        keep
+    }
+
+    /// The folder of `hash`, for messages.
+    #[must_use]
+    pub fn destination(&self, hash: &OsStr) -> PathBuf {
+        self.root.join(hash)
+    }
+}
+
+impl Place<'_> {
+    /// Whether hash and name can be those of a folder and a file.
+    pub fn check(&self) -> Result<(), Error> {
+        folder::check_name(self.hash.as_bytes()).and(folder::check_name(self.name)).map(|_| ())
+    }
+
+    fn number(&self) -> Option<OsString> {
+        (self.ordinal > 1).then(|| self.ordinal.to_string().into())
+    }
+}
+
+/// Space where `path` is, or would be made: of the nearest folder above it that exists.
+#[must_use]
+pub fn space_at(path: &Path) -> Option<Space> {
+    let path = std::path::absolute(path).ok()?;
+    let folder = path.ancestors().find_map(|folder| Folder::open(folder).ok())?;
+    folder.space().ok()
+}
+
+fn sweep_folder(folder: &Folder) -> u64 {
+    let names = folder.names().unwrap_or_default();
+    let partials = names.iter().filter(|name| is_partial(name.as_bytes()));
+    partials.filter(|name| folder.remove(name).is_ok()).count() as u64
+}
+
+fn is_partial(name: &[u8]) -> bool {
+    let number = name.strip_prefix(PARTIAL_PREFIX).and_then(|rest| rest.strip_suffix(PARTIAL_SUFFIX));
+    number.is_some_and(|number| !number.is_empty() && number.iter().all(u8::is_ascii_digit))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Seek};
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+
+    fn staging() -> (tempfile::TempDir, Staging) {
+        let place = tempfile::tempdir().expect("a temporary folder");
+        let staging = Staging::open(&place.path().join("a/b"), "0".parse().expect("a minimum")).expect("staging");
+        (place, staging)
+    }
+
+    fn place(ordinal: u32) -> Place<'static> {
+        Place { hash: OsStr::new("hash"), ordinal, name: b"x.img" }
+    }
+
+    #[test]
+    fn an_image_has_its_name_only_when_it_is_whole() {
+        let (_place, staging) = staging();
+        let mut keep = staging.begin(&place(1), 10_000, Room::Whole).expect("room");
+        keep.data(&[7; 5000]).expect("written");
+        assert!(!staging.path().join("hash/x.img").exists());
+        assert_eq!(staging.budget().reserved(), 5000);
+        keep.data(&[0; 5000]).expect("written");
+        let mut staged = keep.finish().expect("whole");
+        assert_eq!(staged.path, staging.path().join("hash/x.img"));
+        assert_eq!(staging.budget().reserved(), 0);
+        let mut read = Vec::new();
+        staged.file.rewind().expect("a file");
+        staged.file.read_to_end(&mut read).expect("readable");
+        assert_eq!(read, [vec![7; 5000], vec![0; 5000]].concat());
+    }
+
+    #[test]
+    fn what_is_not_finished_leaves_nothing() {
+        let (_place, staging) = staging();
+        for ordinal in [1, 2] {
+            let mut keep = staging.begin(&place(ordinal), 10_000, Room::Whole).expect("room");
+            keep.data(&[7; 5000]).expect("written");
+            if ordinal == 1 {
+                assert!(matches!(keep.finish(), Err(Error::Length { written: 5000, expected: 10_000, .. })));
+            } else {
+                drop(keep);
+            }
+            assert_eq!(staging.root.names().expect("a folder"), [] as [&str; 0]);
+            assert_eq!(staging.budget().reserved(), 0);
+        }
+    }
+
+    #[test]
+    fn zeros_take_no_room() {
+        let (_place, staging) = staging();
+        let mut keep = staging.begin(&place(1), 100 << 20, Room::Growing).expect("no room needed");
+        keep.data(&[1; 4096]).expect("written");
+        keep.hole((50 << 20) - 4096).expect("a hole");
+        for _ in 0..50 {
+            keep.data(&vec![0; 1 << 20]).expect("zeros");
+        }
+        let staged = keep.finish().expect("whole");
+        assert_eq!(staged.bytes_written, 4096);
+        assert!(staged.allocated <= 64 << 10, "{}", staged.allocated);
+        assert_eq!(staged.file.metadata().expect("a file").size(), 100 << 20);
+    }
+
+    #[test]
+    fn a_second_image_of_the_name_goes_to_a_numbered_folder() {
+        let (_place, staging) = staging();
+        let keep = staging.begin(&place(2), 0, Room::Whole).expect("room");
+        assert_eq!(keep.finish().expect("whole").path, staging.path().join("hash/2/x.img"));
+    }
+
+    #[test]
+    fn an_existing_image_of_the_right_size_is_found_and_others_are_in_the_way() {
+        let (_place, staging) = staging();
+        assert!(staging.existing(&place(1), 5).expect("nothing").is_none());
+        std::fs::create_dir(staging.path().join("hash")).expect("a folder");
+        std::fs::write(staging.path().join("hash/x.img"), "12345").expect("a file");
+        assert!(staging.existing(&place(1), 5).expect("a file").is_some());
+        assert!(matches!(staging.existing(&place(1), 6), Err(Error::InTheWay { .. })));
+        let mut keep = staging.begin(&place(1), 3, Room::Whole).expect("room");
+        keep.data(b"new").expect("written");
+        assert!(matches!(keep.finish(), Err(Error::InTheWay { .. })));
+        assert_eq!(std::fs::read(staging.path().join("hash/x.img")).expect("survives"), b"12345");
+    }
+
+    #[test]
+    fn a_second_lock_is_refused_until_the_first_is_gone() {
+        let (_place, staging) = staging();
+        let path = staging.path().to_owned();
+        let free = "0".parse().expect("a minimum");
+        assert!(matches!(Staging::open(&path, free), Err(Error::Locked { .. })));
+        drop(staging);
+        assert!(Staging::open(&path, free).is_ok());
+    }
+
+    #[test]
+    fn left_over_partials_are_swept_and_nothing_else() {
+        let (_place, staging) = staging();
+        for name in ["h1/.imgsieve-0.partial", "h1/2/.imgsieve-17.partial", "h2/.imgsieve-x.partial", "h2/y.partial"] {
+            let path = staging.path().join(name);
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("folders");
+            std::fs::write(path, "half").expect("a file");
+        }
+        let removed = staging.sweep().expect("swept");
+        assert_eq!(removed, HashMap::from([(OsString::from("h1"), 2)]));
+        assert!(!staging.path().join("h1").exists(), "a folder that only held partials goes too");
+        assert_eq!(
+            staging.root.subfolder(OsStr::new("h2")).expect("there").expect("there").names().expect("names").len(),
+            2
+        );
+    }
+
+    #[test]
+    fn an_image_larger_than_the_free_space_is_refused_whole_and_may_grow() {
+        let (_place, staging) = staging();
+        let huge = staging.budget().space().expect("it says").available + (1 << 30);
+        assert!(matches!(staging.begin(&place(1), huge, Room::Whole), Err(Error::NoSpace { .. })));
+        assert_eq!(staging.root.names().expect("a folder"), [] as [&str; 0], "no folder for an image without room");
+        assert!(staging.begin(&place(1), huge, Room::Growing).is_ok());
+    }
+}
