@@ -1,9 +1,12 @@
 //! imgsieve surveys a cold-storage collection of `.tar.zst` archives of disk images, reads the partition table of every
 //! image without extracting it, and stages only the images with two or more partitions.
 
+pub mod cause;
 pub mod config;
 pub mod control;
+pub mod event;
 pub mod exit;
+pub mod finding;
 pub mod member;
 pub mod ptable;
 pub mod rescue;

@@ -1,0 +1,97 @@
+//! Why something is not as it should be, in the log's words: what the errors of all layers become once they are told.
+
+use crate::zst;
+use crate::{member, ptable, staging};
+
+/// Why something is not as it should be: a stable word for programs, a sentence for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cause {
+    /// The log's word; the README lists them.
+    pub code: &'static str,
+    /// The sentence.
+    pub message: String,
+}
+
+impl Cause {
+    /// A cause in our own words.
+    pub fn new(code: &'static str, message: impl Into<String>) -> Cause {
+        Cause { code, message: message.into() }
+    }
+
+    /// An error and all that caused it, as one sentence.
+    #[must_use]
+    pub fn of(code: &'static str, error: &dyn std::error::Error) -> Cause {
+        let mut message = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            let text = cause.to_string();
+            // An io::Error that only wraps another error prints as that one: once is enough.
+            if !message.ends_with(&text) {
+                message.push_str(": ");
+                message.push_str(&text);
+            }
+            source = cause.source();
+        }
+        Cause { code, message }
+    }
+}
+
+impl From<&zst::Error> for Cause {
+    fn from(error: &zst::Error) -> Cause {
+        Cause::of(error.code(), error)
+    }
+}
+
+impl From<&staging::Error> for Cause {
+    fn from(error: &staging::Error) -> Cause {
+        Cause::of(error.code(), error)
+    }
+}
+
+impl From<&member::Error> for Cause {
+    /// Where the archive could not be read, the archive's own cause: that the walk noticed it is no news.
+    fn from(error: &member::Error) -> Cause {
+        match error {
+            member::Error::Io { source, .. } => {
+                zst::Error::within(source).map_or_else(|| Cause::of(error.code(), error), Cause::from)
+            }
+            _ => Cause::of(error.code(), error),
+        }
+    }
+}
+
+impl From<&ptable::Error> for Cause {
+    /// Where the archive could not be read, that is the reason, and the message says which byte of the image it cost.
+    fn from(error: &ptable::Error) -> Cause {
+        let code = match error {
+            ptable::Error::Io { source, .. } => zst::Error::within(source).map_or("io", zst::Error::code),
+            other => other.reason_code(),
+        };
+        Cause::of(code, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_chain_of_errors_is_one_sentence_without_repetition() {
+        let wrapped = io::Error::from(zst::Error::Checksum { frame: 5 });
+        let error = ptable::Error::Io { offset: 512, source: wrapped, partial: None };
+        let cause = Cause::from(&error);
+        assert_eq!(cause.code, "checksum");
+        let message = "cannot read the image at byte 512: the frame that begins at byte 5 fails its checksum";
+        assert_eq!(cause.message, message);
+    }
+
+    #[test]
+    fn a_walk_that_could_not_read_gives_the_archives_cause() {
+        let source = io::Error::from(zst::Error::Interrupted);
+        assert_eq!(Cause::from(&member::Error::Io { offset: 0, source }).code, "interrupted");
+        let source = io::Error::from(io::ErrorKind::PermissionDenied);
+        assert_eq!(Cause::from(&member::Error::Io { offset: 7, source }).code, "tar_io");
+    }
+}

@@ -1,0 +1,309 @@
+//! What happens in a run, in words shared by those who make it happen and those who tell of it.
+//!
+//! The core reports, observers listen: the log, the terminal and the summary each see every [`Event`] and know nothing
+//! of each other.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::cause::Cause;
+use crate::control::Stop;
+use crate::finding::Finding;
+use crate::staging::Space;
+use crate::zst::Meter;
+
+/// An archive that was selected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Archive {
+    /// File name without `.tar.zst`; the name of its folder in staging.
+    pub hash: OsString,
+    /// Where it is.
+    pub path: PathBuf,
+    /// Compressed bytes.
+    pub size: u64,
+    /// Place in the order of sizes, from 1.
+    pub rank: usize,
+}
+
+/// Longest name that is told of whole, in bytes; no path can be longer. A tar may give each of its members a name of a
+/// mebibyte, and what is remembered and logged of an archive has to be bounded.
+pub const NAME_LIMIT: usize = 16 << 10;
+
+/// An image in an archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Last component of the member's path: untrusted bytes.
+    pub name: Vec<u8>,
+    /// The member's path: untrusted bytes.
+    pub member: Vec<u8>,
+    /// Real size in bytes.
+    pub size: u64,
+    /// Which image of this name in the archive it is, from 1.
+    pub ordinal: u32,
+}
+
+/// What is done with an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// It is in staging.
+    Kept(Kept),
+    /// It would be, were this no dry run.
+    WouldKeep {
+        /// Most room that it could take, in bytes: its size less the holes that the archive tells of.
+        at_most: u64,
+    },
+    /// There was no room for it, to the end of the run.
+    Deferred,
+    /// It is not retained. Nothing was ever written for it.
+    Deleted,
+    /// It could not be decided on, or not be kept.
+    Error,
+}
+
+impl Image {
+    /// An image of these names; what is longer than [`NAME_LIMIT`] is cut behind it, where it shows that it was longer.
+    #[must_use]
+    pub fn new(name: &[u8], member: &[u8], size: u64, ordinal: u32) -> Image {
+        let cut = |name: &[u8]| name[..name.len().min(NAME_LIMIT + 1)].to_vec();
+        Image { name: cut(name), member: cut(member), size, ordinal }
+    }
+}
+
+impl Action {
+    /// The log's word for it.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Action::Kept(_) => "KEPT",
+            Action::WouldKeep { .. } => "would_keep",
+            Action::Deferred => "deferred",
+            Action::Deleted => "deleted",
+            Action::Error => "error",
+        }
+    }
+}
+
+/// An image in staging.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Where.
+    pub path: PathBuf,
+    /// Data bytes written by this run; 0 if an earlier one had it written.
+    pub bytes_written: u64,
+    /// Room it takes, in bytes.
+    pub allocated: u64,
+    /// Whether the frames it came from were decoded to their end, and every checksum in them held. Not known of an image
+    /// that an earlier run wrote.
+    pub verified: Option<bool>,
+    /// Whether it was there, whole, from an earlier run.
+    pub existing: bool,
+}
+
+/// The verdict on one image: there is exactly one for every image found, unless the run is cut short.
+#[derive(Debug, Clone)]
+pub struct Check {
+    /// What was found in it; none where nothing could be looked at.
+    pub finding: Option<Finding>,
+    /// What is done with it.
+    pub action: Action,
+    /// Why it is not kept, or not simply kept.
+    pub reason: Option<Cause>,
+}
+
+/// What is said when an archive is done.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ArchiveTotals {
+    /// Images found.
+    pub images: u64,
+    /// Images with partitions enough to be kept, whatever became of them.
+    pub multi: u64,
+    /// Images in staging.
+    pub kept: u64,
+    /// Bytes written to staging.
+    pub bytes_written: u64,
+    /// Files of ours that were removed from staging.
+    pub removed_files: u64,
+    /// Members of the tar, of any kind.
+    pub members: u64,
+    /// Bytes of the tar.
+    pub content_bytes: u64,
+    /// Bytes that libzstd decoded, counted as often as they were.
+    pub decoded_bytes: u64,
+    /// Bytes of the tar that were never decoded.
+    pub passed_over_bytes: u64,
+    /// Frames decoded to their end.
+    pub frames: u64,
+    /// Those of them with a checksum, which held.
+    pub checksummed_frames: u64,
+    /// Times a frame was begun anew.
+    pub rewinds: u64,
+    /// Whether all of the archive was decoded, and every checksum in it held.
+    pub verified: bool,
+    /// Wall time spent on it.
+    pub seconds: f64,
+}
+
+/// What is said when a run is done.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RunTotals {
+    /// Archives that were read to their end, or to the error that ended them.
+    pub archives_checked: u64,
+    /// Those of them that ended in an error.
+    pub archives_failed: u64,
+    /// Compressed bytes of the archives checked.
+    pub compressed_bytes: u64,
+    /// Sums over all archives.
+    pub sum: ArchiveTotals,
+    /// Images that would be kept, in a dry run.
+    pub would_keep: u64,
+    /// Images for which there was no room.
+    pub deferred: u64,
+    /// Images that could not be decided on or not be kept.
+    pub image_errors: u64,
+    /// Errors of every scope.
+    pub errors: u64,
+    /// Warnings of every scope.
+    pub warnings: u64,
+}
+
+/// What an event is about.
+#[derive(Debug, Clone, Copy)]
+pub enum Scope<'a> {
+    /// All of it.
+    Run,
+    /// Something in the collection that is no selected archive: its path.
+    Path(&'a Path),
+    /// One archive.
+    Archive(&'a Archive),
+    /// One image.
+    Image(&'a Archive, &'a Image),
+}
+
+/// Archives that a plan leaves out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// On the skip list: hash and reason.
+    pub skipped: Vec<(OsString, String)>,
+    /// Not larger than the minimum.
+    pub too_small: u64,
+    /// Not asked for, by `--only` or `--limit`.
+    pub not_selected: u64,
+}
+
+/// One thing that happened.
+#[derive(Debug, Clone)]
+pub enum Event<'a> {
+    /// All is in order, and the archives are chosen.
+    ScriptStart {
+        /// How many.
+        total_archives: usize,
+        /// Their compressed bytes.
+        total_bytes: u64,
+        /// What was left out.
+        left_out: &'a LeftOut,
+        /// Whether nothing will be staged.
+        dry_run: bool,
+        /// Archives read at a time.
+        jobs: usize,
+    },
+    /// An archive is begun.
+    ArchiveStart {
+        /// Which.
+        archive: &'a Arc<Archive>,
+        /// How far it is, to be polled.
+        meter: &'a Arc<Meter>,
+    },
+    /// An image begins to be written.
+    ExtractionStart {
+        /// Of which archive.
+        archive: &'a Archive,
+        /// To which folder.
+        destination: &'a Path,
+    },
+    /// An image's header was read.
+    ImageFound {
+        /// In which archive.
+        archive: &'a Archive,
+        /// Which.
+        image: &'a Image,
+    },
+    /// The verdict on an image.
+    PartitionCheck {
+        /// In which archive.
+        archive: &'a Archive,
+        /// Which.
+        image: &'a Image,
+        /// The verdict.
+        check: &'a Check,
+    },
+    /// There is no room for an image now; it is tried again when the other archives are done.
+    Deferred {
+        /// In which archive.
+        archive: &'a Archive,
+        /// Which.
+        image: &'a Image,
+        /// Why.
+        cause: &'a Cause,
+    },
+    /// Staging holds of an archive what it will hold.
+    Cleanup {
+        /// Which.
+        archive: &'a Archive,
+        /// Files of ours that were removed.
+        removed_files: u64,
+        /// Images that are there.
+        kept_images: u64,
+    },
+    /// An archive is done, without an error of its own.
+    ArchiveComplete {
+        /// Which.
+        archive: &'a Archive,
+        /// What was found and done.
+        totals: &'a ArchiveTotals,
+        /// Space where staging lies, where that is known.
+        space: Option<Space>,
+    },
+    /// Worth knowing, and nothing was lost by it.
+    Warning {
+        /// About what.
+        scope: Scope<'a>,
+        /// What.
+        cause: &'a Cause,
+    },
+    /// Something was not done. In the scope of an archive that was started, this ends it.
+    Error {
+        /// About what.
+        scope: Scope<'a>,
+        /// What.
+        cause: &'a Cause,
+    },
+    /// Free space is below the minimum.
+    LowSpace {
+        /// Space now.
+        space: Space,
+        /// The minimum in bytes.
+        minimum: u64,
+    },
+    /// The run ends because space is low.
+    Abort {
+        /// Why, in words.
+        cause: &'a Cause,
+    },
+    /// The run ends because of a signal.
+    Interrupted {
+        /// Its number.
+        signal: i32,
+    },
+    /// The run is done.
+    ScriptComplete {
+        /// What was found and done.
+        totals: &'a RunTotals,
+    },
+}
+
+/// Somebody who is told of everything that happens, from any thread, in the order in which it happens to an archive.
+pub trait Observer: Send + Sync {
+    /// Takes note. `Err` ends the run: only who must not miss anything gives it.
+    fn observe(&self, event: &Event<'_>) -> Result<(), Stop>;
+}
