@@ -11,6 +11,7 @@ pub mod member;
 pub mod ptable;
 pub mod rescue;
 pub mod sanitize;
+pub mod scan;
 pub mod staging;
 pub mod units;
 pub mod zst;

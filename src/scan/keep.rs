@@ -1,0 +1,179 @@
+//! An image on its way from archive to staging: when it may, how it fares, and what becomes of it.
+
+use std::path::PathBuf;
+
+use crate::cause::Cause;
+use crate::event::{Action, Check, Event, Image, Kept};
+use crate::finding::Finding;
+use crate::member::{Content, Extent};
+use crate::staging::{self, Keep, Place, Room, Staged, Staging};
+use crate::units::human;
+use crate::zst::{self, CopyError, ZstFile};
+
+use super::survey::Survey;
+
+/// What became of an image that is to be kept.
+pub(super) enum Outcome {
+    /// It is whole in staging; its frames are still to be read to their end.
+    Staged {
+        /// The verdict, once they are.
+        check: Check,
+        /// Where its last byte lies in the archive.
+        end: u64,
+    },
+    /// The verdict can be given now.
+    Decided(Check),
+    /// There is no room for it now.
+    NoRoom(Cause),
+    /// It cannot be kept.
+    Failed(Cause),
+    /// The run is to end.
+    Stopped,
+}
+
+/// Why a copy came to nothing.
+enum CopyFailure {
+    Archive(zst::Error),
+    Staging(staging::Error),
+}
+
+impl Survey<'_> {
+    /// Stages an image, or says what a run that is not dry would do.
+    pub(super) fn stage(
+        &mut self,
+        zst: &ZstFile,
+        image: &Image,
+        finding: &Finding,
+        content: &Content,
+        room: Room,
+    ) -> Outcome {
+        let site = &self.run.config.site;
+        if let Some(limit) = site.max_image_size
+            && image.size > limit.0
+        {
+            let message = format!("{} is more than --max-image-size allows ({limit})", human(image.size));
+            return Outcome::Failed(Cause::new("max_image_size", message));
+        }
+        let archive = std::sync::Arc::clone(&self.archive);
+        let place = Place { hash: &archive.hash, ordinal: image.ordinal, name: &image.name };
+        if let Err(error) = place.check() {
+            return Outcome::Failed(Cause::from(&error));
+        }
+        let run = self.run;
+        let Some(staging) = &run.staging else {
+            let action = Action::WouldKeep { at_most: data_bytes(content) };
+            return Outcome::Decided(Check {
+                finding: Some(finding.clone()),
+                action,
+                reason: finding.undecidable.clone(),
+            });
+        };
+        match staging.existing(&place, image.size) {
+            Ok(None) => {}
+            Ok(Some(staged)) => {
+                return Outcome::Decided(kept_check(finding, staged, image.size, None, true));
+            }
+            Err(error) => return Outcome::Failed(Cause::from(&error)),
+        }
+        if run.check_space() {
+            if run.control.is_stopped() {
+                return Outcome::Stopped;
+            }
+            return Outcome::NoRoom(Cause::new("low_space", "free space is below the minimum: no image is begun"));
+        }
+        let mut keep = match staging.begin(&place, image.size, room) {
+            Ok(keep) => keep,
+            Err(error) => return self.staging_failed(staging, image, &error),
+        };
+        let destination = staging.destination(&archive.hash);
+        self.emit(&Event::ExtractionStart { archive: &archive, destination: &destination });
+        let copied = copy(zst, content, &mut keep);
+        match copied.and_then(|()| keep.finish().map_err(CopyFailure::Staging)) {
+            Ok(staged) => {
+                let check = kept_check(finding, staged, image.size, Some(true), false);
+                Outcome::Staged { check, end: content.stored().end }
+            }
+            Err(failure) => {
+                self.totals.removed_files += 1;
+                match failure {
+                    CopyFailure::Archive(zst::Error::Interrupted) => Outcome::Stopped,
+                    CopyFailure::Archive(zst::Error::EndOfData { .. }) => {
+                        let message = format!("the tar ends before the {} of the image do", human(image.size));
+                        Outcome::Failed(Cause::new("tar_truncated", message))
+                    }
+                    CopyFailure::Archive(error) => Outcome::Failed(Cause::from(&error)),
+                    CopyFailure::Staging(error) => self.staging_failed(staging, image, &error),
+                }
+            }
+        }
+    }
+
+    fn staging_failed(&self, staging: &Staging, image: &Image, error: &staging::Error) -> Outcome {
+        let cause = Cause::from(error);
+        if !error.is_space() {
+            return Outcome::Failed(cause);
+        }
+        match error {
+            staging::Error::LowSpace { missing, .. } => self.run.space_fell_short(*missing),
+            _ => _ = self.run.check_space(),
+        }
+        if self.run.control.is_stopped() {
+            return Outcome::Stopped;
+        }
+        match staging.budget().capacity() {
+            Ok(capacity) if image.size > capacity => {
+                let message = format!(
+                    "{} could never be staged there unless it is mostly empty: {} is all that the minimum leaves; {}",
+                    human(image.size),
+                    human(capacity),
+                    cause.message
+                );
+                Outcome::NoRoom(Cause::new("too_large", message))
+            }
+            _ => Outcome::NoRoom(cause),
+        }
+    }
+}
+
+/// Writes the content into staging. Holes are not even read.
+fn copy(zst: &ZstFile, content: &Content, keep: &mut Keep) -> Result<(), CopyFailure> {
+    for extent in content.extents() {
+        match extent {
+            Extent::Hole { len, .. } => keep.hole(len).map_err(CopyFailure::Staging)?,
+            Extent::Data { archive, .. } => {
+                zst.copy(archive, |bytes| keep.data(bytes)).map_err(|error| match error {
+                    CopyError::Read(error) => CopyFailure::Archive(error),
+                    CopyError::Write(error) => CopyFailure::Staging(error),
+                })?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The verdict on an image in staging. Its table is read again there, to the end and with the file systems.
+fn kept_check(finding: &Finding, staged: Staged, size: u64, verified: Option<bool>, existing: bool) -> Check {
+    let mut whole = Finding::examine(&staged.file, size, None);
+    if whole.count.is_none() && finding.count.is_some() {
+        whole = finding.clone();
+    }
+    if finding.count.is_none() {
+        // What makes it undecidable need not show in the image: the rescue map lies beside it.
+        whole.count = None;
+        whole.undecidable.clone_from(&finding.undecidable);
+    }
+    whole.complete(&staged.file, size, &|_| true);
+    let path: PathBuf = staged.path;
+    let (bytes_written, allocated) = (staged.bytes_written, staged.allocated);
+    let action = Action::Kept(Kept { path, bytes_written, allocated, verified, existing });
+    Check { reason: whole.undecidable.clone(), finding: Some(whole), action }
+}
+
+/// Bytes of the image that the archive does not tell to be holes.
+fn data_bytes(content: &Content) -> u64 {
+    let data = content.extents().map(|extent| match extent {
+        Extent::Data { archive, .. } => archive.end - archive.start,
+        Extent::Hole { .. } => 0,
+    });
+    data.sum()
+}

@@ -1,0 +1,269 @@
+//! The run: from checked configuration to the last line of the log.
+//!
+//! [`preflight`] sees that all is in order, [`plan`] chooses the archives, a pool of workers surveys them smallest first,
+//! and what found no room then is tried again, one image at a time. What happens is told to observers; nothing here
+//! knows who they are.
+
+mod keep;
+pub mod panics;
+pub mod plan;
+pub mod preflight;
+mod process;
+mod survey;
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::cause::Cause;
+use crate::config::Config;
+use crate::control::{Control, Stop};
+use crate::event::{Archive, ArchiveTotals, Event, Observer, RunTotals, Scope};
+use crate::exit::Exit;
+use crate::staging::{self, Space, Staging};
+use crate::zst::Meter;
+
+use plan::Plan;
+use survey::Survey;
+
+/// What all workers of a run share.
+struct Run<'a> {
+    config: &'a Config,
+    control: &'a Control,
+    observers: &'a [&'a dyn Observer],
+    /// None in a dry run.
+    staging: Option<Staging>,
+    /// Partials of earlier runs that were removed, by hash.
+    swept: HashMap<OsString, u64>,
+    totals: Mutex<RunTotals>,
+    space_is_low: AtomicBool,
+    space_was_low: AtomicBool,
+}
+
+/// Surveys the collection, stages what is to be kept, and tells `observers` of it. The totals are what they were told
+/// last.
+#[must_use]
+pub fn run(config: &Config, control: &Control, observers: &[&dyn Observer]) -> Exit {
+    let mut run = Run {
+        config,
+        control,
+        observers,
+        staging: None,
+        swept: HashMap::new(),
+        totals: Mutex::default(),
+        space_is_low: AtomicBool::new(false),
+        space_was_low: AtomicBool::new(false),
+    };
+    let plan = match run.prepare() {
+        Ok(plan) => plan,
+        Err(cause) => {
+            run.emit(&Event::Error { scope: Scope::Run, cause: &cause });
+            return run.end_early().unwrap_or(Exit::Failure);
+        }
+    };
+    if let Some(exit) = run.end_early() {
+        return exit;
+    }
+    run.emit(&Event::ScriptStart {
+        total_archives: plan.archives.len(),
+        total_bytes: plan.total_bytes(),
+        left_out: &plan.left_out,
+        dry_run: config.dry_run,
+        jobs: config.jobs(),
+    });
+    for (path, cause) in &plan.problems {
+        run.emit(&Event::Error { scope: Scope::Path(path), cause });
+    }
+    for only in &config.only {
+        if !plan.archives.iter().any(|archive| *archive.hash == **only) {
+            let message =
+                format!("no archive of the hash {only} is to be surveyed: there is none, or it is to be skipped");
+            run.emit(&Event::Error { scope: Scope::Run, cause: &Cause::new("only", message) });
+        }
+    }
+    let mut held = run.survey_all(&plan);
+    // What found no room is tried again one image at a time, the smallest archive's first.
+    held.sort_by_key(Survey::rank);
+    held.into_iter().for_each(Survey::retry);
+    if let Some(exit) = run.end_early() {
+        return exit;
+    }
+    let totals = run.totals().clone();
+    run.emit(&Event::ScriptComplete { totals: &totals });
+    // The last line may be the one that the log could not take.
+    if let Some(exit) = run.end_early() {
+        return exit;
+    }
+    let is_clean = totals.errors == 0 && totals.deferred == 0 && !run.space_was_low.load(Ordering::SeqCst);
+    if is_clean { Exit::Success } else { Exit::Failure }
+}
+
+impl Run<'_> {
+    fn prepare(&mut self) -> Result<Plan, Cause> {
+        let mut warnings = Vec::new();
+        let surroundings = preflight::check_surroundings(self.config, self.control, &mut |cause| {
+            // Who waits wants to be told before, not after.
+            self.emit(&Event::Warning { scope: Scope::Run, cause: &cause });
+            warnings.push(cause);
+        });
+        surroundings?;
+        let plan = plan::select(self.config)?;
+        if !self.config.dry_run && !self.control.is_stopped() {
+            let staging = preflight::open_staging(self.config)?;
+            self.swept = staging.sweep().map_err(|error| Cause::from(&error))?;
+            self.staging = Some(staging);
+        }
+        Ok(plan)
+    }
+
+    /// Surveys the archives, each started strictly after the smaller ones. Gives those with images that found no room.
+    fn survey_all(&self, plan: &Plan) -> Vec<Survey<'_>> {
+        let jobs = self.config.jobs().min(plan.archives.len()).max(1);
+        let name = |index| format!("{}-{index}", panics::WORKER_NAME);
+        let pool = match rayon::ThreadPoolBuilder::new().num_threads(jobs).thread_name(name).build() {
+            Ok(pool) => pool,
+            Err(error) => {
+                let cause = Cause::new("threads", format!("starting {jobs} workers: {error}; try fewer --jobs"));
+                self.emit(&Event::Error { scope: Scope::Run, cause: &cause });
+                return Vec::new();
+            }
+        };
+        let queue = Mutex::new(plan.archives.iter());
+        let held = Mutex::new(Vec::new());
+        // Each thread of the pool takes archives off one queue. Were they tasks of the pool, a worker that waits for
+        // work inside its archive could begin another one, out of order and on top of its own memory.
+        pool.broadcast(|_| {
+            while let Some((archive, meter)) = self.next_archive(&queue) {
+                if let Some(survey) = Survey::run(self, archive, meter) {
+                    held.lock().unwrap_or_else(PoisonError::into_inner).push(survey);
+                }
+            }
+        });
+        held.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next archive, which is told of while the queue is locked: the log has them in the order of their ranks.
+    fn next_archive<'p>(
+        &self,
+        queue: &Mutex<impl Iterator<Item = &'p Arc<Archive>>>,
+    ) -> Option<(Arc<Archive>, Arc<Meter>)> {
+        let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.control.is_stopped() {
+            return None;
+        }
+        let archive = Arc::clone(queue.next()?);
+        self.check_space();
+        if self.control.is_stopped() {
+            return None;
+        }
+        let meter = Arc::new(Meter::new(self.control.flag()));
+        self.emit(&Event::ArchiveStart { archive: &archive, meter: &meter });
+        Some((archive, meter))
+    }
+
+    /// Tells all observers. An observer that cannot go on ends the run.
+    fn emit(&self, event: &Event<'_>) {
+        match event {
+            Event::Error { .. } => self.totals().errors += 1,
+            Event::Warning { .. } => self.totals().warnings += 1,
+            _ => {}
+        }
+        for observer in self.observers {
+            if let Err(stop) = observer.observe(event) {
+                self.control.stop(stop);
+            }
+        }
+    }
+
+    fn totals(&self) -> std::sync::MutexGuard<'_, RunTotals> {
+        self.totals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds what an archive came to.
+    fn add(&self, archive: &Archive, totals: &ArchiveTotals, has_failed: bool) {
+        let mut run = self.totals();
+        run.sum.verified = totals.verified && (run.sum.verified || run.archives_checked == 0);
+        run.archives_checked += 1;
+        run.archives_failed += u64::from(has_failed);
+        run.compressed_bytes += archive.size;
+        let sum = &mut run.sum;
+        sum.images += totals.images;
+        sum.multi += totals.multi;
+        sum.kept += totals.kept;
+        sum.bytes_written += totals.bytes_written;
+        sum.removed_files += totals.removed_files;
+        sum.members += totals.members;
+        sum.content_bytes += totals.content_bytes;
+        sum.decoded_bytes += totals.decoded_bytes;
+        sum.passed_over_bytes += totals.passed_over_bytes;
+        sum.frames += totals.frames;
+        sum.checksummed_frames += totals.checksummed_frames;
+        sum.rewinds += totals.rewinds;
+        sum.seconds += totals.seconds;
+    }
+
+    /// Space where staging lies, or would lie.
+    fn space(&self) -> Option<Space> {
+        match &self.staging {
+            Some(staging) => staging.budget().space().ok(),
+            None => staging::space_at(&self.config.site.staging),
+        }
+    }
+
+    /// Whether free space is below the minimum now. Says so when that is new.
+    fn check_space(&self) -> bool {
+        let Some(staging) = &self.staging else { return false };
+        let budget = staging.budget();
+        // A file system that does not say is one that a keep will fail on, with its error.
+        let (Ok(Some(_)), Ok(space)) = (budget.shortfall(), budget.space()) else {
+            self.space_is_low.store(false, Ordering::SeqCst);
+            return false;
+        };
+        self.tell_low_space(space);
+        true
+    }
+
+    /// Free space fell `missing` bytes below the minimum while an image was written, which was given up: with it gone
+    /// there may be enough again, but others fill the disk.
+    fn space_fell_short(&self, missing: u64) {
+        let Some(staging) = &self.staging else { return };
+        if let Ok(space) = staging.budget().space() {
+            let available = staging.budget().minimum(&space).saturating_sub(missing);
+            self.tell_low_space(Space { available, ..space });
+        }
+    }
+
+    fn tell_low_space(&self, space: Space) {
+        let Some(staging) = &self.staging else { return };
+        if !self.space_is_low.swap(true, Ordering::SeqCst) {
+            self.space_was_low.store(true, Ordering::SeqCst);
+            self.emit(&Event::LowSpace { space, minimum: staging.budget().minimum(&space) });
+            if self.config.abort_on_low_space {
+                self.control.stop(Stop::LowSpace);
+            }
+        }
+    }
+
+    /// The end of a run that was stopped, if it was: the last line of the log says why.
+    fn end_early(&self) -> Option<Exit> {
+        let exit = match self.control.cause()? {
+            Stop::Signal(signal) => {
+                self.emit(&Event::Interrupted { signal });
+                Exit::Signal(signal)
+            }
+            Stop::LowSpace => {
+                let cause =
+                    Cause::new("low_space", "free space is below the minimum, and --abort-on-low-space was given");
+                self.emit(&Event::Abort { cause: &cause });
+                Exit::Failure
+            }
+            Stop::Observer(message) => {
+                // The log is what could not be written; the terminal still can.
+                self.emit(&Event::Abort { cause: &Cause::new("log", message) });
+                Exit::Failure
+            }
+        };
+        Some(exit)
+    }
+}

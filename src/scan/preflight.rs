@@ -1,0 +1,98 @@
+//! What has to be in order before anything starts. Each condition that fails is one line: which, and how to mend it.
+
+use std::time::Duration;
+
+use crate::cause::Cause;
+use crate::config::Config;
+use crate::control::Control;
+use crate::staging::{self, Staging};
+use crate::units::human;
+
+use super::process;
+
+/// How often a process that is waited for is looked for.
+const WAIT_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Checks what must not be there while images are staged: the program that archives the staging folders, and the
+/// folders that it archives. `warn` is told of what is passed over under `--force`, and of what is waited for.
+pub fn check_surroundings(config: &Config, control: &Control, warn: &mut dyn FnMut(Cause)) -> Result<(), Cause> {
+    let name = &config.site.wait_for;
+    if !name.is_empty() {
+        if !process::others_are_visible() {
+            let message = format!("/proc hides other users' processes, so whether {name} runs cannot be told for sure");
+            warn(Cause::new("proc_hidden", message));
+        }
+        check_process(config, control, name, warn)?;
+    }
+    for folder in config.site.cleared_paths() {
+        if std::fs::symlink_metadata(&folder).is_err() {
+            continue;
+        }
+        let what = format!("the folder {} still exists: it has to be archived and cleared first", folder.display());
+        if !config.force {
+            let message = format!("{what}; archive or remove it, or pass over it with --force");
+            return Err(Cause::new("not_cleared", message));
+        }
+        warn(Cause::new("forced", format!("{what}; passed over with --force")));
+    }
+    Ok(())
+}
+
+fn check_process(config: &Config, control: &Control, name: &str, warn: &mut dyn FnMut(Cause)) -> Result<(), Cause> {
+    let mut is_waiting = false;
+    loop {
+        let process = match process::running(name) {
+            Ok(Some(process)) => process,
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                let message = format!("whether {name} runs cannot be told: {error}");
+                warn(Cause::new("proc_hidden", message));
+                return Ok(());
+            }
+        };
+        let what = format!("{process} is running: it still archives the staging folders");
+        if config.force {
+            warn(Cause::new("forced", format!("{what}; passed over with --force")));
+            return Ok(());
+        }
+        if !config.wait {
+            let message = format!("{what}; run again when it is done, or wait for it with --wait");
+            return Err(Cause::new("process_running", message));
+        }
+        if !is_waiting {
+            is_waiting = true;
+            warn(Cause::new("waiting", format!("{what}; waiting for its end")));
+        }
+        std::thread::sleep(WAIT_INTERVAL);
+        if control.is_stopped() {
+            return Ok(());
+        }
+    }
+}
+
+/// Opens and locks the staging folder, and sees to it that there is room.
+pub fn open_staging(config: &Config) -> Result<Staging, Cause> {
+    let path = &config.site.staging;
+    let failed = |error: &staging::Error, mend: &str| {
+        let cause = Cause::from(error);
+        Cause { message: format!("{}; {mend}", cause.message), ..cause }
+    };
+    let staging = Staging::open(path, config.site.min_free).map_err(|error| match error {
+        staging::Error::Locked { .. } => failed(&error, "wait for its end: it may take hours"),
+        _ => failed(&error, "make it a folder that you may write to, or name another with --staging"),
+    })?;
+    let budget = staging.budget();
+    let unknown = |error| Cause::new("staging_io", format!("asking free space of {}: {error}", path.display()));
+    if budget.shortfall().map_err(unknown)?.is_some() {
+        let space = budget.space().map_err(unknown)?;
+        let message = format!(
+            "only {} ({}%) are free in {}, and the minimum is {}; make room, or lower it with --min-free",
+            human(space.available),
+            space.free_percent(),
+            path.display(),
+            config.site.min_free
+        );
+        return Err(Cause::new("min_free", message));
+    }
+    Ok(staging)
+}

@@ -1,0 +1,505 @@
+//! One archive, from open to its last line in the log.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::cause::Cause;
+use crate::event::{Action, Archive, ArchiveTotals, Check, Event, Image, Scope};
+use crate::finding::Finding;
+use crate::member::{self, Content, Item, Member};
+use crate::rescue::{self, RescueMap};
+use crate::sanitize::printable_short;
+use crate::staging::Room;
+use crate::zst::{self, Identity, Meter, Options, ZstFile};
+
+use super::keep::Outcome;
+use super::{Run, panics};
+
+/// Images that one archive may hold: what is remembered of each is bounded, and so has to be their number.
+const MAX_IMAGES: u64 = 10_000;
+/// Warnings of one archive that are told one by one: what a few bytes of it can cause, millions of times, is bounded.
+const MAX_WARNINGS: u64 = 1000;
+/// Verdicts that wait for a rescue map, or for the end of a frame; past that the oldest is given without.
+const MAX_WAITING: usize = 1024;
+/// Memory that the sparse maps of images may take that wait for room, in bytes; past that they are not tried again.
+const MAX_DEFERRED_MEMORY: usize = 64 << 20;
+/// Rescue maps that wait for an image that may come.
+const MAX_MAPS: usize = 4;
+/// Characters of a name in a message.
+const NAME_SHOWN: usize = 200;
+
+/// An archive that is being surveyed, and what is known of it.
+pub(super) struct Survey<'r> {
+    pub(super) run: &'r Run<'r>,
+    pub(super) archive: Arc<Archive>,
+    pub(super) totals: ArchiveTotals,
+    meter: Arc<Meter>,
+    started: Instant,
+    identity: Option<Identity>,
+    /// How many images of a name were met, by a hash of the name: names are untrusted and may be long.
+    ordinals: HashMap<u64, u32>,
+    hasher: RandomState,
+    maps: Vec<(Vec<u8>, RescueMap)>,
+    /// The image that is being looked at.
+    current: Option<Image>,
+    /// Verdicts below "keep" that a rescue map later in the archive may change.
+    pending: Vec<Pending>,
+    /// Images that are staged, and whose frames were not read to their end yet.
+    unverified: Vec<Unverified>,
+    /// Images that found no room.
+    deferred: Vec<Deferred>,
+    /// What ends the archive in an error: the first that was met.
+    failure: Option<Cause>,
+    warnings: u64,
+}
+
+struct Pending {
+    image: Image,
+    finding: Finding,
+    /// Kept only where it could still be wanted: a sparse map may be large.
+    content: Option<Content>,
+}
+
+struct Unverified {
+    image: Image,
+    check: Check,
+    /// Where its last byte lies in the archive.
+    end: u64,
+}
+
+struct Deferred {
+    image: Image,
+    finding: Finding,
+    content: Content,
+}
+
+impl<'r> Survey<'r> {
+    /// Surveys `archive`. Given back only where images of it are to be tried again.
+    pub fn run(run: &'r Run<'r>, archive: Arc<Archive>, meter: Arc<Meter>) -> Option<Survey<'r>> {
+        let removed_files = run.swept.get(&archive.hash).copied().unwrap_or(0);
+        let mut survey = Survey {
+            run,
+            archive,
+            totals: ArchiveTotals { removed_files, ..ArchiveTotals::default() },
+            meter,
+            started: Instant::now(),
+            identity: None,
+            ordinals: HashMap::new(),
+            hasher: RandomState::new(),
+            maps: Vec::new(),
+            current: None,
+            pending: Vec::new(),
+            unverified: Vec::new(),
+            deferred: Vec::new(),
+            failure: None,
+            warnings: 0,
+        };
+        survey.guarded(Survey::read);
+        survey.settle();
+        if run.control.is_stopped() || survey.deferred.is_empty() {
+            survey.end();
+            return None;
+        }
+        Some(survey)
+    }
+
+    /// Place of the archive in the order.
+    pub fn rank(&self) -> usize {
+        self.archive.rank
+    }
+
+    /// Does `work`; what ends it becomes the archive's failure, a panic too.
+    fn guarded(&mut self, work: impl FnOnce(&mut Survey<'r>) -> Result<(), Cause>) {
+        let outcome = catch_unwind(AssertUnwindSafe(|| work(self)));
+        let failure = outcome.unwrap_or_else(|payload: Box<dyn Any + Send>| {
+            let message = format!("a fault of imgsieve itself, please report it: {}", panics::message(&*payload));
+            Err(Cause::new("panic", message))
+        });
+        if let Err(cause) = failure {
+            self.fail(cause);
+        }
+    }
+
+    /// Takes note of what makes the archive one that ends in an error. The first is said last; others are warned of.
+    fn fail(&mut self, cause: Cause) {
+        if self.failure.is_none() {
+            self.failure = Some(cause);
+        } else {
+            self.warn(&cause);
+        }
+    }
+
+    pub(super) fn emit(&self, event: &Event<'_>) {
+        self.run.emit(event);
+    }
+
+    fn warn(&mut self, cause: &Cause) {
+        self.warnings += 1;
+        if self.warnings > MAX_WARNINGS {
+            return;
+        }
+        self.emit(&Event::Warning { scope: Scope::Archive(&self.archive), cause });
+    }
+
+    fn options(&self) -> Options {
+        Options { max_window: self.run.config.site.max_window.0, meter: Arc::clone(&self.meter) }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.run.control.is_stopped()
+    }
+
+    /// Reads the archive to its end.
+    fn read(&mut self) -> Result<(), Cause> {
+        let zst = ZstFile::open(&self.archive.path, self.options()).map_err(|error| Cause::from(&error))?;
+        self.identity = Some(zst.identity());
+        let walked = self.walk(&zst);
+        let read = walked.and_then(|()| match zst.read_to_end() {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Cause::from(&error)),
+        });
+        self.flush_verified(zst.intact_to());
+        let frames = zst.totals();
+        self.totals.content_bytes = zst.reached();
+        self.totals.frames = frames.frames;
+        self.totals.checksummed_frames = frames.checksummed_frames;
+        self.totals.rewinds = frames.rewinds;
+        // Nothing is passed over without being decoded, so whatever was read to its end was checked.
+        self.totals.verified = read.is_ok();
+        // A file that changed under its reader explains whatever else is wrong with it.
+        zst.check_unchanged().map_err(|error| Cause::from(&error))?;
+        read
+    }
+
+    fn walk(&mut self, zst: &ZstFile) -> Result<(), Cause> {
+        let mut members = member::walk(zst);
+        loop {
+            let item = members.next().map_err(|error| Cause::from(&error))?;
+            self.flush_verified(zst.intact_to());
+            match item {
+                None => return Ok(()),
+                Some(_) if self.is_stopped() => return Ok(()),
+                Some(Item::Member(member)) => self.member(zst, &member)?,
+                Some(Item::Note(note)) => self.warn(&Cause::new(note.code(), note.to_string())),
+                Some(Item::Bad(error)) => self.fail(Cause::from(&error)),
+            }
+        }
+    }
+
+    fn member(&mut self, zst: &ZstFile, member: &Member) -> Result<(), Cause> {
+        self.totals.members += 1;
+        let site = &self.run.config.site;
+        let name = member.file_name();
+        if rescue::has_suffix(name, site.image_suffix.as_bytes()) {
+            if !member.kind.is_file() {
+                let shown = printable_short(&member.path, NAME_SHOWN);
+                let message = format!("{shown} is a {}, not a file: it is not opened", member.kind);
+                self.warn(&Cause::new("not_a_file", message));
+            } else if member.size > site.min_image_size.0 {
+                return self.image(zst, member);
+            }
+        } else if rescue::is_map_name(name) && member.kind.is_file() {
+            self.map(zst, member);
+        }
+        Ok(())
+    }
+
+    fn image(&mut self, zst: &ZstFile, member: &Member) -> Result<(), Cause> {
+        let name = member.file_name();
+        let ordinal = self.ordinals.entry(self.hasher.hash_one(name)).or_insert(0);
+        *ordinal += 1;
+        let image = Image::new(name, &member.path, member.size, *ordinal);
+        if self.totals.images == MAX_IMAGES {
+            let message = format!("more than {MAX_IMAGES} images: the rest of the archive is not looked at");
+            return Err(Cause::new("too_many_images", message));
+        }
+        self.totals.images += 1;
+        self.current = Some(image.clone());
+        self.emit(&Event::ImageFound { archive: &self.archive, image: &image });
+        if self.totals.images == 2 {
+            let message = "more than one image: each archive should be of one medium; all are checked";
+            self.warn(&Cause::new("several_images", message));
+        }
+        self.decide(zst, image, &member.content);
+        Ok(())
+    }
+
+    fn decide(&mut self, zst: &ZstFile, image: Image, content: &Content) {
+        let config = self.run.config;
+        let least = config.site.min_partitions;
+        let reader = content.reader(zst);
+        // What is kept is read whole from staging, where the rest of its table costs nothing.
+        let enough = (!config.dry_run).then_some(least);
+        let mut finding = Finding::examine(&reader, image.size, enough);
+        if self.is_stopped() {
+            return;
+        }
+        let is_cheap = |offset| config.deep_fs || zst.is_ahead(content.archive_position(offset));
+        match finding.count {
+            Some(count) if count >= least => {
+                self.totals.multi += 1;
+                if config.dry_run {
+                    finding.complete(&reader, image.size, &is_cheap);
+                }
+                self.keep(zst, image, finding, content);
+            }
+            None if config.keep_undecided => self.keep(zst, image, finding, content),
+            _ => {
+                finding.complete(&reader, image.size, &is_cheap);
+                let content = config.keep_undecided.then(|| content.clone());
+                let known = self.maps.iter().position(|(map, _)| rescue::is_map_of(map, &image.member));
+                let pending = Pending { image, finding, content };
+                if let Some(index) = known {
+                    let (_, map) = self.maps.swap_remove(index);
+                    self.decide_pending(Some(zst), pending, Some(&map));
+                } else {
+                    self.wait_for_map(zst, pending);
+                }
+            }
+        }
+    }
+
+    fn wait_for_map(&mut self, zst: &ZstFile, pending: Pending) {
+        self.current = None;
+        self.pending.push(pending);
+        if self.pending.len() > MAX_WAITING {
+            let oldest = self.pending.remove(0);
+            self.decide_pending(Some(zst), oldest, None);
+        }
+    }
+
+    /// The verdict on an image with fewer partitions than are kept, in the light of its rescue map.
+    fn decide_pending(&mut self, zst: Option<&ZstFile>, pending: Pending, map: Option<&RescueMap>) {
+        let Pending { image, mut finding, content } = pending;
+        if let Some(map) = map {
+            finding.distrust_unread(map, self.run.config.site.min_partitions);
+        }
+        let reason = match finding.count {
+            None => return self.undecided(zst, image, finding, content.as_ref()),
+            Some(0) => Cause::new("no_partitions", finding.describe()),
+            Some(1) => Cause::new("single_partition", finding.describe()),
+            Some(_) => Cause::new("too_few_partitions", finding.describe()),
+        };
+        self.check(&image, &Check { finding: Some(finding), action: Action::Deleted, reason: Some(reason) });
+    }
+
+    fn undecided(&mut self, zst: Option<&ZstFile>, image: Image, finding: Finding, content: Option<&Content>) {
+        if let (Some(zst), Some(content)) = (zst, content) {
+            return self.keep(zst, image, finding, content);
+        }
+        let cause = finding.undecidable.clone().unwrap_or_else(|| Cause::new("undecidable", "no verdict"));
+        self.image_error(&image, Some(finding), cause);
+    }
+
+    fn keep(&mut self, zst: &ZstFile, image: Image, finding: Finding, content: &Content) {
+        match self.stage(zst, &image, &finding, content, Room::Whole) {
+            Outcome::Staged { check, end } => {
+                self.current = None;
+                self.unverified.push(Unverified { image, check, end });
+                if self.unverified.len() > MAX_WAITING {
+                    let oldest = self.unverified.remove(0);
+                    self.give_unverified(oldest);
+                }
+            }
+            Outcome::Decided(check) => self.check(&image, &check),
+            Outcome::NoRoom(cause) => {
+                self.emit(&Event::Deferred { archive: &self.archive, image: &image, cause: &cause });
+                let held: usize = self.deferred.iter().map(|deferred| deferred.content.memory()).sum();
+                if held + content.memory() > MAX_DEFERRED_MEMORY {
+                    self.no_room(&image, finding, cause);
+                } else {
+                    self.current = None;
+                    self.deferred.push(Deferred { image, finding, content: content.clone() });
+                }
+            }
+            Outcome::Failed(cause) => self.image_error(&image, Some(finding), cause),
+            Outcome::Stopped => {}
+        }
+    }
+
+    /// The verdict on an image that is to be kept, and for which there is no room to the end of the run.
+    fn no_room(&mut self, image: &Image, finding: Finding, cause: Cause) {
+        self.emit(&Event::Error { scope: Scope::Image(&self.archive, image), cause: &cause });
+        self.check(image, &Check { finding: Some(finding), action: Action::Deferred, reason: Some(cause) });
+    }
+
+    fn image_error(&mut self, image: &Image, finding: Option<Finding>, cause: Cause) {
+        self.emit(&Event::Error { scope: Scope::Image(&self.archive, image), cause: &cause });
+        self.check(image, &Check { finding, action: Action::Error, reason: Some(cause) });
+    }
+
+    /// Gives the one verdict on an image.
+    fn check(&mut self, image: &Image, check: &Check) {
+        self.current = None;
+        match &check.action {
+            Action::Kept(kept) => {
+                self.totals.kept += 1;
+                self.totals.bytes_written += kept.bytes_written;
+            }
+            Action::WouldKeep { .. } => self.run.totals().would_keep += 1,
+            Action::Deferred => self.run.totals().deferred += 1,
+            Action::Error => self.run.totals().image_errors += 1,
+            Action::Deleted => {}
+        }
+        self.emit(&Event::PartitionCheck { archive: &self.archive, image, check });
+    }
+
+    fn map(&mut self, zst: &ZstFile, member: &Member) {
+        let shown = printable_short(&member.path, NAME_SHOWN);
+        let map = match RescueMap::read(&member.content.reader(zst), member.size) {
+            Ok(map) => map,
+            Err(error) => {
+                let cause = Cause::of("rescue_map", &error);
+                let message = format!("{shown} is not taken into account: {}", cause.message);
+                return self.warn(&Cause { message, ..cause });
+            }
+        };
+        let is_its = |pending: &Pending| rescue::is_map_of(&member.path, &pending.image.member);
+        if let Some(index) = self.pending.iter().position(is_its) {
+            let pending = self.pending.remove(index);
+            self.current = Some(pending.image.clone());
+            return self.decide_pending(Some(zst), pending, Some(&map));
+        }
+        if self.maps.len() == MAX_MAPS {
+            self.maps.remove(0);
+        }
+        self.maps.push((member.path.clone(), map));
+    }
+
+    /// Gives the verdict on staged images whose frames were read to their end: all before `intact_to` are.
+    fn flush_verified(&mut self, intact_to: u64) {
+        while let Some(index) = self.unverified.iter().position(|staged| staged.end <= intact_to) {
+            let Unverified { image, check, .. } = self.unverified.remove(index);
+            self.check(&image, &check);
+        }
+    }
+
+    /// Gives the verdict on a staged image whose frames will not be read to their end.
+    fn give_unverified(&mut self, staged: Unverified) {
+        let Unverified { image, mut check, .. } = staged;
+        if let Action::Kept(kept) = &mut check.action {
+            kept.verified = Some(false);
+        }
+        let message = "the image is complete, but the frame that it comes from was not read to its end without error";
+        let cause = Cause::new("not_verified", message);
+        self.emit(&Event::Warning { scope: Scope::Image(&self.archive, &image), cause: &cause });
+        self.check(&image, &check);
+    }
+
+    /// Gives every verdict that still waits for something, now that nothing more comes.
+    fn settle(&mut self) {
+        loop {
+            // What panics is no longer waiting by then, so that this ends.
+            self.guarded(|survey| {
+                survey.settle_each();
+                Ok(())
+            });
+            let is_waiting = !(self.unverified.is_empty() && self.pending.is_empty() && self.current.is_none());
+            if self.is_stopped() || !is_waiting {
+                return;
+            }
+        }
+    }
+
+    fn settle_each(&mut self) {
+        // First: every other verdict takes its place.
+        if let Some(image) = self.current.take_if(|_| !self.run.control.is_stopped()) {
+            let cause = self.failure.clone().unwrap_or_else(|| Cause::new("undecidable", "no verdict"));
+            self.image_error(&image, None, cause);
+        }
+        while !self.unverified.is_empty() {
+            let staged = self.unverified.remove(0);
+            self.give_unverified(staged);
+        }
+        if self.is_stopped() {
+            return;
+        }
+        while !self.pending.is_empty() {
+            let pending = self.pending.remove(0);
+            self.decide_pending(None, pending, None);
+        }
+    }
+
+    /// Tries once more, alone, what found no room; then ends the archive.
+    pub fn retry(mut self) {
+        let deferred = std::mem::take(&mut self.deferred);
+        self.guarded(|survey| survey.retry_each(deferred));
+        self.settle();
+        self.end();
+    }
+
+    fn retry_each(&mut self, deferred: Vec<Deferred>) -> Result<(), Cause> {
+        let opened = ZstFile::open(&self.archive.path, self.options()).and_then(|zst| {
+            if self.identity == Some(zst.identity()) {
+                Ok(zst)
+            } else {
+                Err(zst::Error::Changed(zst::Change::Replaced))
+            }
+        });
+        let mut is_readable = Ok(());
+        for Deferred { image, finding, content } in deferred {
+            if self.is_stopped() {
+                return Ok(());
+            }
+            self.current = Some(image.clone());
+            let zst = match &opened {
+                Ok(zst) => zst,
+                Err(error) => {
+                    let cause = Cause::from(error);
+                    is_readable = Err(cause.clone());
+                    self.image_error(&image, Some(finding), cause);
+                    continue;
+                }
+            };
+            match self.stage(zst, &image, &finding, &content, Room::Growing) {
+                Outcome::Staged { check, end } => {
+                    self.current = None;
+                    self.unverified.push(Unverified { image, check, end });
+                    // What fails then is the frame's end: the image is there, and the verdict says that it is not verified.
+                    let verified = zst.verify_to(end);
+                    self.flush_verified(zst.intact_to());
+                    if let Err(error) = verified {
+                        self.fail(Cause::from(&error));
+                        self.settle();
+                    }
+                }
+                Outcome::Decided(check) => self.check(&image, &check),
+                Outcome::NoRoom(cause) => self.no_room(&image, finding, cause),
+                Outcome::Failed(cause) => self.image_error(&image, Some(finding), cause),
+                Outcome::Stopped => return Ok(()),
+            }
+        }
+        is_readable
+    }
+
+    /// The last lines of the archive, unless the run was stopped in the middle of it.
+    fn end(mut self) {
+        self.totals.seconds = self.started.elapsed().as_secs_f64();
+        self.totals.decoded_bytes = self.meter.decoded();
+        self.run.add(&self.archive, &self.totals, self.failure.is_some());
+        if self.is_stopped() {
+            return;
+        }
+        if let Some(untold @ 1..) = self.warnings.checked_sub(MAX_WARNINGS) {
+            let cause = Cause::new("more_warnings", format!("{untold} further warnings of it are not told"));
+            self.emit(&Event::Warning { scope: Scope::Archive(&self.archive), cause: &cause });
+        }
+        self.emit(&Event::Cleanup {
+            archive: &self.archive,
+            removed_files: self.totals.removed_files,
+            kept_images: self.totals.kept,
+        });
+        match &self.failure {
+            Some(cause) => self.emit(&Event::Error { scope: Scope::Archive(&self.archive), cause }),
+            None => self.emit(&Event::ArchiveComplete {
+                archive: &self.archive,
+                totals: &self.totals,
+                space: self.run.space(),
+            }),
+        }
+    }
+}
