@@ -9,6 +9,7 @@ pub mod exit;
 pub mod finding;
 pub mod journal;
 pub mod member;
+pub mod progress;
 pub mod ptable;
 pub mod rescue;
 pub mod sanitize;

@@ -1,0 +1,390 @@
+//! The terminal while a run goes on: lines for what went wrong, bars for how far it is.
+//!
+//! The only module that knows indicatif. Bars stand on stderr, and only where that is a terminal: one for each archive
+//! that is being read, one for the run, all in compressed bytes, whose total is known from the start. The core only
+//! counts; one thread here looks at the counters and draws.
+
+use std::io::{IsTerminal, Write};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::control::Stop;
+use crate::event::{Archive, Event, Observer, Scope};
+use crate::sanitize::{printable, printable_line, printable_short};
+use crate::units::{human, human_seconds};
+use crate::zst::Meter;
+
+/// How often bars are drawn, at most.
+const DRAW_HZ: u8 = 10;
+/// A terminal narrower than this has no room for a drawn bar beside the figures.
+const NARROW: u16 = 72;
+/// Characters of a hash that are shown beside its bar: that of the pipeline is 32 hex digits.
+const HASH_SHOWN: usize = 32;
+/// Characters of a name that are shown in a line.
+const NAME_SHOWN: usize = 120;
+
+/// How much is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// Errors only.
+    Quiet,
+    /// Errors and warnings.
+    Normal,
+    /// A line for each archive, too.
+    Archives,
+    /// A line for each image, too.
+    Images,
+}
+
+/// The observer that writes to stderr.
+pub struct Terminal {
+    verbosity: Verbosity,
+    bars: Option<Arc<Bars>>,
+    drawer: Mutex<Option<(Sender<()>, JoinHandle<()>)>>,
+    sink: Mutex<Box<dyn Write + Send>>,
+}
+
+struct Bars {
+    multi: MultiProgress,
+    total: ProgressBar,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    running: Vec<(usize, ProgressBar, Arc<Meter>)>,
+    archives: usize,
+    done: usize,
+    done_bytes: u64,
+    started: Option<Instant>,
+    is_narrow: bool,
+}
+
+impl Terminal {
+    /// Lines to stderr, and bars where that is a terminal and they are wanted.
+    #[must_use]
+    pub fn stderr(verbosity: Verbosity, wants_bars: bool) -> Terminal {
+        let has_bars = wants_bars && verbosity > Verbosity::Quiet && std::io::stderr().is_terminal();
+        let target = has_bars.then(|| ProgressDrawTarget::stderr_with_hz(DRAW_HZ));
+        Terminal::new(verbosity, target, Box::new(std::io::stderr()))
+    }
+
+    fn new(verbosity: Verbosity, target: Option<ProgressDrawTarget>, sink: Box<dyn Write + Send>) -> Terminal {
+        let bars = target.map(|target| Arc::new(Bars::new(target)));
+        let drawer = bars.clone().and_then(|bars| {
+            let (stop, stopped) = channel();
+            let interval = Duration::from_millis(1000 / u64::from(DRAW_HZ));
+            let draw = move || {
+                while stopped.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
+                    bars.draw();
+                }
+            };
+            // Without the thread, bars only move when something happens.
+            std::thread::Builder::new().name("draw".to_owned()).spawn(draw).ok().map(|thread| (stop, thread))
+        });
+        Terminal { verbosity, bars, drawer: Mutex::new(drawer), sink: Mutex::new(sink) }
+    }
+
+    /// Clears the bars; what is printed after that stands where they were.
+    pub fn finish(&self) {
+        if let Some((stop, thread)) = self.drawer.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            drop(stop);
+            let _ = thread.join();
+        }
+        if let Some(bars) = &self.bars {
+            bars.clear();
+        }
+    }
+
+    fn line(&self, at_least: Verbosity, text: &str) {
+        if self.verbosity < at_least {
+            return;
+        }
+        // A terminal that is gone is no reason to stop.
+        let write = || {
+            let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
+            let _ = sink.write_all(format!("{}\n", printable_line(text)).as_bytes());
+        };
+        match &self.bars {
+            Some(bars) => bars.multi.suspend(write),
+            None => write(),
+        }
+    }
+}
+
+impl Observer for Terminal {
+    fn observe(&self, event: &Event<'_>) -> Result<(), Stop> {
+        if let Some(bars) = &self.bars {
+            bars.observe(event);
+        }
+        match event {
+            Event::Error { scope, cause } => {
+                self.line(Verbosity::Quiet, &format!("imgsieve: error: {}{}", about(*scope), cause.message));
+            }
+            Event::Abort { cause } => {
+                self.line(Verbosity::Quiet, &format!("imgsieve: error: {}; the run ends here", cause.message));
+            }
+            Event::Interrupted { signal } => {
+                let name = signal_hook::low_level::signal_name(*signal).unwrap_or("a signal");
+                self.line(Verbosity::Quiet, &format!("imgsieve: interrupted by {name}; partial files are removed"));
+            }
+            Event::Warning { scope, cause } => {
+                self.line(Verbosity::Normal, &format!("imgsieve: warning: {}{}", about(*scope), cause.message));
+            }
+            Event::LowSpace { space, minimum } => {
+                let text = format!(
+                    "imgsieve: warning: only {} are free and {} have to stay free: no image is written until there is room",
+                    human(space.available),
+                    human(*minimum)
+                );
+                self.line(Verbosity::Normal, &text);
+            }
+            Event::Deferred { archive, image, cause } => {
+                let scope = about(Scope::Image(archive, image));
+                self.line(Verbosity::Normal, &format!("imgsieve: deferred: {scope}{}", cause.message));
+            }
+            Event::ArchiveStart { archive, .. } => {
+                self.line(Verbosity::Archives, &format!("{}: {} begun", hash_of(archive), human(archive.size)));
+            }
+            Event::ArchiveComplete { archive, totals, .. } => {
+                let text = format!(
+                    "{}: {} in {}, {} images, {} to keep",
+                    hash_of(archive),
+                    human(archive.size),
+                    human_seconds(totals.seconds),
+                    totals.images,
+                    totals.multi
+                );
+                self.line(Verbosity::Archives, &text);
+            }
+            Event::PartitionCheck { archive, image, check } => {
+                let found =
+                    check.finding.as_ref().map_or_else(String::new, |finding| printable(finding.describe().as_bytes()));
+                let scope = about(Scope::Image(archive, image));
+                self.line(Verbosity::Images, &format!("{scope}{}: {found}", check.action.as_str()));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn hash_of(archive: &Archive) -> String {
+    printable_short(archive.hash.as_encoded_bytes(), NAME_SHOWN)
+}
+
+/// What a line is about, with a colon and a space after it.
+fn about(scope: Scope<'_>) -> String {
+    match scope {
+        Scope::Run => String::new(),
+        Scope::Path(path) => format!("{}: ", printable(path.as_os_str().as_encoded_bytes())),
+        Scope::Archive(archive) => format!("{}: ", printable(archive.path.as_os_str().as_encoded_bytes())),
+        Scope::Image(archive, image) => format!(
+            "{} in {}: ",
+            printable_short(&image.member, NAME_SHOWN),
+            printable(archive.path.as_os_str().as_encoded_bytes())
+        ),
+    }
+}
+
+impl Bars {
+    fn new(target: ProgressDrawTarget) -> Bars {
+        let multi = MultiProgress::with_draw_target(target);
+        Bars { multi, total: ProgressBar::hidden(), state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn observe(&self, event: &Event<'_>) {
+        match event {
+            Event::ScriptStart { total_archives, total_bytes, .. } => {
+                let mut state = self.state();
+                state.archives = *total_archives;
+                state.started = Some(Instant::now());
+                self.total.set_length(*total_bytes);
+                let is_narrow = is_narrow();
+                state.is_narrow = is_narrow;
+                self.total.set_style(total_style(is_narrow));
+                self.multi.add(self.total.clone());
+            }
+            Event::ArchiveStart { archive, meter } => {
+                // Hidden until it has its place: a bar of its own would draw on stderr, over the others.
+                let bar = ProgressBar::with_draw_target(Some(archive.size), ProgressDrawTarget::hidden())
+                    .with_style(archive_style(self.state().is_narrow))
+                    .with_prefix(printable_short(archive.hash.as_encoded_bytes(), HASH_SHOWN));
+                let bar = self.multi.insert_before(&self.total, bar);
+                self.state().running.push((archive.rank, bar, Arc::clone(meter)));
+            }
+            Event::ArchiveComplete { archive, .. } | Event::Error { scope: Scope::Archive(archive), .. } => {
+                let mut state = self.state();
+                if let Some(index) = state.running.iter().position(|(rank, ..)| *rank == archive.rank) {
+                    let (_, bar, _) = state.running.remove(index);
+                    state.done += 1;
+                    state.done_bytes += archive.size;
+                    bar.finish_and_clear();
+                    self.multi.remove(&bar);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn draw(&self) {
+        let mut state = self.state();
+        let Some(started) = state.started else { return };
+        let is_narrow = is_narrow();
+        let restyle = std::mem::replace(&mut state.is_narrow, is_narrow) != is_narrow;
+        let mut read = state.done_bytes;
+        for (_, bar, meter) in &state.running {
+            let length = bar.length().unwrap_or(0);
+            let position = meter.compressed().min(length);
+            read += position;
+            if restyle {
+                bar.set_style(archive_style(is_narrow));
+            }
+            bar.set_position(position);
+            bar.set_message(format!("{} of {}", human(position), human(length)));
+        }
+        if restyle {
+            self.total.set_style(total_style(is_narrow));
+        }
+        self.total.set_prefix(format!("{} of {} archives", state.done, state.archives));
+        self.total.set_position(read);
+        let length = self.total.length().unwrap_or(0);
+        self.total.set_message(rate_and_rest(read, length, started.elapsed().as_secs_f64()));
+    }
+
+    fn clear(&self) {
+        for (_, bar, _) in self.state().running.drain(..) {
+            bar.finish_and_clear();
+        }
+        self.total.finish_and_clear();
+        let _ = self.multi.clear();
+    }
+}
+
+/// `1.23 GB of 45.6 GB, 567 MB/s, 1 min 20 s left`.
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn rate_and_rest(read: u64, length: u64, seconds: f64) -> String {
+    let so_far = format!("{} of {}", human(read), human(length));
+    if read == 0 || seconds < 1.0 {
+        return so_far;
+    }
+    let rate = read as f64 / seconds;
+    let rest = length.saturating_sub(read) as f64 / rate;
+    format!("{so_far}, {}/s, {} left", human(rate as u64), human_seconds(rest))
+}
+
+/// Whether the terminal on stderr has no room for drawn bars. One that does not tell its size is wide.
+fn is_narrow() -> bool {
+    rustix::termios::tcgetwinsize(std::io::stderr()).is_ok_and(|size| (1..NARROW).contains(&size.ws_col))
+}
+
+fn archive_style(is_narrow: bool) -> ProgressStyle {
+    style(if is_narrow { "{prefix:8!} {percent:>3}% {wide_msg}" } else { WIDE })
+}
+
+fn total_style(is_narrow: bool) -> ProgressStyle {
+    style(if is_narrow { "{percent:>3}% {wide_msg}" } else { WIDE })
+}
+
+const WIDE: &str = "{prefix:<32} {wide_bar} {percent:>3}% {msg}";
+
+/// With `wide_msg` or `wide_bar` no line is longer than the terminal is wide.
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("a valid template").progress_chars("━╸─")
+}
+
+#[cfg(test)]
+mod tests {
+    use indicatif::{InMemoryTerm, TermLike};
+
+    use super::*;
+    use crate::cause::Cause;
+    use crate::event::LeftOut;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("not poisoned").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Lines {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().expect("not poisoned").clone()).expect("UTF-8")
+        }
+    }
+
+    fn archive(rank: usize) -> Arc<Archive> {
+        let hash = format!("{rank:032x}");
+        Arc::new(Archive { path: format!("/cold/{hash}.tar.zst").into(), hash: hash.into(), size: 1_000_000, rank })
+    }
+
+    #[test]
+    fn lines_say_what_and_where_with_nothing_a_terminal_obeys() {
+        let lines = Lines::default();
+        let terminal = Terminal::new(Verbosity::Normal, None, Box::new(lines.clone()));
+        let archive = Archive { path: "/cold/\x1b[2J.tar.zst".into(), ..(*archive(1)).clone() };
+        let cause = Cause::new("truncated", "it ends at byte 5");
+        terminal.observe(&Event::Error { scope: Scope::Archive(&archive), cause: &cause }).expect("taken");
+        assert_eq!(lines.text(), "imgsieve: error: /cold/\\u{1b}[2J.tar.zst: it ends at byte 5\n");
+    }
+
+    #[test]
+    fn quiet_tells_errors_only() {
+        let lines = Lines::default();
+        let terminal = Terminal::new(Verbosity::Quiet, None, Box::new(lines.clone()));
+        let cause = Cause::new("x", "y");
+        terminal.observe(&Event::Warning { scope: Scope::Run, cause: &cause }).expect("taken");
+        assert_eq!(lines.text(), "");
+        terminal.observe(&Event::Error { scope: Scope::Run, cause: &cause }).expect("taken");
+        assert_eq!(lines.text(), "imgsieve: error: y\n");
+    }
+
+    #[test]
+    fn eight_archives_have_eight_bars_and_one_for_the_run_and_none_when_done() {
+        let term = InMemoryTerm::new(24, 100);
+        let target = ProgressDrawTarget::term_like_with_hz(Box::new(term.clone()), DRAW_HZ);
+        let terminal = Terminal::new(Verbosity::Normal, Some(target), Box::new(Lines::default()));
+        let left_out = LeftOut::default();
+        let start = Event::ScriptStart {
+            total_archives: 8,
+            total_bytes: 8_000_000,
+            left_out: &left_out,
+            dry_run: true,
+            jobs: 8,
+        };
+        terminal.observe(&start).expect("taken");
+        for rank in 1..=8 {
+            let event = Event::ArchiveStart { archive: &archive(rank), meter: &Arc::default() };
+            terminal.observe(&event).expect("taken");
+        }
+        terminal.bars.as_ref().expect("bars").draw();
+        let shown = term.contents();
+        assert_eq!(shown.lines().count(), 9, "{shown}");
+        assert!(shown.lines().all(|line| line.chars().count() <= usize::from(term.width())), "{shown}");
+        assert!(shown.lines().last().expect("a line").starts_with("0 of 8 archives"), "{shown}");
+        terminal.finish();
+        assert_eq!(term.contents(), "");
+    }
+
+    #[test]
+    fn rate_and_time_left_are_told_once_they_mean_something() {
+        assert_eq!(rate_and_rest(0, 10_000_000_000, 5.0), "0 B of 10.0 GB");
+        assert_eq!(rate_and_rest(1_000_000_000, 10_000_000_000, 2.0), "1.00 GB of 10.0 GB, 500 MB/s, 18 s left");
+    }
+}
