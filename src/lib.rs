@@ -15,5 +15,6 @@ pub mod rescue;
 pub mod sanitize;
 pub mod scan;
 pub mod staging;
+pub mod summary;
 pub mod units;
 pub mod zst;

@@ -1,0 +1,346 @@
+//! The end of a run for a person: what was kept, what was not checked and why, and what to do next. Or all of it as one
+//! JSON object.
+
+use std::fmt::Write as _;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use crate::config::Config;
+use crate::control::Stop;
+use crate::event::{Action, Check, Event, Image, LeftOut, Observer, RunTotals, Scope};
+use crate::sanitize::{printable, printable_line, printable_short};
+use crate::units::{human, human_seconds};
+
+/// Entries of each list that are remembered: a hostile collection can make more than anybody wants to read.
+const REMEMBERED: usize = 10_000;
+/// Entries of the lists of what is left out that are shown.
+const SHOWN: usize = 20;
+/// Characters of a name that are shown.
+const NAME_SHOWN: usize = 120;
+
+/// The observer that remembers what the summary says.
+pub struct Summary {
+    started: Instant,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    kept: Vec<KeptImage>,
+    kept_more: u64,
+    problems: Vec<String>,
+    problems_more: u64,
+    left_out: LeftOut,
+    total_archives: usize,
+    /// Room that would be needed at most, in a dry run.
+    needed: u64,
+    totals: Option<RunTotals>,
+}
+
+/// A line of the list of images that are or would be kept.
+struct KeptImage {
+    hash: String,
+    name: String,
+    size: u64,
+    found: String,
+    /// Where it is and what room it takes; none if it would only be kept.
+    place: Option<(String, u64)>,
+    undecided: bool,
+}
+
+impl Default for Summary {
+    fn default() -> Summary {
+        Summary { started: Instant::now(), state: Mutex::default() }
+    }
+}
+
+impl Observer for Summary {
+    fn observe(&self, event: &Event<'_>) -> Result<(), Stop> {
+        let mut state = self.state();
+        match event {
+            Event::ScriptStart { left_out, total_archives, .. } => {
+                state.left_out = (*left_out).clone();
+                state.total_archives = *total_archives;
+            }
+            Event::PartitionCheck { archive, image, check } => {
+                let hash = printable(archive.hash.as_encoded_bytes());
+                state.checked(hash, image, check);
+            }
+            Event::Error { scope, cause } => {
+                let about = match scope {
+                    Scope::Run => String::new(),
+                    Scope::Path(path) => format!("{}: ", printable(path.as_os_str().as_encoded_bytes())),
+                    Scope::Archive(archive) => format!("{}: ", printable(archive.hash.as_encoded_bytes())),
+                    Scope::Image(archive, image) => format!(
+                        "{} in {}: ",
+                        printable_short(&image.name, NAME_SHOWN),
+                        printable(archive.hash.as_encoded_bytes())
+                    ),
+                };
+                state.problem(format!("{about}{}", printable_line(&cause.message)));
+            }
+            Event::ScriptComplete { totals } => state.totals = Some((*totals).clone()),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    fn problem(&mut self, text: String) {
+        if self.problems.len() < REMEMBERED {
+            self.problems.push(text);
+        } else {
+            self.problems_more += 1;
+        }
+    }
+
+    fn checked(&mut self, hash: String, image: &Image, check: &Check) {
+        let place = match &check.action {
+            Action::Kept(kept) => Some((printable(kept.path.as_os_str().as_encoded_bytes()), kept.allocated)),
+            Action::WouldKeep { at_most } => {
+                self.needed = self.needed.saturating_add(*at_most);
+                None
+            }
+            _ => return,
+        };
+        if self.kept.len() == REMEMBERED {
+            self.kept_more += 1;
+            return;
+        }
+        let finding = check.finding.as_ref();
+        self.kept.push(KeptImage {
+            hash,
+            name: printable_short(&image.name, NAME_SHOWN),
+            size: image.size,
+            found: finding.map_or_else(String::new, |finding| printable(finding.describe().as_bytes())),
+            place,
+            undecided: finding.is_none_or(|finding| finding.count.is_none()),
+        });
+    }
+}
+
+impl Summary {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The summary as text; empty where the run did not come to its end.
+    #[must_use]
+    pub fn text(&self, config: &Config) -> String {
+        let mut state = self.state();
+        let Some(totals) = state.totals.clone() else { return String::new() };
+        state.kept.sort_by(|a, b| (&a.hash, &a.name).cmp(&(&b.hash, &b.name)));
+        let mut text = String::new();
+        state.write_kept(&mut text, config);
+        state.write_problems(&mut text);
+        state.write_left_out(&mut text, config);
+        self.write_totals(&mut text, &totals);
+        write_next(&mut text, &state, &totals, config);
+        text
+    }
+
+    fn write_totals(&self, text: &mut String, totals: &RunTotals) {
+        let seconds = self.started.elapsed().as_secs_f64();
+        let sum = &totals.sum;
+        let _ = writeln!(
+            text,
+            "Checked {}: {} compressed, {} of content, in {} ({}, {}).",
+            count(totals.archives_checked, "archive"),
+            human(totals.compressed_bytes),
+            human(sum.content_bytes),
+            human_seconds(seconds),
+            rate(totals.compressed_bytes, seconds, "compressed"),
+            rate(sum.content_bytes, seconds, "content")
+        );
+        let retained = sum.kept + totals.would_keep;
+        let other = totals.deferred + totals.image_errors;
+        let mut parts = vec![
+            format!("{retained} {}", if totals.would_keep > 0 { "to be kept" } else { "kept" }),
+            format!("{} not retained", sum.images.saturating_sub(retained + other)),
+        ];
+        if totals.deferred > 0 {
+            parts.push(format!("{} without room", totals.deferred));
+        }
+        if totals.image_errors > 0 {
+            parts.push(format!("{} with an error", totals.image_errors));
+        }
+        let _ = writeln!(text, "Found {}: {}.", count(sum.images, "image"), parts.join(", "));
+        if sum.bytes_written > 0 {
+            let _ = writeln!(text, "Wrote {} to staging.", human(sum.bytes_written));
+        }
+        if sum.removed_files > 0 {
+            let _ = writeln!(text, "Removed {} of ours from staging.", count(sum.removed_files, "partial file"));
+        }
+    }
+
+    /// The summary as one JSON object; `exit` is the exit code.
+    #[must_use]
+    pub fn json(&self, config: &Config, exit: u8) -> Value {
+        let state = self.state();
+        let totals = state.totals.clone().unwrap_or_default();
+        let kept: Vec<Value> = state
+            .kept
+            .iter()
+            .map(|image| {
+                json!({
+                    "hash": image.hash,
+                    "img": image.name,
+                    "size_bytes": image.size,
+                    "found": image.found,
+                    "undecided": image.undecided,
+                    "path": image.place.as_ref().map(|(path, _)| path),
+                    "allocated_bytes": image.place.as_ref().map(|(_, allocated)| allocated),
+                })
+            })
+            .collect();
+        let skipped: Vec<Value> = state
+            .left_out
+            .skipped
+            .iter()
+            .map(|(hash, reason)| json!({"hash": hash.to_string_lossy(), "reason": reason}))
+            .collect();
+        json!({
+            "exit_code": exit,
+            "complete": state.totals.is_some(),
+            "dry_run": config.dry_run,
+            "total_archives": state.total_archives,
+            "archives_checked": totals.archives_checked,
+            "archives_failed": totals.archives_failed,
+            "imgs": totals.sum.images,
+            "total_multipart": totals.sum.multi,
+            "kept_imgs": totals.sum.kept,
+            "would_keep": totals.would_keep,
+            "deferred": totals.deferred,
+            "image_errors": totals.image_errors,
+            "errors": totals.errors,
+            "warnings": totals.warnings,
+            "members": totals.sum.members,
+            "compressed_bytes": totals.compressed_bytes,
+            "content_bytes": totals.sum.content_bytes,
+            "decoded_bytes": totals.sum.decoded_bytes,
+            "passed_over_bytes": totals.sum.passed_over_bytes,
+            "rewinds": totals.sum.rewinds,
+            "verified": totals.sum.verified,
+            "bytes_written": totals.sum.bytes_written,
+            "removed_files": totals.sum.removed_files,
+            "needed_bytes": state.needed,
+            "seconds": self.started.elapsed().as_secs_f64(),
+            "kept": kept,
+            "kept_not_listed": state.kept_more,
+            "problems": state.problems,
+            "problems_not_listed": state.problems_more,
+            "skipped": skipped,
+            "too_small": state.left_out.too_small,
+            "not_selected": state.left_out.not_selected,
+        })
+    }
+}
+
+impl State {
+    fn write_kept(&self, text: &mut String, config: &Config) {
+        if self.kept.is_empty() {
+            return;
+        }
+        let staging = printable(config.site.staging.as_os_str().as_encoded_bytes());
+        if config.dry_run {
+            text.push_str("To be kept:\n");
+        } else {
+            let _ = writeln!(text, "Kept, in {staging}:");
+        }
+        for image in &self.kept {
+            let undecided = if image.undecided { "undecided: " } else { "" };
+            match &image.place {
+                Some((path, allocated)) => {
+                    let path = path.strip_prefix(&staging).map_or(path.as_str(), |rest| rest.trim_start_matches('/'));
+                    let _ = writeln!(text, "  {path}  {}, {} on disk", human(image.size), human(*allocated));
+                }
+                None => {
+                    let _ = writeln!(text, "  {}  {}  {}", image.hash, image.name, human(image.size));
+                }
+            }
+            let _ = writeln!(text, "      {undecided}{}", image.found);
+        }
+        write_more(text, self.kept_more);
+        text.push('\n');
+    }
+
+    fn write_problems(&self, text: &mut String) {
+        if self.problems.is_empty() {
+            return;
+        }
+        text.push_str("Not checked to the end, or not kept:\n");
+        for problem in &self.problems {
+            let _ = writeln!(text, "  {problem}");
+        }
+        write_more(text, self.problems_more);
+        text.push('\n');
+    }
+
+    fn write_left_out(&self, text: &mut String, config: &Config) {
+        let LeftOut { skipped, too_small, not_selected } = &self.left_out;
+        let mut reasons = Vec::new();
+        if !skipped.is_empty() {
+            let names: Vec<String> = skipped
+                .iter()
+                .take(SHOWN)
+                .map(|(hash, reason)| format!("{} ({reason})", printable(hash.as_encoded_bytes())))
+                .collect();
+            reasons.push(format!("on the skip list: {}", names.join(", ")));
+        }
+        if *too_small > 0 {
+            let least = config.site.min_archive_size;
+            reasons.push(format!("{} no larger than {least}", count(*too_small, "archive")));
+        }
+        if *not_selected > 0 {
+            reasons.push(format!("{} not selected", count(*not_selected, "archive")));
+        }
+        if !reasons.is_empty() {
+            let _ = writeln!(text, "Left out: {}.", reasons.join("; "));
+        }
+    }
+}
+
+fn write_more(text: &mut String, more: u64) {
+    if more > 0 {
+        let _ = writeln!(text, "  … and {more} more, which the log has");
+    }
+}
+
+fn write_next(text: &mut String, state: &State, totals: &RunTotals, config: &Config) {
+    if state.total_archives == 0 {
+        text.push_str("There was no archive to check.\n");
+        return;
+    }
+    if config.dry_run && totals.would_keep > 0 {
+        let _ = writeln!(
+            text,
+            "A run without --dry-run would need at most {} of room in {}.",
+            human(state.needed),
+            config.site.staging.display()
+        );
+    }
+    if totals.sum.kept > 0 {
+        text.push_str("Next: process the kept images again, every partition of them. ");
+    } else if totals.would_keep > 0 {
+        text.push_str("Next: run again without --dry-run to stage them. ");
+    }
+    if totals.deferred > 0 {
+        text.push_str("Make room and run again for those without it: what is staged is not written again. ");
+    }
+    if totals.image_errors > 0 || totals.archives_failed > 0 {
+        text.push_str("Look at those with an error by hand (imgsieve inspect). ");
+    }
+    let _ = writeln!(text, "No archive was changed. The log is {}.", config.site.log.display());
+}
+
+fn count(number: u64, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn rate(bytes: u64, seconds: f64, what: &str) -> String {
+    format!("{}/s {what}", human((bytes as f64 / seconds.max(0.001)) as u64))
+}
