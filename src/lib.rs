@@ -7,6 +7,7 @@ pub mod control;
 pub mod event;
 pub mod exit;
 pub mod finding;
+pub mod inspect;
 pub mod journal;
 pub mod member;
 pub mod progress;

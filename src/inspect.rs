@@ -1,0 +1,266 @@
+//! `imgsieve inspect`: the partitions of every image in a file, whatever its size; nothing is written, nothing logged.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use positioned_io::ReadAt;
+use serde_json::{Map, Value, json};
+
+use crate::cause::Cause;
+use crate::finding::{Finding, Verdict};
+use crate::member::{self, Item};
+use crate::rescue::{self, RescueMap};
+use crate::sanitize::{printable, printable_line};
+use crate::units::human;
+use crate::zst::{self, Meter, ZstFile};
+
+/// Magic numbers of a Zstandard frame and of skippable ones, without the free bits: RFC 8878 section 3.1.
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
+const SKIPPABLE_MAGIC: [u8; 3] = [0x2A, 0x4D, 0x18];
+/// Fewer partitions than this are distrusted where a rescue map says that their table was never read.
+const MULTI: u32 = 2;
+
+/// What is looked for, and with what means.
+#[derive(Clone)]
+pub struct Options {
+    /// How the name of an image in an archive ends, ASCII case ignored.
+    pub image_suffix: String,
+    /// Largest zstd window, in bytes.
+    pub max_window: u64,
+    /// Whether file systems are named even where that costs decoding again.
+    pub deep_fs: bool,
+    /// From where a stop is heard.
+    pub meter: Arc<Meter>,
+}
+
+/// What one file holds.
+pub struct Report {
+    /// The file, as it was named.
+    pub file: PathBuf,
+    /// The images in it, or it itself.
+    pub images: Vec<Inspected>,
+    /// What is odd about it and lost nothing.
+    pub warnings: Vec<Cause>,
+    /// What ended the reading of it.
+    pub error: Option<Cause>,
+}
+
+/// One image.
+pub struct Inspected {
+    /// Its name: untrusted bytes.
+    pub name: Vec<u8>,
+    /// Its size in bytes.
+    pub size: u64,
+    /// What was found in it.
+    pub finding: Finding,
+    member: Vec<u8>,
+}
+
+impl Report {
+    /// Looks into the file at `path`: a `.tar.zst`, a compressed image, or a plain image or device.
+    #[must_use]
+    pub fn of(path: &Path, options: &Options) -> Report {
+        let mut report = Report { file: path.to_owned(), images: Vec::new(), warnings: Vec::new(), error: None };
+        report.error = report.read(path, options).err();
+        report
+    }
+
+    /// Whether everything could be read and decided.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.error.is_none() && self.images.iter().all(|image| image.finding.verdict() != Verdict::Undecidable)
+    }
+
+    fn read(&mut self, path: &Path, options: &Options) -> Result<(), Cause> {
+        let io = |error: std::io::Error| Cause::of("io", &error);
+        if path.is_dir() {
+            return Err(Cause::new("not_a_file", "it is a folder"));
+        }
+        let mut file = File::open(path).map_err(io)?;
+        let is_archive_by_name = path.as_os_str().as_encoded_bytes().ends_with(b".tar.zst");
+        if is_archive_by_name || is_zstd(&mut file).map_err(io)? {
+            let zst_options = zst::Options { max_window: options.max_window, meter: Arc::clone(&options.meter) };
+            let of_zst = |error: zst::Error| Cause::from(&error);
+            let zst = ZstFile::open(path, zst_options).map_err(of_zst)?;
+            if is_archive_by_name || is_tar(&zst) {
+                self.archive(&zst, options)?;
+                zst.read_to_end().map_err(of_zst)?;
+            } else {
+                let size = zst.read_to_end().map_err(of_zst)?;
+                self.image(path, &zst, size);
+            }
+            return zst.check_unchanged().map_err(of_zst);
+        }
+        // A device has no length but where its end can be sought.
+        let size = file.seek(SeekFrom::End(0)).map_err(io)?;
+        self.image(path, &file, size);
+        Ok(())
+    }
+
+    fn image(&mut self, path: &Path, image: &dyn ReadAt, size: u64) {
+        let mut finding = Finding::examine(image, size, None);
+        finding.complete(image, size, &|_| true);
+        let name = path.file_name().map_or(&b""[..], |name| name.as_encoded_bytes()).to_vec();
+        self.images.push(Inspected { member: name.clone(), name, size, finding });
+    }
+
+    fn archive(&mut self, zst: &ZstFile, options: &Options) -> Result<(), Cause> {
+        let suffix = options.image_suffix.as_bytes();
+        let mut maps = Vec::new();
+        let mut members = member::walk(zst);
+        let mut intact = Ok(());
+        loop {
+            match members.next() {
+                Ok(Some(Item::Member(member))) if !member.kind.is_file() => {}
+                Ok(Some(Item::Member(member))) => {
+                    let name = member.file_name();
+                    if rescue::has_suffix(name, suffix) {
+                        let content = &member.content;
+                        let reader = content.reader(zst);
+                        let mut finding = Finding::examine(&reader, member.size, None);
+                        let is_cheap = |offset| options.deep_fs || zst.is_ahead(content.archive_position(offset));
+                        finding.complete(&reader, member.size, &is_cheap);
+                        let name = name.to_vec();
+                        self.images.push(Inspected { name, size: member.size, finding, member: member.path });
+                    } else if rescue::is_map_name(name) {
+                        match RescueMap::read(&member.content.reader(zst), member.size) {
+                            Ok(map) => maps.push((member.path, map)),
+                            Err(error) => self.warnings.push(Cause::of("rescue_map", &error)),
+                        }
+                    }
+                }
+                Ok(Some(Item::Note(note))) => self.warnings.push(Cause::new(note.code(), note.to_string())),
+                Ok(Some(Item::Bad(error))) => intact = intact.and(Err(Cause::from(&error))),
+                Ok(None) => break,
+                Err(error) => {
+                    intact = intact.and(Err(Cause::from(&error)));
+                    break;
+                }
+            }
+        }
+        for image in &mut self.images {
+            if let Some((_, map)) = maps.iter().find(|(path, _)| rescue::is_map_of(path, &image.member)) {
+                image.finding.distrust_unread(map, MULTI);
+            }
+        }
+        intact
+    }
+
+    /// The report as one JSON object.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let mut object = Map::new();
+        object.insert("file".to_owned(), json!(self.file.to_string_lossy()));
+        object.insert("images".to_owned(), self.images.iter().map(Inspected::to_json).collect());
+        if !self.warnings.is_empty() {
+            object.insert("warnings".to_owned(), self.warnings.iter().map(cause_json).collect());
+        }
+        if let Some(error) = &self.error {
+            object.insert("error".to_owned(), cause_json(error));
+        }
+        Value::Object(object)
+    }
+
+    /// The report as a table for a person.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let mut text = format!("{}\n", printable(self.file.as_os_str().as_encoded_bytes()));
+        for image in &self.images {
+            image.write_text(&mut text);
+        }
+        if self.images.is_empty() && self.error.is_none() {
+            text.push_str("  no image\n");
+        }
+        for warning in &self.warnings {
+            let _ = writeln!(text, "  warning: {}", printable_line(&warning.message));
+        }
+        if let Some(error) = &self.error {
+            let _ = writeln!(text, "  error: {}", printable_line(&error.message));
+        }
+        text
+    }
+}
+
+impl Inspected {
+    fn to_json(&self) -> Value {
+        let mut object = Map::new();
+        object.insert("img".to_owned(), json!(String::from_utf8_lossy(&self.name)));
+        if std::str::from_utf8(&self.name).is_err() {
+            object.insert("img_bytes".to_owned(), json!(crate::sanitize::base64(&self.name)));
+        }
+        object.insert("size_bytes".to_owned(), json!(self.size));
+        object.extend(self.finding.to_json());
+        object.insert("count".to_owned(), json!(self.finding.count));
+        object.insert("verdict".to_owned(), json!(self.finding.verdict().as_str()));
+        object.insert("reason".to_owned(), json!(self.finding.undecidable.as_ref().map(|cause| cause.code)));
+        if let Some(cause) = &self.finding.undecidable {
+            object.insert("message".to_owned(), json!(cause.message));
+        }
+        object.insert("partitions".to_owned(), self.finding.partitions_json(usize::MAX));
+        Value::Object(object)
+    }
+
+    fn write_text(&self, text: &mut String) {
+        let found = printable(self.finding.describe().as_bytes());
+        let verdict = self.finding.verdict().as_str();
+        let _ = writeln!(text, "  {}  {}  {verdict}: {found}", printable(&self.name), human(self.size));
+        let Some(table) = &self.finding.table else { return };
+        for damage in &table.damage {
+            let _ = writeln!(text, "    damaged: {damage}");
+        }
+        let systems = self.finding.file_systems.iter().copied().chain(std::iter::repeat(None));
+        let mut rows = vec![["NR", "START", "SIZE", "", "KIND", "FS", "TYPE", "NAME"].map(str::to_owned)];
+        rows.extend(table.partitions.iter().zip(systems).map(|(partition, fs)| {
+            [
+                partition.number.to_string(),
+                partition.start.to_string(),
+                partition.size.to_string(),
+                human(partition.size),
+                partition.kind.as_str().to_owned(),
+                fs.unwrap_or("-").to_owned(),
+                partition.type_id.to_string(),
+                partition.name.as_ref().map_or_else(String::new, |name| printable(name.as_bytes())),
+            ]
+        }));
+        write_columns(text, &rows);
+    }
+}
+
+/// Columns as wide as their widest cell; numbers to the right.
+fn write_columns<const N: usize>(text: &mut String, rows: &[[String; N]]) {
+    const RIGHT: [bool; 4] = [true; 4];
+    let widths: [usize; N] =
+        std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
+    for row in rows {
+        let mut line = String::from("   ");
+        for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
+            if RIGHT.get(column).copied().unwrap_or(false) {
+                let _ = write!(line, " {cell:>width$}");
+            } else {
+                let _ = write!(line, " {cell:<width$}");
+            }
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+}
+
+fn cause_json(cause: &Cause) -> Value {
+    json!({"reason": cause.code, "message": cause.message})
+}
+
+fn is_zstd(file: &mut File) -> std::io::Result<bool> {
+    let mut magic = Vec::new();
+    file.take(ZSTD_MAGIC.len() as u64).read_to_end(&mut magic)?;
+    file.rewind()?;
+    Ok(magic == ZSTD_MAGIC || magic.get(1..) == Some(&SKIPPABLE_MAGIC) && magic[0] & 0xF0 == 0x50)
+}
+
+/// Whether the decompressed data begin with a tar header.
+fn is_tar(zst: &ZstFile) -> bool {
+    let mut walk = member::walk(zst);
+    !matches!(walk.next(), Err(member::Error::NotTar { .. }))
+}
