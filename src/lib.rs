@@ -1,7 +1,28 @@
 //! imgsieve surveys a cold-storage collection of `.tar.zst` archives of disk images, reads the partition table of every
 //! image without extracting it, and stages only the images with two or more partitions.
+//!
+//! One sentence holds it together: **an archive is bytes at an offset.** A tar member is a slice of the archive, an
+//! image is a slice of a member, a partition is a slice of the image, and deciding on a table is a function from
+//! [`ReadAt`](positioned_io::ReadAt) to a table. Each module may use only those below it:
+//!
+//! - [`cli`]: arguments in, exit code out ([`exit`]); the wiring.
+//! - [`scan`]: the run. What has to be in order first, which archives and in which order, the pool of workers, one
+//!   archive from open to verdicts, what is kept and what is tried again.
+//! - [`inspect`]: the partitions of every image in a file, with nothing written.
+//! - [`journal`], [`progress`], [`summary`]: three observers of what happens. JSON Lines; bars and lines on the terminal;
+//!   the end of the run for a person.
+//! - [`event`]: what happens, in the words that the layers above share; [`cause`]: why, in the log's words.
+//! - [`finding`]: what is found in one image, and whether it can be relied on; [`rescue`]: which sectors of a medium
+//!   were never read.
+//! - [`staging`]: the shared budget of space, and whole images under their own names.
+//! - [`ptable`]: bytes in, partition table out.
+//! - [`member`]: the members of a tar, and their content as bytes at an offset.
+//! - [`zst`]: the decompressed bytes of a `.zst`, at any offset.
+//! - [`config`], [`control`], [`units`], [`sanitize`]: what a run is told; the switch that ends it; sizes; names on their
+//!   way to a terminal.
 
 pub mod cause;
+pub mod cli;
 pub mod config;
 pub mod control;
 pub mod event;

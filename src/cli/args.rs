@@ -1,0 +1,288 @@
+//! The command line as it is typed, and what it means.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::{self, Config, Site};
+use crate::progress::Verbosity;
+use crate::units::{MinFree, Size};
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done; 1 an error, something left without room, or a precondition that does not hold; 2 wrong usage; \
+129, 130, 143 after SIGHUP, SIGINT, SIGTERM.";
+
+const SCAN_EXAMPLES: &str = "\
+Examples:
+  imgsieve scan
+      the whole job, with the places and rules of the site file
+  imgsieve scan --dry-run
+      survey only: no image is written, no staging folder needed
+  imgsieve scan --dry-run --limit 3 -v /mnt/cold
+      try it on the three smallest archives of another folder
+  imgsieve scan --only 2c26b46b68ffc68ff99b453c1d304134 --min-free 500GB
+      one archive, with another minimum of free space
+  imgsieve scan --dry-run --json --no-progress > survey.json
+      figures for another program";
+
+const INSPECT_EXAMPLES: &str = "\
+Examples:
+  imgsieve inspect disk.img
+  imgsieve inspect /mnt/cold/*.tar.zst
+  imgsieve inspect --json disk.img | jq '.images[].partitions'";
+
+const CONFIG_EXAMPLES: &str = "\
+Examples:
+  imgsieve config > site.toml
+      a site file to be changed, and given to scan with --config
+  imgsieve config --config site.toml --min-free 500GB
+      what scan would go by, with these options";
+
+/// Finds the disk images with two or more partitions in a cold-storage collection of .tar.zst archives, and stages only
+/// those.
+#[derive(Debug, Parser)]
+#[command(name = "imgsieve", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What is to be done.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Survey a collection, and stage the images that have partitions enough
+    #[command(after_help = EXIT_CODES, after_long_help = concat_help())]
+    Scan(Box<ScanArguments>),
+    /// List the partitions of every image in archives or plain images; nothing is written
+    #[command(after_help = INSPECT_EXAMPLES)]
+    Inspect(InspectArguments),
+    /// Print the site file in force: the built-in one, or --config's, with the options given
+    #[command(after_help = CONFIG_EXAMPLES)]
+    Config(SiteArguments),
+}
+
+fn concat_help() -> String {
+    format!("{SCAN_EXAMPLES}\n\n{EXIT_CODES}")
+}
+
+/// How zstd data are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Engine {
+    /// The best there is for the archive
+    Auto,
+    /// libzstd, from the first byte to the last
+    Decode,
+}
+
+/// Options that override a key of the site file.
+#[derive(Debug, Args)]
+pub struct SiteArguments {
+    /// Folders whose *.tar.zst are surveyed, or single archives, which may be of any size
+    #[arg(value_name = "COLLECTION")]
+    pub collection: Vec<PathBuf>,
+    /// Site file (TOML) instead of the built-in one; see `imgsieve config`
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where images that are kept go
+    #[arg(long, value_name = "FOLDER")]
+    pub staging: Option<PathBuf>,
+    /// The log, JSON Lines, appended to
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+    /// Pass over archives in a folder that are no larger
+    #[arg(long, value_name = "SIZE")]
+    pub min_archive_size: Option<Size>,
+    /// Pass over images that are no larger
+    #[arg(long, value_name = "SIZE")]
+    pub min_image_size: Option<Size>,
+    /// Keep images with so many partitions or more
+    #[arg(long, value_name = "N")]
+    pub min_partitions: Option<u32>,
+    /// What has to stay free in staging: a percentage as df counts it, or a size
+    #[arg(long, value_name = "SIZE|PERCENT")]
+    pub min_free: Option<MinFree>,
+    /// Never open the archive of this hash, besides those on the site's list; may be repeated
+    #[arg(long, value_name = "HASH")]
+    pub skip: Vec<String>,
+    /// How the name of an image ends (ASCII case ignored)
+    #[arg(long, value_name = "SUFFIX")]
+    pub image_suffix: Option<String>,
+    /// Archives read at a time [default: one a processor]
+    #[arg(long, short, value_name = "N")]
+    pub jobs: Option<usize>,
+    /// Largest zstd window accepted, up to 2GiB; each of the jobs may use so much memory
+    #[arg(long, value_name = "SIZE")]
+    pub max_window: Option<Size>,
+    /// Stage no image that is larger [default: no limit]
+    #[arg(long, value_name = "SIZE")]
+    pub max_image_size: Option<Size>,
+}
+
+/// `imgsieve scan`.
+#[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools)]
+pub struct ScanArguments {
+    #[command(flatten)]
+    pub site: SiteArguments,
+    /// Write no image: only say what would be kept
+    #[arg(long, short = 'n')]
+    pub dry_run: bool,
+    /// Only the N smallest archives
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Only the archive of this hash; may be repeated
+    #[arg(long, value_name = "HASH")]
+    pub only: Vec<String>,
+    /// Wait for the program that must not run meanwhile, instead of refusing
+    #[arg(long)]
+    pub wait: bool,
+    /// Run although that program runs, or folders are there that should be gone
+    #[arg(long)]
+    pub force: bool,
+    /// Stage images whose partitions cannot be told, too
+    #[arg(long)]
+    pub keep_undecided: bool,
+    /// End the run when free space falls below the minimum, instead of surveying on without writing
+    #[arg(long)]
+    pub abort_on_low_space: bool,
+    /// How archives are read
+    #[arg(long, value_enum, default_value_t = Engine::Auto)]
+    pub engine: Engine,
+    /// Decode everything and check every checksum: what this version always does
+    #[arg(long)]
+    pub verify: bool,
+    /// Name file systems even where that means decoding an archive again
+    #[arg(long)]
+    pub fs: bool,
+    /// Print the summary as one JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// No progress bars
+    #[arg(long)]
+    pub no_progress: bool,
+    /// Errors only: no warnings, bars or summary
+    #[arg(long, short, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// A line an archive; twice: a line an image
+    #[arg(long, short, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// `imgsieve inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArguments {
+    /// Archives (.tar.zst), plain images, compressed images (.zst), devices
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// One JSON object a file, a line each
+    #[arg(long)]
+    pub json: bool,
+    /// Name file systems even where that means decoding an archive again
+    #[arg(long)]
+    pub fs: bool,
+    /// How the name of an image in an archive ends (ASCII case ignored)
+    #[arg(long, value_name = "SUFFIX", default_value = ".img")]
+    pub image_suffix: String,
+    /// Largest zstd window accepted, up to 2GiB
+    #[arg(long, value_name = "SIZE", default_value = "128MiB")]
+    pub max_window: Size,
+}
+
+impl SiteArguments {
+    /// The site in force, checked.
+    pub fn site(self) -> Result<Site, config::Error> {
+        let mut site = match &self.config {
+            Some(path) => Site::read(path)?,
+            None => Site::built_in(),
+        };
+        if !self.collection.is_empty() {
+            site.collection = self.collection;
+        }
+        set(&mut site.staging, self.staging);
+        set(&mut site.log, self.log);
+        set(&mut site.min_archive_size, self.min_archive_size);
+        set(&mut site.min_image_size, self.min_image_size);
+        set(&mut site.min_partitions, self.min_partitions);
+        set(&mut site.min_free, self.min_free);
+        set(&mut site.image_suffix, self.image_suffix);
+        set(&mut site.max_window, self.max_window);
+        site.jobs = self.jobs.or(site.jobs);
+        site.max_image_size = self.max_image_size.or(site.max_image_size);
+        site.skip.extend(self.skip.into_iter().map(|hash| (hash, "--skip".to_owned())));
+        site.check()?;
+        Ok(site)
+    }
+}
+
+fn set<T>(value: &mut T, given: Option<T>) {
+    if let Some(given) = given {
+        *value = given;
+    }
+}
+
+impl ScanArguments {
+    /// How much is told on stderr.
+    #[must_use]
+    pub fn verbosity(&self) -> Verbosity {
+        match (self.quiet, self.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (false, 0) => Verbosity::Normal,
+            (false, 1) => Verbosity::Archives,
+            (false, _) => Verbosity::Images,
+        }
+    }
+
+    /// The checked configuration.
+    pub fn config(self) -> Result<Config, config::Error> {
+        Ok(Config {
+            dry_run: self.dry_run,
+            limit: self.limit,
+            only: self.only,
+            wait: self.wait,
+            force: self.force,
+            keep_undecided: self.keep_undecided,
+            abort_on_low_space: self.abort_on_low_space,
+            deep_fs: self.fs,
+            ..Config::new(self.site.site()?)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    fn config(arguments: &[&str]) -> Result<Config, config::Error> {
+        match Arguments::try_parse_from([&["imgsieve", "scan"], arguments].concat()).expect("parses").command {
+            Command::Scan(scan) => scan.config(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn without_options_it_is_the_script() {
+        assert_eq!(config(&[]).expect("valid").site, Site::built_in());
+    }
+
+    #[test]
+    fn options_override_the_site() {
+        let config = config(&["a", "b", "--min-free", "5%", "--skip", "x", "-j3", "--limit", "2"]).expect("valid");
+        assert_eq!(config.site.collection, [PathBuf::from("a"), PathBuf::from("b")]);
+        assert_eq!((config.jobs(), config.limit), (3, Some(2)));
+        assert_eq!(config.site.skip.len(), 5);
+    }
+
+    #[test]
+    fn a_wrong_value_is_refused_before_anything_is_opened() {
+        assert!(config(&["--min-partitions", "0"]).is_err());
+        assert!(config(&["--max-window", "4GiB"]).is_err());
+        assert!(Arguments::try_parse_from(["imgsieve", "scan", "--min-free", "lots"]).is_err());
+    }
+}

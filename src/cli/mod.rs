@@ -1,0 +1,141 @@
+//! The program: arguments in, exit code out. Wires the run to its observers.
+
+mod args;
+
+use std::io::Write;
+use std::sync::Arc;
+
+use clap::Parser;
+
+use crate::cause::Cause;
+use crate::config::Config;
+use crate::control::Control;
+use crate::event::Observer;
+use crate::exit::Exit;
+use crate::inspect::{self, Report};
+use crate::journal::{self, Journal};
+use crate::progress::Terminal;
+use crate::scan::{self, panics};
+use crate::summary::Summary;
+use crate::zst::Meter;
+
+use args::{Arguments, Command, InspectArguments, ScanArguments, SiteArguments};
+
+/// Does what the command line says.
+#[must_use]
+pub fn main() -> Exit {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version go to stdout and are no failure.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Success };
+        }
+    };
+    panics::install_hook();
+    match arguments.command {
+        Command::Scan(arguments) => run_scan(*arguments),
+        Command::Inspect(arguments) => run_inspect(arguments),
+        Command::Config(arguments) => print_config(arguments),
+    }
+}
+
+fn run_scan(arguments: ScanArguments) -> Exit {
+    let verbosity = arguments.verbosity();
+    let (wants_json, is_quiet) = (arguments.json, arguments.quiet);
+    let wants_bars = !arguments.no_progress;
+    let config = match arguments.config() {
+        Ok(config) => config,
+        Err(error) => return usage(&error),
+    };
+    let control = Control::new();
+    if let Err(error) = control.listen() {
+        return failure(&Cause::of("signals", &error));
+    }
+    let journal = match Journal::open(&config.site.log, journal::new_run_id()) {
+        Ok(journal) => journal,
+        Err(error) => {
+            let cause = Cause::of("log", &error);
+            let message = format!("{}; make it writable, or name another with --log", cause.message);
+            return failure(&Cause { message, ..cause });
+        }
+    };
+    let terminal = Terminal::stderr(verbosity, wants_bars);
+    let summary = Summary::default();
+    // The log first: what the terminal says of a file is in the log by then.
+    let observers: [&dyn Observer; 3] = [&journal, &terminal, &summary];
+    let exit = scan::run(&config, &control, &observers);
+    terminal.finish();
+    print_summary(&summary, &config, exit, wants_json, is_quiet)
+}
+
+fn print_summary(summary: &Summary, config: &Config, exit: Exit, wants_json: bool, is_quiet: bool) -> Exit {
+    let text = if wants_json {
+        format!("{}\n", summary.json(config, exit.code()))
+    } else if is_quiet {
+        String::new()
+    } else {
+        summary.text(config)
+    };
+    match print(&text) {
+        Exit::Success => exit,
+        failed if exit == Exit::Success => failed,
+        _ => exit,
+    }
+}
+
+fn run_inspect(arguments: InspectArguments) -> Exit {
+    let control = Control::new();
+    if let Err(error) = control.listen() {
+        return failure(&Cause::of("signals", &error));
+    }
+    let options = inspect::Options {
+        image_suffix: arguments.image_suffix,
+        max_window: arguments.max_window.0,
+        deep_fs: arguments.fs,
+        meter: Arc::new(Meter::new(control.flag())),
+    };
+    let mut exit = Exit::Success;
+    for file in &arguments.files {
+        let report = Report::of(file, &options);
+        if let Some(crate::control::Stop::Signal(signal)) = control.cause() {
+            return Exit::Signal(signal);
+        }
+        if !report.is_clean() {
+            exit = Exit::Failure;
+        }
+        let text = if arguments.json { format!("{}\n", report.to_json()) } else { report.to_text() };
+        if print(&text) == Exit::Failure {
+            return Exit::Failure;
+        }
+    }
+    exit
+}
+
+fn print_config(arguments: SiteArguments) -> Exit {
+    match arguments.site() {
+        Ok(site) => print(&site.to_toml()),
+        Err(error) => usage(&error),
+    }
+}
+
+/// Prints to stdout. A reader who has seen enough (`| head`) is no error.
+fn print(text: &str) -> Exit {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            failure(&Cause::new("stdout", format!("writing to standard output: {error}")))
+        }
+        _ => Exit::Success,
+    }
+}
+
+fn usage(error: &dyn std::error::Error) -> Exit {
+    let _ = writeln!(std::io::stderr(), "imgsieve: {}", Cause::of("usage", error).message);
+    Exit::Usage
+}
+
+fn failure(cause: &Cause) -> Exit {
+    let _ = writeln!(std::io::stderr(), "imgsieve: error: {}", cause.message);
+    Exit::Failure
+}
