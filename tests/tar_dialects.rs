@@ -1,0 +1,345 @@
+//! Archives as GNU tar and bsdtar write them, in every format each can write, sparse files stored as such and not: the members must be
+//! those that GNU tar and bsdtar extract, by name, kind, size and content.
+
+mod common;
+
+use std::ffi::OsStr;
+use std::fs::{self, File, Metadata};
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::{CountingReader, status};
+use imgsieve::member::{Extent, Item, Kind, Member, Note, walk};
+use positioned_io::ReadAt;
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+/// A program and the options it writes a format with.
+struct Writer {
+    program: &'static str,
+    options: &'static [&'static str],
+    /// Whether it stores a sparse file's data alone.
+    sparse: bool,
+    /// Whether it can store every name and kind of file.
+    complete: bool,
+}
+
+const fn writer(program: &'static str, options: &'static [&'static str], sparse: bool, complete: bool) -> Writer {
+    Writer { program, options, sparse, complete }
+}
+
+const WRITERS: &[Writer] = &[
+    writer("tar", &["--format=v7"], false, false),
+    writer("tar", &["--format=oldgnu"], false, true),
+    writer("tar", &["--format=oldgnu", "-S"], true, true),
+    writer("tar", &["--format=gnu"], false, true),
+    writer("tar", &["--format=gnu", "-S"], true, true),
+    writer("tar", &["--format=gnu", "-S", "--hole-detection=raw"], true, true),
+    writer("tar", &["--format=ustar"], false, false),
+    writer("tar", &["--format=posix"], false, true),
+    writer("tar", &["--format=posix", "-S"], true, true),
+    writer("tar", &["--format=posix", "-S", "--sparse-version=0.0"], true, true),
+    writer("tar", &["--format=posix", "-S", "--sparse-version=0.1"], true, true),
+    writer("tar", &["--format=posix", "-S", "--sparse-version=1.0"], true, true),
+    writer("bsdtar", &["--format=v7tar"], false, false),
+    writer("bsdtar", &["--format=ustar"], false, false),
+    writer("bsdtar", &["--format=gnutar"], false, true),
+    writer("bsdtar", &["--format=pax"], true, true),
+    writer("bsdtar", &["--format=pax", "--no-read-sparse"], false, true),
+    writer("bsdtar", &["--format=rpax"], true, true),
+];
+
+const READERS: &[&str] = &["tar", "bsdtar"];
+
+fn package(program: &str) -> &'static str {
+    if program == "bsdtar" { "libarchive-tools" } else { "tar" }
+}
+
+impl Writer {
+    /// Writes `names` of `tree` to a new archive.
+    fn write(&self, tree: &Path, names: &[&str], archive: &Path) {
+        let mut command = Command::new(self.program);
+        command.args(self.options).arg("-cf").arg(archive).arg("-C").arg(tree).args(names);
+        let code = status(&mut command, package(self.program));
+        assert!(code == 0 || !self.complete, "{command:?} ended with {code}");
+    }
+}
+
+fn extract(program: &str, archive: &Path, into: &Path) {
+    fs::create_dir_all(into).expect("a folder");
+    let mut command = Command::new(program);
+    // -S: what is not sparse in the archive shall not fill the disk.
+    command.args(["-S", "-xf"]).arg(archive).arg("-C").arg(into);
+    // bsdtar ends with 1 after a warning, as of a name that is not UTF-8; the comparison tells what was extracted.
+    let code = status(&mut command, package(program));
+    assert!(code == 0 || (program, code) == ("bsdtar", 1), "{command:?} ended with {code}");
+}
+
+/// A file of `size` bytes with data only at these `(offset, length)`.
+fn sparse_file(path: &Path, size: u64, data: &[(u64, usize)]) {
+    let file = File::create_new(path).expect("a new file");
+    file.set_len(size).expect("room");
+    for &(offset, len) in data {
+        let bytes: Vec<u8> =
+            (0..len as u64).map(|at| u8::try_from((offset + at * 7) % 251 + 1).expect("small")).collect();
+        file.write_all_at(&bytes, offset).expect("room");
+    }
+}
+
+/// A kibibyte.
+const K: u64 = 1024;
+
+/// Something of every kind that a tar archive can hold, in `tree`.
+fn make_tree(folder: &Path) {
+    let tree = folder.join("tree");
+    let deep = tree.join("d".repeat(60)).join("e".repeat(60));
+    let deeper = deep.join("f".repeat(120)).join("g".repeat(120));
+    fs::create_dir_all(&deeper).expect("folders");
+    for (name, len) in
+        [("small.img", 3), ("block.img", 512), ("odd.img", 513), ("large.img", 100_000), ("empty.img", 0)]
+    {
+        sparse_file(&tree.join(name), len as u64, &[(0, len)]);
+    }
+    sparse_file(&deep.join("101.img"), 1000, &[(0, 1000)]);
+    sparse_file(&deeper.join("256.img"), 1000, &[(0, 1000)]);
+    sparse_file(&tree.join("n".repeat(200) + ".img"), 10, &[(0, 10)]);
+    sparse_file(&tree.join("a\nnewline.img"), 10, &[(0, 10)]);
+    sparse_file(&tree.join(OsStr::from_bytes(b"\xff not UTF-8.img")), 10, &[(0, 10)]);
+    sparse_file(&tree.join("\u{fc}ml\u{e4}ut.img"), 10, &[(0, 10)]);
+    sparse_file(&tree.join("hole-start.img"), 256 * K, &[(128 * K, 128 << 10)]);
+    sparse_file(&tree.join("hole-middle.img"), 256 * K, &[(0, 4096), (252 * K, 4096)]);
+    sparse_file(&tree.join("hole-end.img"), 256 * K, &[(0, 4096)]);
+    sparse_file(&tree.join("hole-odd.img"), 256 * K + 77, &[(0, 4096), (252 * K, 4096 + 77)]);
+    sparse_file(&tree.join("hole-all.img"), 256 * K + 1, &[]);
+    let many: Vec<_> = (0..200).map(|at| (at * 16 * K + 8 * K, 4096)).collect();
+    sparse_file(&tree.join("many-segments.img"), 200 * 16 * K, &many);
+    sparse_file(&deeper.join("long-and-sparse.img"), 200 * 16 * K, &many);
+    fs::hard_link(tree.join("large.img"), tree.join("x-hard.img")).expect("a link");
+    symlink("large.img", tree.join("symbolic.img")).expect("a link");
+    symlink("t".repeat(150), tree.join("symbolic-long.img")).expect("a link");
+    assert_eq!(status(Command::new("mkfifo").arg(tree.join("fifo.img")), "coreutils"), 0);
+}
+
+/// All members; nothing else is expected.
+fn members(archive: &dyn ReadAt) -> Vec<Member> {
+    let mut walk = walk(archive);
+    let mut members = Vec::new();
+    while let Some(item) = walk.next().expect("a good archive") {
+        match item {
+            Item::Member(member) => members.push(member),
+            other => panic!("{other:?}"),
+        }
+    }
+    members
+}
+
+fn sha256(mut read: impl FnMut(&mut [u8]) -> usize) -> Vec<u8> {
+    let mut hash = Sha256::new();
+    let mut buf = vec![0; 10_007];
+    loop {
+        match read(&mut buf) {
+            0 => return hash.finalize().to_vec(),
+            got => hash.update(&buf[..got]),
+        }
+    }
+}
+
+fn sha256_of_member(member: &Member, archive: &dyn ReadAt) -> Vec<u8> {
+    let reader = member.content.reader(archive);
+    let mut at = 0;
+    sha256(|buf| {
+        let got = reader.read_at(at, buf).expect("content");
+        at += got as u64;
+        got
+    })
+}
+
+fn sha256_of_file(path: &Path) -> Vec<u8> {
+    let mut file = File::open(path).expect("extracted");
+    sha256(|buf| file.read(buf).expect("readable"))
+}
+
+fn kind_on_disk(metadata: &Metadata) -> Kind {
+    let kind = metadata.file_type();
+    match () {
+        () if kind.is_file() => Kind::File,
+        () if kind.is_dir() => Kind::Directory,
+        () if kind.is_symlink() => Kind::Symlink,
+        () if kind.is_fifo() => Kind::Fifo,
+        () => panic!("{kind:?}"),
+    }
+}
+
+/// Every path below `folder`.
+fn paths(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let entry = entry.expect("an entry");
+        found.push(entry.path());
+        if entry.file_type().expect("a type").is_dir() {
+            found.extend(paths(&entry.path()));
+        }
+    }
+    found
+}
+
+/// Compares members with what a program extracted.
+fn compare(members: &[Member], archive: &dyn ReadAt, extracted: &Path) {
+    for member in members {
+        let path = extracted.join(OsStr::from_bytes(&member.path));
+        let metadata = fs::symlink_metadata(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let name = path.display();
+        match member.kind {
+            Kind::File => {
+                assert_eq!(kind_on_disk(&metadata), Kind::File, "{name}");
+                assert_eq!(member.size, metadata.len(), "{name}");
+                assert_eq!(sha256_of_member(member, archive), sha256_of_file(&path), "{name}");
+            }
+            Kind::HardLink => {
+                let target = member.link_target.as_deref().expect("a link");
+                let target = fs::symlink_metadata(extracted.join(OsStr::from_bytes(target))).expect("its target");
+                assert_eq!((metadata.ino(), member.size), (target.ino(), 0), "{name}");
+            }
+            kind => {
+                assert_eq!(kind, kind_on_disk(&metadata), "{name}");
+                let target = fs::read_link(&path).ok().map(|target| target.as_os_str().as_bytes().to_vec());
+                assert_eq!(member.link_target, target, "{name}");
+                assert_eq!(member.size, 0, "{name}");
+            }
+        }
+    }
+    assert_eq!(members.len(), paths(extracted).len(), "in {}", extracted.display());
+}
+
+fn has_holes(member: &Member) -> bool {
+    member.content.extents().any(|extent| matches!(extent, Extent::Hole { .. }))
+}
+
+#[test]
+fn members_are_those_that_gnu_tar_and_bsdtar_extract() {
+    let folder = TempDir::new().expect("a folder");
+    make_tree(folder.path());
+    let originals = paths(&folder.path().join("tree")).len() + 1;
+    for writer in WRITERS {
+        let run = TempDir::new_in(folder.path()).expect("a folder");
+        let path = run.path().join("a.tar");
+        writer.write(folder.path(), &["tree"], &path);
+        let archive = File::open(&path).expect("written");
+        let size = archive.metadata().expect("metadata").len();
+
+        let counted = CountingReader::new(&archive);
+        let members = members(&counted);
+        let data: u64 =
+            members.iter().map(|member| member.content.stored()).map(|stored| stored.end - stored.start).sum();
+        assert!(
+            counted.bytes() <= size - data,
+            "the walk read {} of {size} bytes, {data} of them data",
+            counted.bytes()
+        );
+
+        let options = (writer.program, writer.options);
+        assert_eq!(members.iter().any(has_holes), writer.sparse, "{options:?}");
+        assert!(members.len() == originals || !writer.complete, "{options:?}: {} of {originals}", members.len());
+        assert!(members.len() > 10, "{options:?}");
+        for reader in READERS {
+            let extracted = run.path().join(reader);
+            extract(reader, &path, &extracted);
+            compare(&members, &archive, &extracted);
+        }
+    }
+}
+
+#[test]
+fn a_sparse_image_of_a_terabyte_has_its_real_size_and_costs_its_data_alone() {
+    const SIZE: u64 = 1 << 40;
+    const LAST: u64 = SIZE - 4096;
+    let folder = TempDir::new().expect("a folder");
+    sparse_file(&folder.path().join("huge.img"), SIZE, &[(0, 4096), (20 << 30, 4096), (LAST, 4096)]);
+    sparse_file(&folder.path().join("next.img"), 10, &[(0, 10)]);
+    let original = File::open(folder.path().join("huge.img")).expect("made");
+    for writer in WRITERS.iter().filter(|writer| writer.sparse && !writer.options.contains(&"--hole-detection=raw")) {
+        let path = folder.path().join("a.tar");
+        writer.write(folder.path(), &["huge.img", "next.img"], &path);
+        let archive = File::open(&path).expect("written");
+        let counted = CountingReader::new(&archive);
+        let members = members(&counted);
+        let [huge, next] = members.as_slice() else { panic!("{members:?}") };
+        assert_eq!((huge.path.as_slice(), huge.size), (&b"huge.img"[..], SIZE));
+        assert_eq!((next.path.as_slice(), next.size), (&b"next.img"[..], 10));
+        let reader = huge.content.reader(&counted);
+        for at in [0, 4096 - 512, 4096, 20 << 30, (20 << 30) + 4096, LAST - 512, LAST, SIZE - 512] {
+            let (mut found, mut expected) = ([1; 512], [2; 512]);
+            reader.read_exact_at(at, &mut found).expect("content");
+            FileExt::read_exact_at(&original, &mut expected, at).expect("the original");
+            assert_eq!(found, expected, "at {at}");
+        }
+        assert!(counted.bytes() < 20_000);
+    }
+}
+
+#[test]
+fn archives_written_one_after_the_other_are_read_as_gnu_tar_does_with_ignore_zeros() {
+    let folder = TempDir::new().expect("a folder");
+    make_tree(folder.path());
+    let path = folder.path().join("a.tar");
+    let mut joined = Vec::new();
+    for (options, name) in [(&["--format=gnu"], "tree/large.img"), (&["--format=posix"], "tree/small.img")] {
+        writer("tar", options, false, true).write(folder.path(), &[name], &path);
+        joined.extend(fs::read(&path).expect("written"));
+    }
+    fs::write(&path, &joined).expect("room");
+    let extracted = folder.path().join("extracted");
+    fs::create_dir(&extracted).expect("a folder");
+    let mut command = Command::new("tar");
+    command.arg("-ixf").arg(&path).arg("-C").arg(&extracted);
+    assert_eq!(status(&mut command, "tar"), 0);
+
+    let archive = joined.as_slice();
+    let mut walk = walk(&archive);
+    let mut found = Vec::new();
+    let mut notes = Vec::new();
+    while let Some(item) = walk.next().expect("good archives") {
+        match item {
+            Item::Member(member) => {
+                let extracted = sha256_of_file(&extracted.join(OsStr::from_bytes(&member.path)));
+                assert_eq!(sha256_of_member(&member, &archive), extracted);
+                found.push(member.path);
+            }
+            Item::Note(note) => notes.push(note),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(found, [b"tree/large.img", b"tree/small.img"]);
+    assert!(matches!(notes[..], [Note::ArchiveAfterEnd { .. }]), "{notes:?}");
+}
+
+#[test]
+fn a_pax_size_behind_a_newline_is_read_as_by_gnu_tar_and_bsdtar() {
+    let mut builder = tar::Builder::new(Vec::new());
+    let records: [(&str, &[u8]); 4] =
+        [("SCHILY.xattr.user.a", b"x\n9 size=1\n"), ("size", b"1"), ("path", b"pax.img"), ("size", b"700")];
+    builder.append_pax_extensions(records).expect("room");
+    for (name, size, data) in [("header.img", 0, &[7; 700][..]), ("next.img", 3, b"abc")] {
+        let mut header = tar::Header::new_ustar();
+        header.set_path(name).expect("short");
+        header.set_size(size);
+        header.set_mode(0o644);
+        header.set_cksum();
+        builder.append(&header, data).expect("room");
+    }
+    let archive = builder.into_inner().expect("room");
+    let folder = TempDir::new().expect("a folder");
+    let path = folder.path().join("a.tar");
+    fs::write(&path, &archive).expect("room");
+    let archive = archive.as_slice();
+    let members = members(&archive);
+    assert_eq!(members.iter().map(|member| member.size).collect::<Vec<_>>(), [700, 3]);
+    for reader in READERS {
+        let extracted = folder.path().join(reader);
+        extract(reader, &path, &extracted);
+        compare(&members, &archive, &extracted);
+    }
+}

@@ -1,0 +1,263 @@
+//! `ZstFile` against what the zstd tools wrote: the same bytes at every offset, and every kind of damage by its name.
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use common::run;
+use imgsieve::zst::{CopyError, Error, Meter, Options, ZstFile};
+use positioned_io::ReadAt;
+use tempfile::TempDir;
+
+/// Data with repeats near and far, zeros and noise, so that every kind of block appears.
+fn content(len: usize) -> Vec<u8> {
+    let mut state = 0x2545_F491_4F6C_DD1D_u64;
+    let mut data = Vec::with_capacity(len + 4096);
+    while data.len() < len {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        let count = usize::try_from(state >> 52).expect("12 bits") + 1;
+        match state % 4 {
+            0 => data.resize(data.len() + count * 16, 0),
+            1 => data.extend(state.to_le_bytes().iter().cycle().take(count)),
+            2 => data.extend((0..count as u64).flat_map(|i| state.wrapping_mul(i | 1).to_be_bytes())),
+            _ => {
+                let from = usize::try_from(state >> 8).unwrap_or(0) % (data.len() + 1);
+                let until = (from + count).min(data.len());
+                data.extend_from_within(from..until);
+            }
+        }
+    }
+    data.truncate(len);
+    data
+}
+
+struct Fixture {
+    _folder: TempDir,
+    path: PathBuf,
+    content: Vec<u8>,
+}
+
+impl Fixture {
+    fn zst(&self) -> ZstFile {
+        ZstFile::open(&self.path, Options::default()).expect("opens")
+    }
+
+    /// The file after `damage` was done to it.
+    fn damaged(self, damage: impl FnOnce(&mut Vec<u8>)) -> Fixture {
+        let mut bytes = fs::read(&self.path).expect("readable");
+        damage(&mut bytes);
+        fs::write(&self.path, bytes).expect("writable");
+        self
+    }
+
+    fn error(&self) -> Error {
+        self.zst().read_to_end().expect_err("damaged")
+    }
+}
+
+/// `content` through a shell command that reads `$IN` and writes `$OUT`.
+fn made_by(package: &str, content: Vec<u8>, command: &str) -> Fixture {
+    let folder = TempDir::new().expect("a temporary folder");
+    let (input, path) = (folder.path().join("in"), folder.path().join("out.zst"));
+    fs::write(&input, &content).expect("written");
+    let script = format!("set -e; IN='{}'; OUT='{}'; {command}", input.display(), path.display());
+    run(package, "sh", &["-c", &script], "");
+    Fixture { _folder: folder, path, content }
+}
+
+fn small() -> Fixture {
+    made_by("zstd", content(1 << 20), "zstd -q -3 < $IN > $OUT")
+}
+
+/// Reads at places forward, backward and across the end, and compares.
+fn check_reads(fixture: &Fixture) {
+    let zst = fixture.zst();
+    let len = fixture.content.len();
+    for (start, count) in [
+        (0, 512),
+        (len / 2, 70_000),
+        (len / 3, 1),
+        (len - 100, 500),
+        (0, 100),
+        (len / 4, 3 << 20),
+        (len, 10),
+        (len - 1, 1),
+    ] {
+        let mut buffer = vec![0xAA; count];
+        let read = zst.read_at(start as u64, &mut buffer).expect("readable");
+        let expected = &fixture.content[start.min(len)..(start + count).min(len)];
+        assert!(buffer[..read] == *expected, "{count} bytes at {start}: {read} read");
+    }
+    assert_eq!(zst.read_to_end().expect("intact"), len as u64);
+    assert_eq!(zst.size(), Some(len as u64));
+    assert_eq!(zst.intact_to(), len as u64);
+}
+
+#[test]
+fn bytes_are_the_same_at_every_offset_however_they_were_compressed() {
+    for (package, command) in [
+        ("zstd", "zstd -q -3 < $IN > $OUT"),
+        ("zstd", "zstd -q -3 --no-check $IN -o $OUT"),
+        ("zstd", "zstd -q -19 $IN -o $OUT"),
+        ("zstd", "zstd -q --fast=5 -T2 $IN -o $OUT"),
+        ("zstd", "zstd -q --long=27 < $IN > $OUT"),
+        ("zstd", "zstd -q --rsyncable -B100000 $IN -o $OUT"),
+        ("zstd", "pzstd -q -p 2 $IN -o $OUT"),
+        (
+            "zstd",
+            "split -b 300000 $IN $IN.; for part in $IN.*; do zstd -q -c $part >> $OUT; printf 'P\\052\\115\\030\\003\\0\\0\\0xyz' >> $OUT; zstd -q -c < /dev/null >> $OUT; done",
+        ),
+    ] {
+        check_reads(&made_by(package, content(5_000_000), command));
+    }
+}
+
+#[test]
+fn copy_hands_over_exactly_the_range() {
+    let fixture = made_by("zstd", content(3_000_000), "zstd -q < $IN > $OUT");
+    let zst = fixture.zst();
+    for range in [1_000_000..2_500_000_u64, 10..10, 0..3_000_000] {
+        let mut copied = Vec::new();
+        let outcome = zst.copy::<()>(range.clone(), |bytes| {
+            copied.extend_from_slice(bytes);
+            Ok(())
+        });
+        assert!(outcome.is_ok());
+        let slice = usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap();
+        assert!(copied == fixture.content[slice], "{range:?}");
+    }
+    assert!(matches!(zst.copy(0..100, |_| Err("full")), Err(CopyError::Write("full"))));
+    assert!(matches!(
+        zst.copy::<()>(2_999_999..3_000_001, |_| Ok(())),
+        Err(CopyError::Read(Error::EndOfData { size: 3_000_000, wanted: 3_000_000 }))
+    ));
+}
+
+#[test]
+fn a_file_cut_short_at_any_layer_is_truncated() {
+    let whole = fs::metadata(&small().path).expect("there").len();
+    for length in [1, 3, 5, 100, whole / 2, whole - 4, whole - 1] {
+        let error = small().damaged(|bytes| bytes.truncate(usize::try_from(length).unwrap())).error();
+        assert!(matches!(error, Error::Truncated { frame: 0, offset } if offset == length), "{length}: {error}");
+    }
+}
+
+#[test]
+fn what_lies_before_the_damage_can_still_be_read() {
+    let fixture = small().damaged(|bytes| bytes.truncate(bytes.len() - 1000));
+    let zst = fixture.zst();
+    let mut head = [0; 4096];
+    assert_eq!(zst.read_at(0, &mut head).expect("before the damage"), head.len());
+    assert!(zst.read_to_end().is_err());
+    assert_eq!(zst.read_at(0, &mut head).expect("still before the damage"), head.len());
+    assert!(head == fixture.content[..4096]);
+    assert_eq!(zst.intact_to(), 0);
+}
+
+#[test]
+fn a_wrong_checksum_is_told_from_corrupt_data() {
+    let error = small().damaged(|bytes| *bytes.last_mut().expect("not empty") ^= 1).error();
+    assert!(matches!(error, Error::Checksum { frame: 0 }), "{error}");
+    // Block_Type 3 of the first block, behind a frame header of 6 bytes: RFC 8878 section 3.1.1.2.2.
+    let error = small().damaged(|bytes| bytes[6] |= 0b110).error();
+    assert!(matches!(error, Error::Corrupt { frame: 0, .. }), "{error}");
+}
+
+#[test]
+fn what_follows_the_last_frame_is_trailing_garbage() {
+    for garbage in [&b"\0\0\0\0\0\0\0\0"[..], b"garbage", b"\0", b"\x1f\x8b\x08"] {
+        let fixture = small().damaged(|bytes| bytes.extend_from_slice(garbage));
+        let zst = fixture.zst();
+        let error = zst.read_to_end().expect_err("garbage");
+        assert!(matches!(error, Error::TrailingGarbage { length, .. } if length == garbage.len() as u64), "{error}");
+        assert_eq!(zst.intact_to(), fixture.content.len() as u64, "the frame itself is whole");
+    }
+}
+
+#[test]
+fn other_formats_are_named() {
+    for (package, command, name) in [
+        ("gzip", "gzip < $IN > $OUT", "gzip"),
+        ("xz-utils", "xz -0 < $IN > $OUT", "xz"),
+        ("bzip2", "bzip2 < $IN > $OUT", "bzip2"),
+        ("tar", "tar -cf $OUT -P $IN", "uncompressed tar"),
+    ] {
+        let error = made_by(package, content(1000), command).error();
+        assert!(matches!(&error, Error::NotZstd { found } if found.contains(name)), "{error}");
+    }
+}
+
+#[test]
+fn a_window_above_the_limit_is_refused_before_anything_is_allocated() {
+    let fixture = made_by("zstd", content(1000), "zstd -q --long=31 --ultra -19 < $IN > $OUT");
+    assert!(matches!(fixture.error(), Error::WindowTooLarge { window: 0x8000_0000, limit: 0x0800_0000, .. }));
+    let options = Options { max_window: 1 << 31, ..Options::default() };
+    let zst = ZstFile::open(&fixture.path, options).expect("opens");
+    assert_eq!(zst.read_to_end().expect("within the limit"), 1000);
+}
+
+#[test]
+fn a_dictionary_that_is_not_at_hand_is_named() {
+    let command = "split -b 2000 $IN $IN.; zstd -q --train $IN.* -o $IN-dict --maxdict=4096 --dictID=77; zstd -q -D $IN-dict $IN -o $OUT";
+    let error = made_by("zstd", content(400_000), command).error();
+    assert!(matches!(error, Error::Dictionary { id: 77, .. }), "{error}");
+}
+
+#[test]
+fn an_empty_file_a_folder_and_a_fifo_are_not_opened() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let open = |path: &Path| ZstFile::open(path, Options::default()).err().expect("refused");
+    fs::write(folder.path().join("empty"), "").expect("written");
+    assert!(matches!(open(&folder.path().join("empty")), Error::Empty));
+    assert!(matches!(open(folder.path()), Error::NotAFile));
+    let fifo = folder.path().join("fifo");
+    run("coreutils", "mkfifo", &[fifo.to_str().expect("UTF-8")], "");
+    assert!(matches!(open(&fifo), Error::NotAFile));
+    assert!(matches!(open(&folder.path().join("none")), Error::Open { .. }));
+}
+
+#[test]
+fn a_file_that_changes_under_its_reader_is_noticed() {
+    let fixture = small();
+    let zst = fixture.zst();
+    zst.read_to_end().expect("intact");
+    zst.check_unchanged().expect("unchanged");
+    let bytes = fs::read(&fixture.path).expect("readable");
+    fs::write(fixture.path.with_extension("new"), &bytes).expect("written");
+    fs::rename(fixture.path.with_extension("new"), &fixture.path).expect("replaced");
+    assert_eq!(zst.check_unchanged().expect_err("replaced").code(), "changed");
+
+    let zst = fixture.zst();
+    fs::OpenOptions::new().write(true).open(&fixture.path).and_then(|file| file.set_len(100)).expect("cut");
+    assert!(matches!(zst.check_unchanged(), Err(Error::Changed(_))));
+    assert!(matches!(zst.read_to_end(), Err(Error::Changed(_))));
+}
+
+#[test]
+fn a_stop_is_heard_and_is_not_remembered_as_damage() {
+    let fixture = small();
+    let stop = Arc::new(AtomicBool::new(true));
+    let meter = Arc::new(Meter::new(Arc::clone(&stop)));
+    let zst = ZstFile::open(&fixture.path, Options { meter, ..Options::default() }).expect("opens");
+    let error = zst.read_at(0, &mut [0; 10]).expect_err("stopped");
+    assert!(matches!(Error::within(&error), Some(Error::Interrupted)));
+    stop.store(false, std::sync::atomic::Ordering::SeqCst);
+    assert!(zst.read_to_end().is_ok());
+}
+
+#[test]
+fn reads_that_go_back_begin_at_the_frame_and_not_at_the_file() {
+    let fixture = made_by("zstd", content(80 << 20), "zstd -q -1 -T2 $IN -o $IN.one; pzstd -q -1 -p 2 $IN -o $OUT");
+    let zst = fixture.zst();
+    let len = zst.read_to_end().expect("intact");
+    let decoded_once = zst.totals().redecoded;
+    zst.read_at(len / 2, &mut [0; 100]).expect("readable");
+    let again = zst.totals();
+    assert_eq!((decoded_once, again.rewinds), (0, 1));
+    assert!(again.redecoded < len / 2, "{} of {len} bytes were decoded again", again.redecoded);
+}
