@@ -118,6 +118,14 @@ impl Finding {
         }
     }
 
+    /// Whether `whole`, found in what should be a copy of the same image, agrees with this, which may not be complete.
+    #[must_use]
+    pub fn agrees_with(&self, whole: &Finding) -> bool {
+        let partitions =
+            |finding: &Finding| finding.table.as_ref().map_or(Vec::new(), |table| table.partitions.clone());
+        self.count.is_none() || partitions(whole).starts_with(&partitions(self))
+    }
+
     /// The answer in a word.
     #[must_use]
     pub fn verdict(&self) -> Verdict {

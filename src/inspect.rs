@@ -1,8 +1,9 @@
 //! `imgsieve inspect`: the partitions of every image in a file, whatever its size; nothing is written, nothing logged.
 
 use std::fmt::Write as _;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -76,10 +77,14 @@ impl Report {
 
     fn read(&mut self, path: &Path, options: &Options) -> Result<(), Cause> {
         let io = |error: std::io::Error| Cause::of("io", &error);
-        if path.is_dir() {
-            return Err(Cause::new("not_a_file", "it is a folder"));
+        // Without O_NONBLOCK, opening a FIFO would wait for a writer.
+        let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+        let mut file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path).map_err(io)?;
+        let kind = file.metadata().map_err(io)?.file_type();
+        if !kind.is_file() && !kind.is_block_device() {
+            let what = if kind.is_dir() { "a folder" } else { "not a file or block device" };
+            return Err(Cause::new("not_a_file", format!("it is {what}")));
         }
-        let mut file = File::open(path).map_err(io)?;
         let is_archive_by_name = path.as_os_str().as_encoded_bytes().ends_with(b".tar.zst");
         if is_archive_by_name || is_zstd(&mut file).map_err(io)? {
             let zst_options = zst::Options { max_window: options.max_window, meter: Arc::clone(&options.meter) };
@@ -96,6 +101,12 @@ impl Report {
         }
         // A device has no length but where its end can be sought.
         let size = file.seek(SeekFrom::End(0)).map_err(io)?;
+        let mut head = vec![0; 512];
+        let length = file.read_at(0, &mut head).map_err(io)?;
+        head.truncate(length);
+        if let Some(format) = zst::known_format(&head) {
+            return Err(Cause::new("not_an_image", format!("it is {format}, not an image or a .tar.zst")));
+        }
         self.image(path, &file, size);
         Ok(())
     }

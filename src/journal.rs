@@ -49,7 +49,11 @@ impl Journal {
                 std::fs::create_dir_all(folder)?;
             }
             let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
-            end_torn_line(&mut file)?;
+            // A pipe or a terminal has no last line to look at.
+            if file.metadata()?.is_file() {
+                check_is_log(&mut file)?;
+                end_torn_line(&mut file)?;
+            }
             Ok(file)
         };
         match open() {
@@ -77,6 +81,17 @@ impl Journal {
                 Err(error) => return Err(error),
             }
         }
+    }
+}
+
+/// Refuses to append to what is no log: a slip of the hand must not add to an archive.
+fn check_is_log(file: &mut File) -> io::Result<()> {
+    let mut first = [0];
+    match file.read(&mut first)? {
+        1 if first != *b"{" => {
+            Err(io::Error::new(io::ErrorKind::InvalidData, "it is no log, it begins with something else"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -118,13 +133,13 @@ fn line_of(event: &Event<'_>) -> (&'static str, Fields) {
                 ("size_gb", json!(gigabytes(archive.size))),
                 ("rank", json!(archive.rank)),
                 ("size_bytes", json!(archive.size)),
-                ("archive", json!(archive.path.to_string_lossy())),
             ]);
+            push_name(&mut fields, ("archive", "archive_bytes"), archive.path.as_os_str().as_bytes());
             ("archive_start", fields)
         }
         Event::ExtractionStart { archive, destination } => {
             let mut fields = of_archive(archive);
-            fields.push(("dest", json!(destination.to_string_lossy())));
+            push_name(&mut fields, ("dest", "dest_bytes"), destination.as_os_str().as_bytes());
             ("extraction_start", fields)
         }
         Event::ImageFound { archive, image } => {
@@ -193,7 +208,7 @@ fn partition_check(archive: &Archive, image: &Image, check: &Check) -> Fields {
     let mut bytes_written = 0;
     match &check.action {
         Action::Kept(kept) => {
-            fields.push(("path", json!(kept.path.to_string_lossy())));
+            push_name(&mut fields, ("path", "path_bytes"), kept.path.as_os_str().as_bytes());
             fields.push(("verified", json!(kept.verified)));
             fields.push(("existing", json!(kept.existing)));
             fields.push(("allocated_bytes", json!(kept.allocated)));
@@ -337,6 +352,15 @@ mod tests {
         let text = std::fs::read_to_string(&path).expect("a log");
         assert_eq!(text.lines().count(), 3);
         assert!(text.lines().nth(2).expect("ours").contains("\"stage\":\"interrupted\",\"signal\":\"SIGINT\""));
+    }
+
+    #[test]
+    fn what_is_no_log_is_not_appended_to() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("x.tar.zst");
+        std::fs::write(&path, b"\x28\xb5\x2f\xfd").expect("an archive");
+        assert!(Journal::open(&path, "r".to_owned()).is_err());
+        assert_eq!(std::fs::read(&path).expect("unchanged").len(), 4);
     }
 
     #[test]

@@ -152,7 +152,7 @@ impl Observer for Terminal {
             }
             Event::ArchiveComplete { archive, totals, .. } => {
                 let text = format!(
-                    "{}: {} in {}, {} images, {} to keep",
+                    "{}: {} in {}, images: {}, with partitions enough: {}",
                     hash_of(archive),
                     human(archive.size),
                     human_seconds(totals.seconds),

@@ -21,13 +21,15 @@ const SHOWN: usize = 20;
 const NAME_SHOWN: usize = 120;
 
 /// The observer that remembers what the summary says.
+#[derive(Default)]
 pub struct Summary {
-    started: Instant,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
+    /// When the first archive could be begun: what was waited for before does not count.
+    started: Option<Instant>,
     kept: Vec<KeptImage>,
     kept_more: u64,
     problems: Vec<String>,
@@ -47,13 +49,9 @@ struct KeptImage {
     found: String,
     /// Where it is and what room it takes; none if it would only be kept.
     place: Option<(String, u64)>,
+    /// Whether an earlier run wrote it.
+    existing: bool,
     undecided: bool,
-}
-
-impl Default for Summary {
-    fn default() -> Summary {
-        Summary { started: Instant::now(), state: Mutex::default() }
-    }
 }
 
 impl Observer for Summary {
@@ -61,6 +59,7 @@ impl Observer for Summary {
         let mut state = self.state();
         match event {
             Event::ScriptStart { left_out, total_archives, .. } => {
+                state.started = Some(Instant::now());
                 state.left_out = (*left_out).clone();
                 state.total_archives = *total_archives;
             }
@@ -89,6 +88,10 @@ impl Observer for Summary {
 }
 
 impl State {
+    fn seconds(&self) -> f64 {
+        self.started.map_or(0.0, |started| started.elapsed().as_secs_f64())
+    }
+
     fn problem(&mut self, text: String) {
         if self.problems.len() < REMEMBERED {
             self.problems.push(text);
@@ -117,6 +120,7 @@ impl State {
             size: image.size,
             found: finding.map_or_else(String::new, |finding| printable(finding.describe().as_bytes())),
             place,
+            existing: matches!(&check.action, Action::Kept(kept) if kept.existing),
             undecided: finding.is_none_or(|finding| finding.count.is_none()),
         });
     }
@@ -137,43 +141,9 @@ impl Summary {
         state.write_kept(&mut text, config);
         state.write_problems(&mut text);
         state.write_left_out(&mut text, config);
-        self.write_totals(&mut text, &totals);
+        write_totals(&mut text, &totals, state.seconds());
         write_next(&mut text, &state, &totals, config);
         text
-    }
-
-    fn write_totals(&self, text: &mut String, totals: &RunTotals) {
-        let seconds = self.started.elapsed().as_secs_f64();
-        let sum = &totals.sum;
-        let _ = writeln!(
-            text,
-            "Checked {}: {} compressed, {} of content, in {} ({}, {}).",
-            count(totals.archives_checked, "archive"),
-            human(totals.compressed_bytes),
-            human(sum.content_bytes),
-            human_seconds(seconds),
-            rate(totals.compressed_bytes, seconds, "compressed"),
-            rate(sum.content_bytes, seconds, "content")
-        );
-        let retained = sum.kept + totals.would_keep;
-        let other = totals.deferred + totals.image_errors;
-        let mut parts = vec![
-            format!("{retained} {}", if totals.would_keep > 0 { "to be kept" } else { "kept" }),
-            format!("{} not retained", sum.images.saturating_sub(retained + other)),
-        ];
-        if totals.deferred > 0 {
-            parts.push(format!("{} without room", totals.deferred));
-        }
-        if totals.image_errors > 0 {
-            parts.push(format!("{} with an error", totals.image_errors));
-        }
-        let _ = writeln!(text, "Found {}: {}.", count(sum.images, "image"), parts.join(", "));
-        if sum.bytes_written > 0 {
-            let _ = writeln!(text, "Wrote {} to staging.", human(sum.bytes_written));
-        }
-        if sum.removed_files > 0 {
-            let _ = writeln!(text, "Removed {} of ours from staging.", count(sum.removed_files, "partial file"));
-        }
     }
 
     /// The summary as one JSON object; `exit` is the exit code.
@@ -227,7 +197,7 @@ impl Summary {
             "bytes_written": totals.sum.bytes_written,
             "removed_files": totals.sum.removed_files,
             "needed_bytes": state.needed,
-            "seconds": self.started.elapsed().as_secs_f64(),
+            "seconds": state.seconds(),
             "kept": kept,
             "kept_not_listed": state.kept_more,
             "problems": state.problems,
@@ -255,7 +225,9 @@ impl State {
             match &image.place {
                 Some((path, allocated)) => {
                     let path = path.strip_prefix(&staging).map_or(path.as_str(), |rest| rest.trim_start_matches('/'));
-                    let _ = writeln!(text, "  {path}  {}, {} on disk", human(image.size), human(*allocated));
+                    let existing = if image.existing { ", there from an earlier run" } else { "" };
+                    let sizes = format!("{}, {} on disk", human(image.size), human(*allocated));
+                    let _ = writeln!(text, "  {path}  {sizes}{existing}");
                 }
                 None => {
                     let _ = writeln!(text, "  {}  {}  {}", image.hash, image.name, human(image.size));
@@ -303,6 +275,39 @@ impl State {
     }
 }
 
+fn write_totals(text: &mut String, totals: &RunTotals, seconds: f64) {
+    let sum = &totals.sum;
+    let _ = writeln!(
+        text,
+        "Checked {}: {} compressed, {} of content, in {} ({}, {}).",
+        count(totals.archives_checked, "archive"),
+        human(totals.compressed_bytes),
+        human(sum.content_bytes),
+        human_seconds(seconds),
+        rate(totals.compressed_bytes, seconds, "compressed"),
+        rate(sum.content_bytes, seconds, "content")
+    );
+    let retained = sum.kept + totals.would_keep;
+    let other = totals.deferred + totals.image_errors;
+    let mut parts = vec![
+        format!("{retained} {}", if totals.would_keep > 0 { "to be kept" } else { "kept" }),
+        format!("{} not retained", sum.images.saturating_sub(retained + other)),
+    ];
+    if totals.deferred > 0 {
+        parts.push(format!("{} without room", totals.deferred));
+    }
+    if totals.image_errors > 0 {
+        parts.push(format!("{} with an error", totals.image_errors));
+    }
+    let _ = writeln!(text, "Found {}: {}.", count(sum.images, "image"), parts.join(", "));
+    if sum.bytes_written > 0 {
+        let _ = writeln!(text, "Wrote {} to staging.", human(sum.bytes_written));
+    }
+    if sum.removed_files > 0 {
+        let _ = writeln!(text, "Removed {} of ours from staging.", count(sum.removed_files, "partial file"));
+    }
+}
+
 fn write_more(text: &mut String, more: u64) {
     if more > 0 {
         let _ = writeln!(text, "  … and {more} more, which the log has");
@@ -319,7 +324,7 @@ fn write_next(text: &mut String, state: &State, totals: &RunTotals, config: &Con
             text,
             "A run without --dry-run would need at most {} of room in {}.",
             human(state.needed),
-            config.site.staging.display()
+            printable(config.site.staging.as_os_str().as_encoded_bytes())
         );
     }
     if totals.sum.kept > 0 {
@@ -333,7 +338,8 @@ fn write_next(text: &mut String, state: &State, totals: &RunTotals, config: &Con
     if totals.image_errors > 0 || totals.archives_failed > 0 {
         text.push_str("Look at those with an error by hand (imgsieve inspect). ");
     }
-    let _ = writeln!(text, "No archive was changed. The log is {}.", config.site.log.display());
+    let log = printable(config.site.log.as_os_str().as_encoded_bytes());
+    let _ = writeln!(text, "No archive was changed. The log is {log}.");
 }
 
 fn count(number: u64, noun: &str) -> String {

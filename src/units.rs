@@ -140,6 +140,8 @@ impl FromStr for MinFree {
                 Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(MinFree::Percent(percent)),
                 _ => Err(error()),
             },
+            // A percentage whose sign was forgotten would be a minimum of next to nothing.
+            None if text.trim() != "0" && text.trim().ends_with(|last: char| last.is_ascii_digit()) => Err(error()),
             None => text.parse().map(MinFree::Bytes).map_err(|_| error()),
         }
     }
@@ -149,6 +151,11 @@ impl fmt::Display for MinFree {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             MinFree::Percent(percent) => write!(f, "{percent}%"),
+            MinFree::Bytes(Size(bytes))
+                if *bytes != 0 && Size(*bytes).to_string().bytes().all(|b| b.is_ascii_digit()) =>
+            {
+                write!(f, "{bytes}B")
+            }
             MinFree::Bytes(size) => size.fmt(f),
         }
     }
@@ -163,9 +170,10 @@ impl Serialize for MinFree {
 impl<'de> Deserialize<'de> for MinFree {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<MinFree, D::Error> {
         match Written::deserialize(deserializer)? {
-            Written::Bytes(bytes) => Ok(MinFree::Bytes(Size(bytes))),
-            Written::Text(text) => text.parse().map_err(serde::de::Error::custom),
+            Written::Bytes(bytes) => bytes.to_string().parse(),
+            Written::Text(text) => text.parse(),
         }
+        .map_err(serde::de::Error::custom)
     }
 }
 
@@ -256,6 +264,8 @@ mod tests {
     fn minimum_free_is_a_percentage_or_a_size() {
         assert_eq!("20%".parse(), Ok(MinFree::Percent(20.0)));
         assert_eq!("100GB".parse(), Ok(MinFree::Bytes(Size(100_000_000_000))));
+        assert_eq!("0".parse(), Ok(MinFree::Bytes(Size(0))));
+        assert!("20".parse::<MinFree>().is_err(), "a forgotten %");
         assert!("101%".parse::<MinFree>().is_err());
         assert!("NaN%".parse::<MinFree>().is_err());
         assert_eq!(MinFree::Percent(20.0).bytes(1000), 200);

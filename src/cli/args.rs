@@ -195,11 +195,13 @@ impl SiteArguments {
             Some(path) => Site::read(path)?,
             None => Site::built_in(),
         };
+        // As the log and `imgsieve config` have to tell them: from anywhere.
+        let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
         if !self.collection.is_empty() {
-            site.collection = self.collection;
+            site.collection = self.collection.into_iter().map(absolute).collect();
         }
-        set(&mut site.staging, self.staging);
-        set(&mut site.log, self.log);
+        set(&mut site.staging, self.staging.map(absolute));
+        set(&mut site.log, self.log.map(absolute));
         set(&mut site.min_archive_size, self.min_archive_size);
         set(&mut site.min_image_size, self.min_image_size);
         set(&mut site.min_partitions, self.min_partitions);
@@ -273,8 +275,8 @@ mod tests {
 
     #[test]
     fn options_override_the_site() {
-        let config = config(&["a", "b", "--min-free", "5%", "--skip", "x", "-j3", "--limit", "2"]).expect("valid");
-        assert_eq!(config.site.collection, [PathBuf::from("a"), PathBuf::from("b")]);
+        let config = config(&["/a", "/b", "--min-free", "5%", "--skip", "x", "-j3", "--limit", "2"]).expect("valid");
+        assert_eq!(config.site.collection, [PathBuf::from("/a"), PathBuf::from("/b")]);
         assert_eq!((config.jobs(), config.limit), (3, Some(2)));
         assert_eq!(config.site.skip.len(), 5);
     }

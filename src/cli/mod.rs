@@ -15,6 +15,7 @@ use crate::exit::Exit;
 use crate::inspect::{self, Report};
 use crate::journal::{self, Journal};
 use crate::progress::Terminal;
+use crate::sanitize::printable_line;
 use crate::scan::{self, panics};
 use crate::summary::Summary;
 use crate::zst::Meter;
@@ -130,12 +131,17 @@ fn print(text: &str) -> Exit {
     }
 }
 
+/// A message that may have several lines, as one about a site file does, with nothing in them that a terminal obeys.
+fn printable_lines(message: &str) -> String {
+    message.lines().map(printable_line).collect::<Vec<_>>().join("\n")
+}
+
 fn usage(error: &dyn std::error::Error) -> Exit {
-    let _ = writeln!(std::io::stderr(), "imgsieve: {}", Cause::of("usage", error).message);
+    let _ = writeln!(std::io::stderr(), "imgsieve: {}", printable_lines(&Cause::of("usage", error).message));
     Exit::Usage
 }
 
 fn failure(cause: &Cause) -> Exit {
-    let _ = writeln!(std::io::stderr(), "imgsieve: error: {}", cause.message);
+    let _ = writeln!(std::io::stderr(), "imgsieve: error: {}", printable_lines(&cause.message));
     Exit::Failure
 }

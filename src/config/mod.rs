@@ -123,12 +123,13 @@ impl Site {
         if self.image_suffix.is_empty() || self.image_suffix.contains(['/', '\0']) {
             return refuse("image-suffix", &self.image_suffix, "the end of a file name, not empty and without '/'");
         }
-        if self.image_suffix.to_ascii_lowercase().ends_with(".partial") {
-            return refuse(
-                "image-suffix",
-                &self.image_suffix,
-                "not .partial: files of that name are swept from staging",
-            );
+        if self.collection.is_empty() {
+            return refuse("collection", &"[]", "at least one folder or archive");
+        }
+        for (key, path) in [("staging", &self.staging), ("log", &self.log)] {
+            if path.as_os_str().is_empty() {
+                return refuse(key, &"''", "a path");
+            }
         }
         if self.jobs == Some(0) {
             return refuse("jobs", &0, "at least 1");
@@ -162,6 +163,9 @@ impl Site {
 
 /// `path` as seen from `folder`, which holds no links: a leading `..` can be taken at its word, and is gone from messages.
 fn beside(folder: &Path, path: &Path) -> PathBuf {
+    if path.as_os_str().is_empty() {
+        return PathBuf::new();
+    }
     let mut folder = folder;
     let mut path = path;
     while let (Ok(rest), Some(parent)) = (path.strip_prefix(".."), folder.parent()) {
@@ -305,7 +309,7 @@ mod tests {
         for text in [
             "min_partitions = 0",
             "image_suffix = ''",
-            "image_suffix = 'x.Partial'",
+            "collection = []",
             "jobs = 0",
             "max_window = '4GiB'",
             "wait_for = 'a/b'",

@@ -34,7 +34,7 @@ const NAME_UNITS: usize = 36;
 
 /// Legal entry sizes are 128 x 2^n (UEFI 2.10 table 5-5); nothing is known to use more than 512.
 const MIN_ENTRY_SIZE: u32 = 128;
-const MAX_ENTRY_SIZE: u32 = 4096;
+const MAX_ENTRY_SIZE: u32 = 65536;
 /// Bytes of an entry array that are read at most; the usual one has 16 KiB.
 const MAX_ARRAY_BYTES: u64 = 16 * 1024 * 1024;
 /// Bytes of it read at a time, a multiple of every entry size.

@@ -71,6 +71,14 @@ impl Survey<'_> {
         match staging.existing(&place, image.size) {
             Ok(None) => {}
             Ok(Some(staged)) => {
+                let file = Finding::examine(&staged.file, image.size, None);
+                if !finding.agrees_with(&file) {
+                    let message = format!(
+                        "{} is in the way: it is as long as the image, but has other partitions; move or remove it",
+                        staged.path.display()
+                    );
+                    return Outcome::Failed(Cause::new("in_the_way", message));
+                }
                 return Outcome::Decided(kept_check(finding, staged, image.size, None, true));
             }
             Err(error) => return Outcome::Failed(Cause::from(&error)),

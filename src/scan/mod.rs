@@ -112,6 +112,17 @@ impl Run<'_> {
         if !self.config.dry_run && !self.control.is_stopped() {
             let staging = preflight::open_staging(self.config)?;
             self.swept = staging.sweep().map_err(|error| Cause::from(&error))?;
+            for (hash, count) in &self.swept {
+                if !plan.archives.iter().any(|archive| archive.hash == *hash) {
+                    let folder = staging.destination(hash);
+                    let message = format!(
+                        "{count} partial files that an earlier run left were removed from {}",
+                        folder.display()
+                    );
+                    self.emit(&Event::Warning { scope: Scope::Run, cause: &Cause::new("swept", message) });
+                    self.totals().sum.removed_files += count;
+                }
+            }
             self.staging = Some(staging);
         }
         Ok(plan)

@@ -54,6 +54,9 @@ pub fn select(config: &Config) -> Result<Plan, Cause> {
     }
     // What was named comes first: a folder that it also lies in must not make it one of the folder's small archives.
     candidates.sort_by_key(|(_, is_named)| !is_named);
+    // A minimum of 0 is none: an empty file then is an archive that cannot be read, and told as such.
+    let least = config.site.min_archive_size.0;
+    let is_small = |length| least > 0 && length <= least;
     let mut hashes = HashSet::new();
     let mut files = HashSet::new();
     let mut chosen = Vec::new();
@@ -65,14 +68,15 @@ pub fn select(config: &Config) -> Result<Plan, Cause> {
                 continue;
             }
         };
-        if !files.insert((metadata.dev(), metadata.ino())) {
+        // The same archive by two ways is one; a hard link of another name is another.
+        if !files.insert((metadata.dev(), metadata.ino(), hash.clone())) {
             continue;
         }
         if let Some(reason) = hash.to_str().and_then(|hash| config.site.skip.get(hash)) {
             plan.left_out.skipped.push((hash, reason.clone()));
         } else if !config.only.is_empty() && !config.only.iter().any(|only| **only == *hash) {
             plan.left_out.not_selected += 1;
-        } else if !is_named && metadata.len() <= config.site.min_archive_size.0 {
+        } else if !is_named && is_small(metadata.len()) {
             // A folder's small archives are not meant; one that was named is, whatever its size.
             plan.left_out.too_small += 1;
         } else if hashes.insert(hash.clone()) {

@@ -25,7 +25,7 @@ pub fn check_surroundings(config: &Config, control: &Control, warn: &mut dyn FnM
         check_process(config, control, name, warn)?;
     }
     for folder in config.site.cleared_paths() {
-        if std::fs::symlink_metadata(&folder).is_err() {
+        if std::fs::symlink_metadata(&folder).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
             continue;
         }
         let what = format!("the folder {} still exists: it has to be archived and cleared first", folder.display());
@@ -73,6 +73,13 @@ fn check_process(config: &Config, control: &Control, name: &str, warn: &mut dyn 
 /// Opens and locks the staging folder, and sees to it that there is room.
 pub fn open_staging(config: &Config) -> Result<Staging, Cause> {
     let path = &config.site.staging;
+    if let Ok(place) = path.canonicalize()
+        && config.site.collection.iter().any(|folder| folder.canonicalize().is_ok_and(|folder| folder == place))
+    {
+        let message =
+            format!("{} is the collection: nothing is staged there; name another with --staging", path.display());
+        return Err(Cause::new("staging_is_collection", message));
+    }
     let failed = |error: &staging::Error, mend: &str| {
         let cause = Cause::from(error);
         Cause { message: format!("{}; {mend}", cause.message), ..cause }

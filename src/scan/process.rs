@@ -86,10 +86,14 @@ fn script_of<'a>(program: &OsStr, arguments: &'a [OsString]) -> Option<&'a OsStr
                 }
             }
             [b'-' | b'+', letters @ .., last] => {
-                if letters.iter().chain([last]).any(|letter| interpreter.no_script.contains(letter)) {
+                // What follows a letter with a value, in the same argument, is that value.
+                let attached = letters.iter().position(|letter| interpreter.with_value.contains(letter));
+                let letters = &letters[..attached.unwrap_or(letters.len())];
+                let mut flags = letters.iter().chain(attached.is_none().then_some(last));
+                if flags.any(|letter| interpreter.no_script.contains(letter)) {
                     return None;
                 }
-                if interpreter.with_value.contains(last) {
+                if attached.is_none() && interpreter.with_value.contains(last) {
                     arguments.next();
                 }
             }
@@ -123,6 +127,7 @@ mod tests {
             "sh -- archive-staging-dirs.sh",
             "busybox sh /x/archive-staging-dirs.sh",
             "python3.11 -W ignore archive-staging-dirs.sh",
+            "perl -I/usr/lib/site archive-staging-dirs.sh",
         ] {
             assert!(runs(command), "{command}");
         }

@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_reservation_that_grows_is_refused_at_the_minimum() {
-        let (budget, disk) = budget(1000, "100");
+        let (budget, disk) = budget(1000, "100B");
         let mut reservation = budget.try_reserve(0).expect("nothing is always there");
         reservation.try_grow(900).expect("down to the minimum");
         assert!(reservation.try_grow(1).is_err());

@@ -198,6 +198,7 @@ pub(super) fn check_name(name: &[u8]) -> Result<&OsStr, Error> {
         b"" => "it is empty",
         b"." | b".." => "it means a folder",
         _ if name.contains(&b'/') || name.contains(&0) => "it holds a '/' or a NUL byte",
+        _ if super::is_partial(name) => "files that are not whole are named so, and swept",
         _ if name.len() > NAME_MAX => "it is longer than 255 bytes",
         _ => return Ok(OsStr::from_bytes(name)),
     };

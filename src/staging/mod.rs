@@ -166,6 +166,9 @@ impl Staging {
             Keep::create(folders, self.partial_name(), name, size, room, reservation)
         });
         if keep.is_err() {
+            if let (Some(number), Ok(Some(folder))) = (place.number(), self.root.subfolder(hash)) {
+                folder.remove_if_empty(&number);
+            }
             self.root.remove_if_empty(hash);
         }
         keep

@@ -114,6 +114,19 @@ impl Fields<'_> {
 /// A name for data that is not Zstandard, for the error message: another compression, or the bytes themselves.
 #[must_use]
 pub fn describe(head: &[u8]) -> String {
+    if let Some(name) = known_format(head) {
+        return name.to_owned();
+    }
+    if !head.is_empty() && head.iter().all(|&byte| byte == 0) {
+        return "zeros".to_owned();
+    }
+    let bytes: Vec<String> = head.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    format!("bytes {}", bytes.join(" "))
+}
+
+/// The archive or compressed format that data begin like; 512 bytes of them are enough.
+#[must_use]
+pub fn known_format(head: &[u8]) -> Option<&'static str> {
     const KNOWN: [(&[u8], &str); 9] = [
         (b"\x1f\x8b", "gzip data"),
         (b"\xfd7zXZ\0", "xz data"),
@@ -128,16 +141,9 @@ pub fn describe(head: &[u8]) -> String {
     /// Offset of `ustar` in a tar header, POSIX.1-2017 pax, "ustar Interchange Format".
     const USTAR: std::ops::Range<usize> = 257..262;
     if let Some((_, name)) = KNOWN.iter().find(|(magic, _)| head.starts_with(magic)) {
-        return (*name).to_owned();
+        return Some(name);
     }
-    if head.get(USTAR) == Some(b"ustar") {
-        return "an uncompressed tar archive".to_owned();
-    }
-    if !head.is_empty() && head.iter().all(|&byte| byte == 0) {
-        return "zeros".to_owned();
-    }
-    let bytes: Vec<String> = head.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    format!("bytes {}", bytes.join(" "))
+    (head.get(USTAR) == Some(b"ustar")).then_some("an uncompressed tar archive")
 }
 
 #[cfg(test)]

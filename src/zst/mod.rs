@@ -23,6 +23,7 @@ use positioned_io::ReadAt;
 
 pub use decoder::Totals;
 pub use error::{Change, Error};
+pub use frame::known_format;
 pub use input::Identity;
 
 use decoder::Decoder;
