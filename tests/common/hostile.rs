@@ -24,7 +24,7 @@ pub const MIB: usize = 1 << 20;
 /// The largest block of a zstd frame.
 pub const ZSTD_BLOCK: u64 = 128 << 10;
 /// A run that takes longer than this hangs.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_mins(4);
 
 /// Bytes that do not compress, the same for the same seed.
 pub fn noise(length: usize, seed: u64) -> Vec<u8> {

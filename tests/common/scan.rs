@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::fixture::{self, Fixture};
 
 /// A test that waits for something longer than this fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A folder with a collection, a place for staging, a log and a site file: `scan` in it finds all it needs.
 pub struct Scan {
