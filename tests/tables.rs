@@ -104,6 +104,17 @@ fn a_dos_table_is_what_sfdisk_and_parted_say() {
 }
 
 #[test]
+fn primary_partitions_and_a_gpt_are_what_bootsector_says() {
+    // It reads no logical partitions, and counts from 0.
+    for script in ["label: dos\n2048,20480,83\n,20480,7\n,8192,82\n", GPT_SCRIPT] {
+        let image = Image::sfdisk(64 * MIB, script);
+        let theirs = bootsector::list_partitions(image.file(), &bootsector::Options::default()).unwrap();
+        let theirs: Vec<_> = theirs.iter().map(|p| (u32::try_from(p.id).unwrap() + 1, p.first_byte, p.len)).collect();
+        assert_eq!(image.extents(), theirs, "{script}");
+    }
+}
+
+#[test]
 fn a_dos_table_is_what_mbrman_says() {
     let image = Image::sfdisk(64 * MIB, DOS_SCRIPT);
     let mbr = mbrman::MBR::read_from(&mut image.file(), 512).unwrap();
