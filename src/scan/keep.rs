@@ -1,6 +1,6 @@
 //! An image on its way from archive to staging: when it may, how it fares, and what becomes of it.
 
-use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::cause::Cause;
 use crate::event::{Action, Check, Event, Image, Kept};
@@ -54,7 +54,7 @@ impl Survey<'_> {
             let message = format!("{} is more than --max-image-size allows ({limit})", human(image.size));
             return Outcome::Failed(Cause::new("max_image_size", message));
         }
-        let archive = std::sync::Arc::clone(&self.archive);
+        let archive = Arc::clone(&self.archive);
         let place = Place { hash: &archive.hash, ordinal: image.ordinal, name: &image.name };
         if let Err(error) = place.check() {
             return Outcome::Failed(Cause::from(&error));
@@ -71,15 +71,15 @@ impl Survey<'_> {
         match staging.existing(&place, image.size) {
             Ok(None) => {}
             Ok(Some(staged)) => {
-                let file = Finding::examine(&staged.file, image.size, None);
-                if !finding.agrees_with(&file) {
+                let whole = Finding::examine(&staged.file, image.size, None);
+                if !finding.agrees_with(&whole) {
                     let message = format!(
                         "{} is in the way: it is as long as the image, but has other partitions; move or remove it",
                         staged.path.display()
                     );
                     return Outcome::Failed(Cause::new("in_the_way", message));
                 }
-                return Outcome::Decided(kept_check(finding, staged, image.size, None, true));
+                return Outcome::Decided(kept_check(finding, whole, staged, image.size, None));
             }
             Err(error) => return Outcome::Failed(Cause::from(&error)),
         }
@@ -98,7 +98,8 @@ impl Survey<'_> {
         let copied = copy(zst, content, &mut keep);
         match copied.and_then(|()| keep.finish().map_err(CopyFailure::Staging)) {
             Ok(staged) => {
-                let check = kept_check(finding, staged, image.size, Some(true), false);
+                let whole = Finding::examine(&staged.file, image.size, None);
+                let check = kept_check(finding, whole, staged, image.size, Some(true));
                 Outcome::Staged { check, end: content.stored().end }
             }
             Err(failure) => {
@@ -121,9 +122,10 @@ impl Survey<'_> {
         if !error.is_space() {
             return Outcome::Failed(cause);
         }
-        match error {
-            staging::Error::LowSpace { missing, .. } => self.run.space_fell_short(*missing),
-            _ => _ = self.run.check_space(),
+        if let staging::Error::LowSpace { missing, .. } = error {
+            self.run.space_fell_short(*missing);
+        } else {
+            self.run.check_space();
         }
         if self.run.control.is_stopped() {
             return Outcome::Stopped;
@@ -159,9 +161,9 @@ fn copy(zst: &ZstFile, content: &Content, keep: &mut Keep) -> Result<(), CopyFai
     Ok(())
 }
 
-/// The verdict on an image in staging. Its table is read again there, to the end and with the file systems.
-fn kept_check(finding: &Finding, staged: Staged, size: u64, verified: Option<bool>, existing: bool) -> Check {
-    let mut whole = Finding::examine(&staged.file, size, None);
+/// The verdict on an image in staging: what was found in the archive, and, as `whole`, in the file, where the table can
+/// be read to its end. What an earlier run staged cannot be `verified`.
+fn kept_check(finding: &Finding, mut whole: Finding, staged: Staged, size: u64, verified: Option<bool>) -> Check {
     if whole.count.is_none() && finding.count.is_some() {
         whole = finding.clone();
     }
@@ -171,9 +173,8 @@ fn kept_check(finding: &Finding, staged: Staged, size: u64, verified: Option<boo
         whole.undecidable.clone_from(&finding.undecidable);
     }
     whole.complete(&staged.file, size, &|_| true);
-    let path: PathBuf = staged.path;
-    let (bytes_written, allocated) = (staged.bytes_written, staged.allocated);
-    let action = Action::Kept(Kept { path, bytes_written, allocated, verified, existing });
+    let Staged { path, bytes_written, allocated, .. } = staged;
+    let action = Action::Kept(Kept { path, bytes_written, allocated, verified, existing: verified.is_none() });
     Check { reason: whole.undecidable.clone(), finding: Some(whole), action }
 }
 

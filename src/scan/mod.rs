@@ -101,13 +101,9 @@ pub fn run(config: &Config, control: &Control, observers: &[&dyn Observer]) -> E
 
 impl Run<'_> {
     fn prepare(&mut self) -> Result<Plan, Cause> {
-        let mut warnings = Vec::new();
-        let surroundings = preflight::check_surroundings(self.config, self.control, &mut |cause| {
-            // Who waits wants to be told before, not after.
+        preflight::check_surroundings(self.config, self.control, &mut |cause| {
             self.emit(&Event::Warning { scope: Scope::Run, cause: &cause });
-            warnings.push(cause);
-        });
-        surroundings?;
+        })?;
         let plan = plan::select(self.config)?;
         if !self.config.dry_run && !self.control.is_stopped() {
             let staging = preflight::open_staging(self.config)?;

@@ -426,13 +426,15 @@ impl<'r> Survey<'r> {
 
     /// Tries once more, alone, what found no room; then ends the archive.
     pub fn retry(mut self) {
-        let deferred = std::mem::take(&mut self.deferred);
-        self.guarded(|survey| survey.retry_each(deferred));
-        self.settle();
+        // A panic costs the image that it met, which is no longer waiting by then, and not the others.
+        while !self.deferred.is_empty() && !self.is_stopped() {
+            self.guarded(Survey::retry_each);
+            self.settle();
+        }
         self.end();
     }
 
-    fn retry_each(&mut self, deferred: Vec<Deferred>) -> Result<(), Cause> {
+    fn retry_each(&mut self) -> Result<(), Cause> {
         let opened = ZstFile::open(&self.archive.path, self.options()).and_then(|zst| {
             if self.identity == Some(zst.identity()) {
                 Ok(zst)
@@ -441,10 +443,8 @@ impl<'r> Survey<'r> {
             }
         });
         let mut is_readable = Ok(());
-        for Deferred { image, finding, content } in deferred {
-            if self.is_stopped() {
-                return Ok(());
-            }
+        while !self.deferred.is_empty() && !self.is_stopped() {
+            let Deferred { image, finding, content } = self.deferred.remove(0);
             self.current = Some(image.clone());
             let zst = match &opened {
                 Ok(zst) => zst,
