@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::fixture::{self, Fixture};
@@ -134,6 +134,20 @@ impl Scan {
         let ended = self.run();
         assert_eq!(ended.code, 0, "{ended:?}");
         self.logged()
+    }
+
+    /// A run that is refused before anything starts: its one line on standard error, and the same in the log.
+    pub fn refused(&self, reason: &str) -> String {
+        let ended = self.run();
+        assert_eq!((ended.code, &*ended.stdout), (1, ""), "{ended:?}");
+        assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
+        let lines = self.logged();
+        let last = lines.last().expect("a line in the log");
+        assert_eq!(json!([last["stage"], last["scope"], last["reason"]]), json!(["error", "run", reason]), "{last}");
+        assert!(of_stage(&lines, "script_start").is_empty());
+        let message = last["message"].as_str().expect("a message");
+        assert_eq!(ended.stderr, format!("imgsieve: error: {message}\n"));
+        ended.stderr
     }
 
     /// Every line of the log.
