@@ -1,0 +1,354 @@
+//! FSE tables of sequence codes: from their descriptions to decoding tables (RFC 8878 sections 3.1.1.3.2 and 4.1).
+#![expect(clippy::inline_always, reason = "what sizing inlines is compiled for the instructions at hand, see `lanes`")]
+
+use super::block::{Field, Mode, Sections};
+use super::fault::Fault;
+
+/// Highest symbol of any distribution that is read here: match length codes go to 52.
+pub(super) const MAX_SYMBOLS: usize = 64;
+/// Highest `Accuracy_Log` of a sequence field, that of lengths: RFC 8878 section 3.1.1.3.2.1.
+const MAX_LOG: u32 = 9;
+/// Symbols that are written at once.
+const RUN: usize = 8;
+/// States of the largest table.
+pub(super) const STATES: usize = 1 << MAX_LOG;
+
+/// Baseline and number of extra bits of each `Literals_Length_Code`: RFC 8878 section 3.1.1.3.2.1.1.
+#[rustfmt::skip]
+const LITERAL_LENGTHS: [(u32, u8); 36] = [
+    (0, 0), (1, 0), (2, 0), (3, 0), (4, 0), (5, 0), (6, 0), (7, 0), (8, 0), (9, 0), (10, 0), (11, 0), (12, 0), (13, 0),
+    (14, 0), (15, 0), (16, 1), (18, 1), (20, 1), (22, 1), (24, 2), (28, 2), (32, 3), (40, 3), (48, 4), (64, 6),
+    (128, 7), (256, 8), (512, 9), (1024, 10), (2048, 11), (4096, 12), (8192, 13), (16384, 14), (32768, 15), (65536, 16),
+];
+/// The same of each `Match_Length_Code`.
+#[rustfmt::skip]
+const MATCH_LENGTHS: [(u32, u8); 53] = [
+    (3, 0), (4, 0), (5, 0), (6, 0), (7, 0), (8, 0), (9, 0), (10, 0), (11, 0), (12, 0), (13, 0), (14, 0), (15, 0),
+    (16, 0), (17, 0), (18, 0), (19, 0), (20, 0), (21, 0), (22, 0), (23, 0), (24, 0), (25, 0), (26, 0), (27, 0), (28, 0),
+    (29, 0), (30, 0), (31, 0), (32, 0), (33, 0), (34, 0), (35, 1), (37, 1), (39, 1), (41, 1), (43, 2), (47, 2), (51, 3),
+    (59, 3), (67, 4), (83, 4), (99, 5), (131, 7), (259, 8), (515, 9), (1027, 10), (2051, 11), (4099, 12), (8195, 13),
+    (16387, 14), (32771, 15), (65539, 16),
+];
+/// Highest `Offset_Code` that libzstd reads: RFC 8878 section 3.1.1.3.2.1.1 leaves it to the decoder, and asks for 22.
+const MAX_OFFSET_CODE: usize = 31;
+
+/// The distributions of RFC 8878 section 3.1.1.3.2.2.
+#[rustfmt::skip]
+const PREDEFINED: [(u32, &[i16]); 3] = [
+    (6, &[4, 3, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 3, 2, 1, 1, 1, 1, 1, -1, -1, -1,
+          -1]),
+    (5, &[1, 1, 1, 1, 1, 1, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1]),
+    (6, &[1, 4, 3, 2, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+          1, 1, 1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1, -1, -1]),
+];
+
+impl Field {
+    /// Highest `Accuracy_Log` of a table, RFC 8878 section 3.1.1.3.2.1.
+    fn max_log(self) -> u32 {
+        match self {
+            Field::LiteralLength | Field::MatchLength => MAX_LOG,
+            Field::Offset => 8,
+        }
+    }
+
+    /// Highest code.
+    pub const fn max_symbol(self) -> usize {
+        match self {
+            Field::LiteralLength => LITERAL_LENGTHS.len() - 1,
+            Field::Offset => MAX_OFFSET_CODE,
+            Field::MatchLength => MATCH_LENGTHS.len() - 1,
+        }
+    }
+
+    /// Baseline and extra bits of a code, which is at most [`Field::max_symbol`].
+    pub const fn code(self, code: usize) -> (u32, u8) {
+        match self {
+            Field::LiteralLength => LITERAL_LENGTHS[code],
+            Field::Offset => (1 << code, code.to_le_bytes()[0]),
+            Field::MatchLength => MATCH_LENGTHS[code],
+        }
+    }
+}
+
+/// How often each symbol occurs, in a sum of 2^log: RFC 8878 section 4.1.1.
+pub(super) struct Distribution {
+    /// By symbol; -1 is "less than 1".
+    counts: [i16; MAX_SYMBOLS],
+    symbols: usize,
+    log: u32,
+}
+
+impl Distribution {
+    /// Reads a description at the beginning of `bytes`, and how many of them it takes.
+    pub fn parse(bytes: &[u8], max_symbol: usize, max_log: u32) -> Result<(Distribution, usize), Fault> {
+        let mut bits = ForwardBits { bytes, position: 0 };
+        let log = bits.peek() & 0xF;
+        let log = log + 5;
+        if log > max_log {
+            return Err(Fault::AccuracyTooHigh);
+        }
+        bits.position = 4;
+        let mut counts = [0; MAX_SYMBOLS];
+        let mut symbols = 0;
+        // Sum of what is still to come, plus one.
+        let mut remaining = (1 << log) + 1;
+        let mut threshold = 1 << log;
+        let mut width = log + 1;
+        while remaining > 1 {
+            if symbols > max_symbol {
+                return Err(Fault::SymbolTooLarge);
+            }
+            let word = bits.peek();
+            // Values that need the last bit: those from `short` on.
+            let short = 2 * threshold - 1 - remaining;
+            let mut value = word & (threshold - 1);
+            if value < short {
+                bits.position += width as usize - 1;
+            } else {
+                value = word & (2 * threshold - 1);
+                if value >= threshold {
+                    value -= short;
+                }
+                bits.position += width as usize;
+            }
+            let count = i16::try_from(value).expect("at most 2^9") - 1;
+            counts[symbols] = count;
+            symbols += 1;
+            remaining -= u32::from(count.unsigned_abs());
+            if count == 0 {
+                loop {
+                    let zeros = bits.peek() & 3;
+                    bits.position += 2;
+                    symbols += zeros as usize;
+                    if zeros < 3 || symbols > max_symbol {
+                        break;
+                    }
+                }
+            }
+            // The highest power of two that is not above what remains.
+            width = u32::BITS - remaining.leading_zeros();
+            threshold = 1 << (width - 1);
+        }
+        let consumed = bits.position.div_ceil(8);
+        if consumed > bytes.len() {
+            return Err(Fault::BlockTooShort);
+        }
+        Ok((Distribution { counts, symbols, log }, consumed))
+    }
+
+    fn predefined(field: Field) -> Distribution {
+        let (log, given) = PREDEFINED[field as usize];
+        let mut counts = [0; MAX_SYMBOLS];
+        counts[..given.len()].copy_from_slice(given);
+        Distribution { counts, symbols: given.len(), log }
+    }
+
+    /// The distribution of `field` that stands at the beginning of `bytes` in that mode, and how many of them it takes.
+    pub fn read(field: Field, mode: Mode, bytes: &[u8]) -> Result<(Distribution, usize), Fault> {
+        match mode {
+            Mode::Predefined => Ok((Distribution::predefined(field), 0)),
+            Mode::Compressed => Distribution::parse(bytes, field.max_symbol(), field.max_log()),
+            Mode::Rle => {
+                let symbol = usize::from(*bytes.first().ok_or(Fault::BlockTooShort)?);
+                if symbol > field.max_symbol() {
+                    return Err(Fault::SymbolTooLarge);
+                }
+                let mut counts = [0; MAX_SYMBOLS];
+                counts[symbol] = 1;
+                Ok((Distribution { counts, symbols: symbol + 1, log: 0 }, 1))
+            }
+            Mode::Repeat => Err(Fault::NothingToRepeat),
+        }
+    }
+
+    /// `Accuracy_Log`.
+    pub fn log(&self) -> u32 {
+        self.log
+    }
+
+    /// Calls `set` with each state, from 0 on: its symbol, the bits to be read for the next state, and what they are added
+    /// to. RFC 8878 section 4.1.1.
+    ///
+    /// Base and any value of that many bits are together below 2^log.
+    #[inline(always)]
+    pub fn build(&self, mut set: impl FnMut(usize, usize, u32, u32)) {
+        let size = 1usize << self.log;
+        let counts = &self.counts[..self.symbols.min(MAX_SYMBOLS)];
+        let mut next = [0u32; MAX_SYMBOLS];
+        // The symbols in their order, each as often as it occurs; those of "less than 1" are left out.
+        let mut runs = [0u8; STATES + RUN];
+        let mut high = 0;
+        for ((symbol, &count), next) in (0..).zip(counts).zip(&mut next) {
+            let len = usize::try_from(count).unwrap_or(0);
+            // In whole chunks: what is written too far is overwritten by the next symbol.
+            for start in (high..high + len).step_by(RUN) {
+                runs[start..start + RUN].copy_from_slice(&[symbol; RUN]);
+            }
+            high += len;
+            *next = u32::from(count.unsigned_abs());
+        }
+        // They are spread over the states below `high`. Those above are passed over by writing the same symbol once more,
+        // which costs less than to ask; what then lies there is overwritten.
+        let mut symbol_of = [0u8; STATES];
+        let step = (size >> 1) + (size >> 3) + 3;
+        let (mut position, mut taken) = (0, 0);
+        for _ in 0..size {
+            let state = position & (size - 1);
+            symbol_of[state & (STATES - 1)] = runs[taken & (STATES - 1)];
+            taken += usize::from(state < high);
+            position += step;
+        }
+        let rare = (0u8..).zip(counts).filter(|&(_, &count)| count == -1);
+        for ((symbol, _), state) in rare.zip((high..size).rev()) {
+            symbol_of[state] = symbol;
+        }
+        for (state, &symbol) in symbol_of[..size].iter().enumerate() {
+            let number = &mut next[usize::from(symbol) & (MAX_SYMBOLS - 1)];
+            // Never 0, which the compiler is told by the lowest bit.
+            let bits = self.log - (*number | 1).ilog2();
+            let base = (*number << bits) - (1 << self.log);
+            *number += 1;
+            set(state, usize::from(symbol), bits, base);
+        }
+    }
+}
+
+/// What of the table descriptions of a block, given from their beginning on, is that of `field`, to their end.
+pub(super) fn description_of(field: Field, modes: [Mode; 3], bytes: &[u8]) -> Result<&[u8], Fault> {
+    let mut rest = bytes;
+    for earlier in Field::ALL {
+        if earlier == field {
+            break;
+        }
+        let consumed = match modes[earlier as usize] {
+            Mode::Predefined | Mode::Repeat => 0,
+            mode => Distribution::read(earlier, mode, rest)?.1,
+        };
+        rest = rest.get(consumed..).ok_or(Fault::BlockTooShort)?;
+    }
+    Ok(rest)
+}
+
+/// Bits that are read from the beginning on; zeros past the end, which whoever reads has to notice.
+struct ForwardBits<'a> {
+    bytes: &'a [u8],
+    /// In bits.
+    position: usize,
+}
+
+impl ForwardBits<'_> {
+    /// The next 25 bits at least.
+    fn peek(&self) -> u32 {
+        let tail = self.bytes.get(self.position / 8..).unwrap_or_default();
+        let word = if let Some(word) = tail.first_chunk() {
+            u32::from_le_bytes(*word)
+        } else {
+            tail.iter().rev().fold(0, |word, &byte| word << 8 | u32::from(byte))
+        };
+        word >> (self.position % 8)
+    }
+}
+
+/// One state of a decoding table, packed: from the lowest bit on, 8 bits each of state bits and extra bits, 16 of the
+/// next state's base, 32 of the value's baseline.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Entry(u64);
+
+impl Entry {
+    fn new(state_bits: u32, base: u32, (value, extra_bits): (u32, u8)) -> Entry {
+        Entry(u64::from(state_bits) | u64::from(extra_bits) << 8 | u64::from(base) << 16 | u64::from(value) << 32)
+    }
+
+    /// Bits to be read for the next state.
+    pub fn state_bits(self) -> u32 {
+        (self.0 & 0xFF) as u32
+    }
+
+    /// Bits to be read for the value; of an offset, its code.
+    pub fn extra_bits(self) -> u32 {
+        (self.0 >> 8 & 0xFF) as u32
+    }
+
+    /// What the state bits are added to.
+    pub fn base(self) -> usize {
+        (self.0 >> 16 & 0xFFFF) as usize
+    }
+
+    /// What the extra bits are added to.
+    pub fn value(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+}
+
+/// A decoding table.
+pub(super) struct Table {
+    entries: Box<[Entry; STATES]>,
+    log: u32,
+}
+
+impl Table {
+    /// A table of one state.
+    pub fn new() -> Table {
+        Table { entries: Box::new([Entry::default(); STATES]), log: 0 }
+    }
+
+    /// `Accuracy_Log`: bits of the first state.
+    pub fn log(&self) -> u32 {
+        self.log
+    }
+
+    /// The entry of `state`, which came from this table or from [`Table::log`] bits.
+    pub fn entry(&self, state: usize) -> Entry {
+        self.entries[state & (STATES - 1)]
+    }
+
+    /// Makes this the table that stands at the beginning of `bytes`, and tells how many of them it took.
+    pub fn read(&mut self, field: Field, mode: Mode, bytes: &[u8]) -> Result<usize, Fault> {
+        let (distribution, consumed) = Distribution::read(field, mode, bytes)?;
+        self.log = distribution.log;
+        let entries = &mut self.entries;
+        distribution.build(|state, symbol, bits, base| {
+            entries[state & (STATES - 1)] = Entry::new(bits, base, field.code(symbol));
+        });
+        Ok(consumed)
+    }
+}
+
+/// The three tables of a block, as [`Field::ALL`].
+pub(super) struct Tables([Table; 3]);
+
+impl Tables {
+    /// Three tables of one state.
+    pub fn new() -> Tables {
+        Tables(Field::ALL.map(|_| Table::new()))
+    }
+
+    /// The table of a field.
+    pub fn of(&self, field: Field) -> &Table {
+        &self.0[field as usize]
+    }
+
+    /// Reads the tables of a block with sequences, and tells where in its content the bitstream begins. `setter` gives, for a field in
+    /// [`Mode::Repeat`], the last block that has a table of it in another mode: its sections and its content.
+    pub fn read<'a>(
+        &mut self,
+        sections: &Sections,
+        content: &[u8],
+        mut setter: impl FnMut(Field) -> Option<(Sections, &'a [u8])>,
+    ) -> Result<usize, Fault> {
+        let mut at = sections.tables_at;
+        for field in Field::ALL {
+            let mode = sections.sequences.modes[field as usize];
+            let table = &mut self.0[field as usize];
+            if mode == Mode::Repeat {
+                let (sections, content) = setter(field).ok_or(Fault::NothingToRepeat)?;
+                let modes = sections.sequences.modes;
+                let bytes = description_of(field, modes, content.get(sections.tables_at..).unwrap_or_default())?;
+                table.read(field, modes[field as usize], bytes)?;
+            } else {
+                at += table.read(field, mode, content.get(at..).ok_or(Fault::BlockTooShort)?)?;
+            }
+        }
+        Ok(at)
+    }
+}
