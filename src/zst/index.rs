@@ -1,0 +1,304 @@
+//! Where every block of a file lies, as far as the file was passed over: the map's places, and between two of them the
+//! blocks themselves, found anew by another pass when they are needed.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::Meter;
+use super::block::{BLOCK_HEADER_LEN, BlockHeader, BlockKind};
+use super::error::Error;
+use super::frame::{FrameStart, MAX_HEADER_LEN};
+use super::map::Map;
+use super::opened::{BlockRef, Blocks, Inherited};
+use super::pass::{Block, Pass, Place, Stop};
+use super::seek_table::SeekTable;
+use super::source::Source;
+
+/// Bytes of the file that are read at once while passing over, for each thread that may help, up to four: as much as
+/// stays in a processor's second-level cache until it is sized. Twice that is held, for the next slab is read meanwhile.
+const SLAB_LEN: usize = 1 << 20;
+const MAX_SLABS: usize = 4;
+/// The same while the blocks between two places are found again.
+const SHORT_SLAB_LEN: usize = 512 << 10;
+/// Blocks of all stretches that are remembered, 88 bytes each, at most. One stretch has 128 blocks or a few times that,
+/// unless somebody made it to have many.
+const MAX_BLOCKS: usize = 16 << 10;
+/// Blocks of one stretch; where there are more, they are not looked for one by one.
+const MAX_STRETCH: usize = 32 << 10;
+
+/// Blocks that follow each other.
+struct Stretch {
+    /// Decompressed offsets of their beginning and end.
+    start: u64,
+    end: u64,
+    blocks: Vec<Block>,
+}
+
+impl Stretch {
+    fn at(start: u64) -> Stretch {
+        Stretch { start, end: start, blocks: Vec::new() }
+    }
+
+    fn contains(&self, position: u64) -> bool {
+        (self.start..self.end).contains(&position)
+    }
+
+    fn push(&mut self, block: &Block) {
+        self.blocks.push(*block);
+        self.end = block.decompressed + u64::from(block.regenerated);
+    }
+
+    /// The number of the block that holds `position`, which the stretch contains.
+    fn find(&self, position: u64) -> usize {
+        self.blocks.partition_point(|block| block.decompressed + u64::from(block.regenerated) <= position)
+    }
+}
+
+/// What was done on the way, in decompressed bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Passed {
+    /// By the sizes of blocks.
+    pub sized: u64,
+    /// In whole frames.
+    pub jumped: u64,
+    /// Not in bytes: the sequences of the blocks that were sized.
+    pub sequences: u64,
+}
+
+/// The blocks of a file.
+pub(super) struct Index {
+    source: Arc<Source>,
+    meter: Arc<Meter>,
+    map: Map,
+    /// The pass that has come farthest.
+    frontier: Pass,
+    table: Option<SeekTable>,
+    /// Whether there is a seek table was looked for.
+    is_table_known: bool,
+    passed: Passed,
+    /// What the frontier passed since the last place of the map.
+    recent: Stretch,
+    /// Stretches that were needed or passed lately, the latest last.
+    stretches: VecDeque<Stretch>,
+}
+
+impl Index {
+    /// An index that knows nothing yet.
+    pub fn new(source: Arc<Source>, meter: Arc<Meter>) -> Index {
+        Index {
+            table: None,
+            is_table_known: false,
+            frontier: Pass::new(Arc::clone(&source), Arc::clone(&meter), Place::default(), slab_len()),
+            map: Map::new(),
+            passed: Passed::default(),
+            recent: Stretch::at(0),
+            stretches: VecDeque::new(),
+            source,
+            meter,
+        }
+    }
+
+    /// What was passed over.
+    pub fn passed(&self) -> Passed {
+        self.passed
+    }
+
+    /// Decompressed offset up to which the file was passed over.
+    pub fn reached(&self) -> u64 {
+        self.frontier.place().decompressed
+    }
+
+    /// How far the file was passed over: compressed and decompressed offset.
+    pub fn frontier(&self) -> (u64, u64) {
+        let place = self.frontier.place();
+        (place.compressed, place.decompressed)
+    }
+
+    /// Decompressed size of the file, once its end was reached.
+    pub fn size(&self) -> Option<u64> {
+        self.frontier.is_at_end().then(|| self.reached())
+    }
+
+    /// The last known start of a frame that is not behind `position`: compressed and decompressed offset.
+    pub fn frame_before(&self, position: u64) -> (u64, u64) {
+        self.map.frame_before(position)
+    }
+
+    /// Start and `Window_Size` of the last known frame that is not behind `position`.
+    pub fn window_before(&self, position: u64) -> Result<Option<(u64, u64)>, Error> {
+        let (start, _) = self.map.frame_before(position);
+        let mut head = [0; MAX_HEADER_LEN];
+        let left = usize::try_from(self.source.length() - start).unwrap_or(MAX_HEADER_LEN);
+        let head = &mut head[..left.min(MAX_HEADER_LEN)];
+        self.source.read_exact_at(start, head)?;
+        match FrameStart::parse(head) {
+            Ok(FrameStart::Data(header)) => Ok(Some((start, header.window))),
+            _ => Ok(None),
+        }
+    }
+
+    /// Passes on until the byte at `position` is passed, or the file ends.
+    pub fn advance(&mut self, position: u64) -> Result<(), Stop> {
+        if !self.is_table_known {
+            self.table = SeekTable::find(&self.source)?;
+            self.is_table_known = true;
+        }
+        while self.reached() <= position && !self.frontier.is_at_end() {
+            if self.meter.is_stopped() {
+                return Err(Stop::Read(Error::Interrupted));
+            }
+            let start = self.reached();
+            if self.frontier.jump(position, self.table.as_mut())? {
+                self.passed.jumped += self.reached() - start;
+                self.begin_stretch();
+                self.map.note(self.frontier.place());
+            } else {
+                let Index { frontier, map, recent, stretches, .. } = self;
+                frontier.step(&mut |block, place| {
+                    recent.push(block);
+                    if map.note(place) || recent.blocks.len() == MAX_STRETCH {
+                        let passed = std::mem::replace(recent, Stretch::at(recent.end));
+                        remember(stretches, passed);
+                    }
+                })?;
+                self.passed.sized += self.reached() - start;
+                self.passed.sequences += self.frontier.sequences();
+            }
+            self.meter.advance(self.frontier.place().compressed, 0);
+        }
+        Ok(())
+    }
+
+    /// Goes on at the end of a frame that somebody else has read, if it lies ahead.
+    pub fn resume(&mut self, compressed: u64, decompressed: u64) {
+        if compressed > self.frontier.place().compressed {
+            let place = Place { compressed, decompressed, frame: None };
+            self.frontier = Pass::new(Arc::clone(&self.source), Arc::clone(&self.meter), place, slab_len());
+            self.begin_stretch();
+            self.map.note(&place);
+        }
+    }
+
+    fn begin_stretch(&mut self) {
+        self.recent = Stretch::at(self.reached());
+    }
+
+    /// The stretch of blocks that holds the byte at `position`, which was passed.
+    fn stretch(&mut self, position: u64) -> Result<&Stretch, Error> {
+        if self.recent.contains(position) {
+            return Ok(&self.recent);
+        }
+        if let Some(index) = self.stretches.iter().rposition(|stretch| stretch.contains(position)) {
+            let stretch = self.stretches.remove(index).expect("it was found there");
+            self.stretches.push_back(stretch);
+        } else {
+            let found = self.find_again(position)?;
+            remember(&mut self.stretches, found);
+        }
+        Ok(self.stretches.back().expect("it was put there"))
+    }
+
+    /// Passes once more over what lies between the places of the map on both sides of `position`.
+    fn find_again(&self, position: u64) -> Result<Stretch, Error> {
+        let dear = || Error::Dear { position };
+        let (place, next) = self.map.before(&self.source, position)?.ok_or_else(dear)?;
+        let end = next.unwrap_or(u64::MAX).min(self.reached());
+        let mut pass = Pass::new(Arc::clone(&self.source), Arc::clone(&self.meter), place, SHORT_SLAB_LEN);
+        let mut stretch = Stretch::at(place.decompressed);
+        while pass.place().decompressed < end && !pass.is_at_end() {
+            if self.meter.is_stopped() {
+                return Err(Error::Interrupted);
+            }
+            let passed = match pass.jump(position, None) {
+                Ok(true) => {
+                    stretch = Stretch::at(pass.place().decompressed);
+                    Ok(())
+                }
+                Ok(false) => pass.step(&mut |block, _| {
+                    if block.decompressed < end && stretch.blocks.len() < MAX_STRETCH {
+                        stretch.push(block);
+                    }
+                }),
+                Err(stop) => Err(stop),
+            };
+            match passed {
+                Ok(()) => {}
+                Err(Stop::Read(error)) => return Err(error),
+                Err(Stop::Odd(_)) => return Err(dear()),
+            }
+            if stretch.blocks.len() == MAX_STRETCH {
+                break;
+            }
+        }
+        if stretch.contains(position) { Ok(stretch) } else { Err(dear()) }
+    }
+
+    /// The block that was given as `block`, with the tables in force before it.
+    fn known(&mut self, block: &BlockRef) -> Result<Block, Error> {
+        let stretch = self.stretch(block.start)?;
+        let known = stretch.blocks.get(stretch.find(block.start));
+        known.filter(|known| known.compressed == block.offset).copied().ok_or(Error::Dear { position: block.start })
+    }
+}
+
+fn slab_len() -> usize {
+    SLAB_LEN * rayon::current_num_threads().min(MAX_SLABS)
+}
+
+/// Keeps a stretch, and lets go of the oldest where there are too many.
+fn remember(stretches: &mut VecDeque<Stretch>, stretch: Stretch) {
+    stretches.push_back(stretch);
+    let mut blocks: usize = stretches.iter().map(|stretch| stretch.blocks.len()).sum();
+    while blocks > MAX_BLOCKS
+        && let Some(oldest) = stretches.pop_front()
+    {
+        blocks -= oldest.blocks.len();
+    }
+}
+
+fn block_ref(block: &Block) -> BlockRef {
+    BlockRef {
+        offset: block.compressed,
+        kind: block.kind,
+        content_len: block.content_len,
+        start: block.decompressed,
+        regenerated: block.regenerated,
+        frame_start: block.origin,
+        window: block.window,
+    }
+}
+
+impl Blocks for Index {
+    fn block_at(&mut self, position: u64) -> Result<BlockRef, Error> {
+        let stretch = self.stretch(position)?;
+        let block = stretch.blocks.get(stretch.find(position)).ok_or(Error::Dear { position })?;
+        Ok(block_ref(block))
+    }
+
+    fn before(&mut self, block: &BlockRef) -> Result<Option<BlockRef>, Error> {
+        // Blocks that regenerate nothing have no sequences, so that it does not matter that none of them is found.
+        if block.start == block.frame_start { Ok(None) } else { self.block_at(block.start - 1).map(Some) }
+    }
+
+    fn setter(&mut self, block: &BlockRef, table: Inherited) -> Result<Option<BlockRef>, Error> {
+        let setters = self.known(block)?.setters;
+        let setter = match table {
+            Inherited::Tree => setters.huffman,
+            Inherited::Table(field) => setters.fields[field as usize],
+        };
+        let Some(setter) = setter else { return Ok(None) };
+        let offset = setter.get();
+        let mut bytes = [0; BLOCK_HEADER_LEN];
+        self.source.read_exact_at(offset, &mut bytes)?;
+        let header =
+            BlockHeader::parse(bytes, super::block::MAX_BLOCK).map_err(|_| Error::Dear { position: block.start })?;
+        let content_len = u32::try_from(header.content_len()).expect("at most a block");
+        // Only its content is looked at.
+        Ok(Some(BlockRef { offset, kind: BlockKind::Compressed, content_len, regenerated: 0, ..*block }))
+    }
+
+    fn content(&mut self, block: &BlockRef, content: &mut Vec<u8>) -> Result<(), Error> {
+        content.resize(block.content_len as usize, 0);
+        self.source.read_exact_at(block.offset + BLOCK_HEADER_LEN as u64, content)
+    }
+}
