@@ -11,7 +11,7 @@ use crate::cause::Cause;
 use crate::control::Stop;
 use crate::finding::Finding;
 use crate::staging::Space;
-use crate::zst::Meter;
+use crate::zst::{Engine, Meter};
 
 /// An archive that was selected.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,6 +114,8 @@ pub struct Check {
 /// What is said when an archive is done.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ArchiveTotals {
+    /// How it was read.
+    pub engine: Engine,
     /// Images found.
     pub images: u64,
     /// Images with partitions enough to be kept, whatever became of them.
@@ -132,6 +134,16 @@ pub struct ArchiveTotals {
     pub decoded_bytes: u64,
     /// Bytes of the tar that were never decoded.
     pub passed_over_bytes: u64,
+    /// Those that were passed over by the sizes of their blocks, counted as often as they were.
+    pub sized_bytes: u64,
+    /// Those that were passed over as whole frames, counted as often as they were.
+    pub jumped_bytes: u64,
+    /// Bytes that were given by following matches to their literals.
+    pub traced_bytes: u64,
+    /// Times that something other than libzstd was tried and given up.
+    pub fallbacks: u64,
+    /// Compressed bytes that were read, counted as often as they were.
+    pub requested_bytes: u64,
     /// Frames decoded to their end.
     pub frames: u64,
     /// Those of them with a checksum, which held.

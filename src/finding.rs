@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::cause::Cause;
 use crate::ptable::{self, Examination, GptCopy, PartitionTable, superblock};
 use crate::rescue::RescueMap;
+use crate::zst;
 
 /// Partitions that are named in a sentence.
 const SHOWN: usize = 6;
@@ -86,17 +87,33 @@ impl Finding {
         finding
     }
 
+    /// Whether something is wrong with the image that could lie in how it was read as well. Whatever else is wrong with a
+    /// GPT, its partitions are right where a checksum vouches for them.
+    #[must_use]
+    pub fn is_odd(&self) -> bool {
+        let is_doubtful = |table: &PartitionTable| table.is_damaged() && !table.is_vouched_for();
+        self.undecidable.is_some() || self.table.as_ref().is_some_and(is_doubtful)
+    }
+
     /// Adds what no verdict rests on: the file systems in the partitions, or that of the whole image, and whether the
-    /// backup of a GPT is there. From the lowest offset up, and only where the bytes at an offset are cheap to have.
-    pub fn complete(&mut self, image: &dyn ReadAt, size: u64, is_cheap: &dyn Fn(u64) -> bool) {
+    /// backup of a GPT is there. `fetch` is told which ranges of the image are wanted before they are read, from the
+    /// lowest offset up. What `image` refuses as [`zst::Error::Dear`] stays unknown.
+    pub fn complete(&mut self, image: &dyn ReadAt, size: u64, fetch: &dyn Fn(&[Range<u64>])) {
         match &mut self.table {
-            None if self.undecidable.is_none() && is_cheap(0) => {
+            None if self.undecidable.is_none() => {
+                fetch(&[superblock::window(0, size)]);
                 self.whole_disk = superblock::identify(image, size).unwrap_or(None);
             }
             None => {}
             Some(table) => {
-                self.file_systems = file_systems(table, image, size, is_cheap);
-                if table.backup_at.is_some_and(is_cheap) {
+                let backup = table.backup_at.map(|at| at..at.saturating_add(u64::from(table.sector_size)));
+                let mut wanted: Vec<_> =
+                    volumes(table, size).map(|(_, start, len)| superblock::window(start, len)).collect();
+                wanted.extend(backup.clone());
+                wanted.sort_by_key(|range| range.start);
+                fetch(&wanted);
+                self.file_systems = file_systems(table, image, size);
+                if backup.is_some_and(|backup| !is_dear(image, &backup)) {
                     ptable::check_backup(table, image, size);
                 }
             }
@@ -213,24 +230,31 @@ impl Finding {
     }
 }
 
-/// The file system in each partition that counts, from the lowest offset up.
-fn file_systems(
-    table: &PartitionTable,
-    image: &dyn ReadAt,
-    size: u64,
-    is_cheap: &dyn Fn(u64) -> bool,
-) -> Vec<Option<&'static str>> {
-    let mut systems = vec![None; table.partitions.len()];
-    let mut counted: Vec<_> = table.partitions.iter().zip(&mut systems).filter(|(p, _)| p.kind.counts()).collect();
-    counted.sort_by_key(|(partition, _)| partition.start);
-    for (partition, system) in counted {
+/// The partitions that count and have a byte in the image: which, where they start, and how many bytes are there.
+fn volumes(table: &PartitionTable, size: u64) -> impl Iterator<Item = (usize, u64, u64)> {
+    let counted = table.partitions.iter().enumerate().filter(|(_, partition)| partition.kind.counts());
+    counted.filter_map(move |(index, partition)| {
         let length = partition.size.min(size.saturating_sub(partition.start));
-        if length > 0 && is_cheap(partition.start) {
-            let volume = Slice { image, start: partition.start, length };
-            *system = superblock::identify(&volume, length).unwrap_or(None);
-        }
+        (length > 0).then_some((index, partition.start, length))
+    })
+}
+
+/// The file system in each partition that counts, from the lowest offset up.
+fn file_systems(table: &PartitionTable, image: &dyn ReadAt, size: u64) -> Vec<Option<&'static str>> {
+    let mut systems = vec![None; table.partitions.len()];
+    let mut volumes: Vec<_> = volumes(table, size).collect();
+    volumes.sort_by_key(|&(_, start, _)| start);
+    for (index, start, length) in volumes {
+        systems[index] = superblock::identify(&Slice { image, start, length }, length).unwrap_or(None);
     }
     systems
+}
+
+/// Whether `image` refuses to read `range`, because that would cost too much.
+fn is_dear(image: &dyn ReadAt, range: &Range<u64>) -> bool {
+    let mut buf = vec![0; usize::try_from(range.end - range.start).unwrap_or(0)];
+    let read = image.read_at(range.start, &mut buf);
+    read.is_err_and(|error| matches!(zst::Error::within(&error), Some(zst::Error::Dear { .. })))
 }
 
 /// A part of an image.

@@ -10,13 +10,14 @@ use std::sync::Arc;
 use positioned_io::ReadAt;
 use serde_json::{Map, Value, json};
 
+use crate::archive;
 use crate::cause::Cause;
 use crate::finding::{Finding, Verdict};
 use crate::member::{self, Item};
-use crate::rescue::{self, RescueMap};
+use crate::rescue;
 use crate::sanitize::{printable, printable_line};
 use crate::units::human;
-use crate::zst::{self, Meter, ZstFile};
+use crate::zst::{self, Engine, Meter, ZstFile};
 
 /// Magic numbers of a Zstandard frame and of skippable ones, without the free bits: RFC 8878 section 3.1.
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
@@ -31,6 +32,8 @@ pub struct Options {
     pub image_suffix: String,
     /// Largest zstd window, in bytes.
     pub max_window: u64,
+    /// How zstd data are read.
+    pub engine: Engine,
     /// Whether file systems are named even where that costs decoding again.
     pub deep_fs: bool,
     /// From where a stop is heard.
@@ -87,14 +90,18 @@ impl Report {
         }
         let is_archive_by_name = path.as_os_str().as_encoded_bytes().ends_with(b".tar.zst");
         if is_archive_by_name || is_zstd(&mut file).map_err(io)? {
-            let zst_options = zst::Options { max_window: options.max_window, meter: Arc::clone(&options.meter) };
+            let zst_options = zst::Options {
+                engine: options.engine,
+                max_window: options.max_window,
+                meter: Arc::clone(&options.meter),
+            };
             let of_zst = |error: zst::Error| Cause::from(&error);
             let zst = ZstFile::open(path, zst_options).map_err(of_zst)?;
             if is_archive_by_name || is_tar(&zst) {
                 self.archive(&zst, options)?;
-                zst.read_to_end().map_err(of_zst)?;
+                zst.finish().map_err(of_zst)?;
             } else {
-                let size = zst.read_to_end().map_err(of_zst)?;
+                let size = zst.finish().map_err(of_zst)?;
                 self.image(path, &zst, size);
             }
             return zst.check_unchanged().map_err(of_zst);
@@ -113,7 +120,7 @@ impl Report {
 
     fn image(&mut self, path: &Path, image: &dyn ReadAt, size: u64) {
         let mut finding = Finding::examine(image, size, None);
-        finding.complete(image, size, &|_| true);
+        finding.complete(image, size, &|_| {});
         let name = path.file_name().map_or(&b""[..], |name| name.as_encoded_bytes()).to_vec();
         self.images.push(Inspected { member: name.clone(), name, size, finding });
     }
@@ -130,14 +137,12 @@ impl Report {
                     let name = member.file_name();
                     if rescue::has_suffix(name, suffix) {
                         let content = &member.content;
-                        let reader = content.reader(zst);
-                        let mut finding = Finding::examine(&reader, member.size, None);
-                        let is_cheap = |offset| options.deep_fs || zst.is_ahead(content.archive_position(offset));
-                        finding.complete(&reader, member.size, &is_cheap);
+                        let mut finding = archive::examine(zst, content, None);
+                        archive::complete(zst, content, &mut finding, options.deep_fs);
                         let name = name.to_vec();
                         self.images.push(Inspected { name, size: member.size, finding, member: member.path });
                     } else if rescue::is_map_name(name) {
-                        match RescueMap::read(&member.content.reader(zst), member.size) {
+                        match archive::rescue_map(zst, &member.content) {
                             Ok(map) => maps.push((member.path, map)),
                             Err(error) => self.warnings.push(Cause::of("rescue_map", &error)),
                         }

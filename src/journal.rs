@@ -248,7 +248,7 @@ fn script_complete(totals: &RunTotals) -> Fields {
     fields
 }
 
-fn of_totals(totals: &ArchiveTotals) -> [(&'static str, Value); 12] {
+fn of_totals(totals: &ArchiveTotals) -> [(&'static str, Value); 18] {
     [
         ("kept_imgs", json!(totals.kept)),
         ("bytes_written", json!(totals.bytes_written)),
@@ -257,9 +257,15 @@ fn of_totals(totals: &ArchiveTotals) -> [(&'static str, Value); 12] {
         ("content_bytes", json!(totals.content_bytes)),
         ("decoded_bytes", json!(totals.decoded_bytes)),
         ("passed_over_bytes", json!(totals.passed_over_bytes)),
-        ("frames", json!(totals.frames)),
+        ("sized_bytes", json!(totals.sized_bytes)),
+        ("jumped_bytes", json!(totals.jumped_bytes)),
+        ("traced_bytes", json!(totals.traced_bytes)),
+        ("fallbacks", json!(totals.fallbacks)),
+        ("requested_bytes", json!(totals.requested_bytes)),
+        ("decoded_frames", json!(totals.frames)),
         ("checksummed_frames", json!(totals.checksummed_frames)),
         ("rewinds", json!(totals.rewinds)),
+        ("engine", json!(totals.engine.as_str())),
         ("verified", json!(totals.verified)),
         ("seconds", json!((totals.seconds * 1000.0).round() / 1000.0)),
     ]

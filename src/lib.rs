@@ -12,6 +12,7 @@
 //! - [`journal`], [`progress`], [`summary`]: three observers of what happens. JSON Lines; bars and lines on the terminal;
 //!   the end of the run for a person.
 //! - [`event`]: what happens, in the words that the layers above share; [`cause`]: why, in the log's words.
+//! - `archive`: images in a `.tar.zst`, and doubt about bytes that were not decoded.
 //! - [`finding`]: what is found in one image, and whether it can be relied on; [`rescue`]: which sectors of a medium
 //!   were never read.
 //! - [`staging`]: the shared budget of space, and whole images under their own names.
@@ -21,6 +22,7 @@
 //! - [`config`], [`control`], [`units`], [`sanitize`]: what a run is told; the switch that ends it; sizes; names on their
 //!   way to a terminal.
 
+mod archive;
 pub mod cause;
 pub mod cli;
 pub mod config;

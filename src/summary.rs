@@ -192,6 +192,12 @@ impl Summary {
             "content_bytes": totals.sum.content_bytes,
             "decoded_bytes": totals.sum.decoded_bytes,
             "passed_over_bytes": totals.sum.passed_over_bytes,
+            "sized_bytes": totals.sum.sized_bytes,
+            "jumped_bytes": totals.sum.jumped_bytes,
+            "traced_bytes": totals.sum.traced_bytes,
+            "fallbacks": totals.sum.fallbacks,
+            "requested_bytes": totals.sum.requested_bytes,
+            "engine": totals.sum.engine.as_str(),
             "rewinds": totals.sum.rewinds,
             "verified": totals.sum.verified,
             "bytes_written": totals.sum.bytes_written,
@@ -287,6 +293,14 @@ fn write_totals(text: &mut String, totals: &RunTotals, seconds: f64) {
         rate(totals.compressed_bytes, seconds, "compressed"),
         rate(sum.content_bytes, seconds, "content")
     );
+    if sum.passed_over_bytes > 0 {
+        let _ = writeln!(
+            text,
+            "Passed over {} of {} without decoding it; --verify decodes all and checks every checksum.",
+            human(sum.passed_over_bytes),
+            human(sum.content_bytes)
+        );
+    }
     let retained = sum.kept + totals.would_keep;
     let other = totals.deferred + totals.image_errors;
     let mut parts = vec![

@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValue;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{self, Config, Site};
 use crate::progress::Verbosity;
 use crate::units::{MinFree, Size};
+use crate::zst::Engine;
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 an error, something left without room, or a precondition that does not hold; 2 wrong usage; \
@@ -65,13 +67,19 @@ fn concat_help() -> String {
     format!("{SCAN_EXAMPLES}\n\n{EXIT_CODES}")
 }
 
-/// How zstd data are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Engine {
-    /// The best there is for the archive
-    Auto,
-    /// libzstd, from the first byte to the last
-    Decode,
+impl ValueEnum for Engine {
+    fn value_variants<'a>() -> &'a [Engine] {
+        &[Engine::Auto, Engine::Skip, Engine::Decode]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self {
+            Engine::Auto => "The best there is for each archive",
+            Engine::Skip => "Pass over what is not wanted without decoding it, wherever that can be done",
+            Engine::Decode => "libzstd, from the first byte to the last",
+        };
+        Some(PossibleValue::new(self.as_str()).help(help))
+    }
 }
 
 /// Options that override a key of the site file.
@@ -148,10 +156,10 @@ pub struct ScanArguments {
     /// How archives are read
     #[arg(long, value_enum, default_value_t = Engine::Auto)]
     pub engine: Engine,
-    /// Decode everything and check every checksum: what this version always does
+    /// Decode everything and check every checksum: implies --engine decode
     #[arg(long)]
     pub verify: bool,
-    /// Name file systems even where that means decoding an archive again
+    /// Name file systems even where that means decoding much of an archive again
     #[arg(long)]
     pub fs: bool,
     /// Print the summary as one JSON object
@@ -177,7 +185,7 @@ pub struct InspectArguments {
     /// One JSON object a file, a line each
     #[arg(long)]
     pub json: bool,
-    /// Name file systems even where that means decoding an archive again
+    /// Name file systems even where that means decoding much of an archive again
     #[arg(long)]
     pub fs: bool,
     /// How the name of an image in an archive ends (ASCII case ignored)
@@ -186,6 +194,9 @@ pub struct InspectArguments {
     /// Largest zstd window accepted, up to 2GiB
     #[arg(long, value_name = "SIZE", default_value = "128MiB")]
     pub max_window: Size,
+    /// How archives are read
+    #[arg(long, value_enum, default_value_t = Engine::Auto)]
+    pub engine: Engine,
 }
 
 impl SiteArguments {
@@ -236,7 +247,16 @@ impl ScanArguments {
 
     /// The checked configuration.
     pub fn config(self) -> Result<Config, config::Error> {
+        let engine = match (self.verify, self.engine) {
+            (true, Engine::Skip) => {
+                let value = self.engine.as_str().to_owned();
+                return Err(config::Error::Value { key: "engine", value, why: "--verify has everything decoded" });
+            }
+            (true, _) => Engine::Decode,
+            (false, engine) => engine,
+        };
         Ok(Config {
+            engine,
             dry_run: self.dry_run,
             limit: self.limit,
             only: self.only,
@@ -282,9 +302,17 @@ mod tests {
     }
 
     #[test]
+    fn to_verify_is_to_decode() {
+        assert_eq!(config(&[]).expect("valid").engine, Engine::Auto);
+        assert_eq!(config(&["--verify"]).expect("valid").engine, Engine::Decode);
+        assert_eq!(config(&["--engine", "skip"]).expect("valid").engine, Engine::Skip);
+    }
+
+    #[test]
     fn a_wrong_value_is_refused_before_anything_is_opened() {
         assert!(config(&["--min-partitions", "0"]).is_err());
         assert!(config(&["--max-window", "4GiB"]).is_err());
+        assert!(config(&["--verify", "--engine", "skip"]).is_err());
         assert!(Arguments::try_parse_from(["imgsieve", "scan", "--min-free", "lots"]).is_err());
     }
 }

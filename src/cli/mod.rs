@@ -93,6 +93,7 @@ fn run_inspect(arguments: InspectArguments) -> Exit {
     let options = inspect::Options {
         image_suffix: arguments.image_suffix,
         max_window: arguments.max_window.0,
+        engine: arguments.engine,
         deep_fs: arguments.fs,
         meter: Arc::new(Meter::new(control.flag())),
     };

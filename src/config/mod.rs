@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::units::{MinFree, Size};
+use crate::zst::Engine;
 
 /// The built-in site file: the places and rules of the script that this program replaces.
 pub const BUILT_IN: &str = include_str!("site.toml");
@@ -217,6 +218,8 @@ pub struct Config {
     pub abort_on_low_space: bool,
     /// Name the file systems in partitions even where that costs decoding again.
     pub deep_fs: bool,
+    /// How archives are read.
+    pub engine: Engine,
 }
 
 impl Config {
@@ -233,6 +236,7 @@ impl Config {
             keep_undecided: false,
             abort_on_low_space: false,
             deep_fs: false,
+            engine: Engine::Auto,
         }
     }
 

@@ -4,8 +4,7 @@
 
 use std::io;
 
-use positioned_io::ReadAt;
-
+use super::archive::Archive;
 use super::error::Error;
 use super::header::BLOCK;
 
@@ -14,15 +13,24 @@ const PIECE: usize = 64 << 10;
 
 /// The archive, with the piece of it that was read last.
 pub(super) struct Blocks<'a> {
-    archive: &'a dyn ReadAt,
+    archive: &'a dyn Archive,
     piece: Vec<u8>,
     start: u64,
 }
 
 impl<'a> Blocks<'a> {
     /// Reads nothing yet.
-    pub(super) fn new(archive: &'a dyn ReadAt) -> Self {
+    pub(super) fn new(archive: &'a dyn Archive) -> Self {
         Self { archive, piece: Vec::new(), start: 0 }
+    }
+
+    /// Whether the archive gave bytes that it may take back. They are forgotten then.
+    pub(super) fn distrust(&mut self) -> bool {
+        let is_doubtful = self.archive.distrust();
+        if is_doubtful {
+            self.piece.clear();
+        }
+        is_doubtful
     }
 
     /// The block at `offset`: 512 bytes, or fewer where the archive ends. Where it has to be read, `ahead` bytes are (at least a block).
@@ -94,7 +102,7 @@ impl<'a> Blocks<'a> {
 }
 
 /// Fills `buf` from `offset` on; returns how much there was before the archive ended.
-fn read_full(archive: &dyn ReadAt, offset: u64, buf: &mut [u8]) -> Result<usize, Error> {
+fn read_full(archive: &dyn Archive, offset: u64, buf: &mut [u8]) -> Result<usize, Error> {
     let mut done = 0;
     while let Some(rest) = buf.get_mut(done..).filter(|rest| !rest.is_empty()) {
         let at = offset.saturating_add(done as u64);

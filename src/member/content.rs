@@ -109,20 +109,37 @@ impl Content {
         ContentReader { content: self.clone(), archive }
     }
 
+    /// From the first stored byte of the member in the archive to the end of the last: no gap lies between. Empty where
+    /// none is stored.
+    #[must_use]
+    pub fn data(&self) -> Range<u64> {
+        let segments = self.segments();
+        match (segments.first(), segments.last()) {
+            (Some(first), Some(last)) => first.archive..last.archive + last.len,
+            _ => 0..0,
+        }
+    }
+
     /// Bytes of memory that it takes, about: a sparse map may be large.
     #[must_use]
     pub fn memory(&self) -> usize {
         size_of::<Self>() + size_of_val(self.segments())
     }
 
-    /// Where in the archive the first stored byte at or after `offset` of the member is; where its data ends, if there is none.
+    /// Where in the archive the bytes of these ranges of the member are stored, in the order of the ranges.
     #[must_use]
-    pub fn archive_position(&self, offset: u64) -> u64 {
-        let segments = self.segments();
-        let next = segments.partition_point(|segment| segment.offset.saturating_add(segment.len) <= offset);
-        segments
-            .get(next)
-            .map_or(self.stored.end, |segment| segment.archive.saturating_add(offset.saturating_sub(segment.offset)))
+    pub fn stored_ranges(&self, ranges: &[Range<u64>]) -> Vec<Range<u64>> {
+        let mut stored = Vec::new();
+        for range in ranges {
+            let mut at = range.start;
+            while at < range.end.min(self.size) {
+                let (archive, run) = self.locate(at);
+                let len = run.min(range.end - at);
+                stored.extend(archive.map(|start| start..start + len));
+                at += len;
+            }
+        }
+        stored
     }
 
     /// The runs of data and of zeros the member consists of: ascending, covering it exactly.
@@ -239,6 +256,8 @@ mod tests {
         assert_eq!(read(&content, 998, 4), b"\0\x0011");
         assert_eq!(read(&content, 1511, 2), b"12");
         assert_eq!(read(&content, 2023, 2), b"2\0");
+        assert_eq!(content.stored_ranges(&[990..1600, 2100..2900, 3050..9999]), [512..1024, 1024..1112, 1586..1636]);
+        assert_eq!(content.data(), 512..1636);
         assert_eq!(read(&content, 3099, 2000), [&b"3"[..], &[0; 900]].concat());
         assert_eq!(read(&content, 0, 5000).len(), 4000);
         let extents: Vec<_> = content.extents().collect();

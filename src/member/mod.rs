@@ -8,6 +8,7 @@
 //! Everything read is untrusted: sizes are claims, nothing is allocated by them, and what one member costs is bounded.
 //! This module knows nothing of images, partitions or zstd.
 
+mod archive;
 mod blocks;
 mod content;
 mod entry;
@@ -20,6 +21,7 @@ mod sparse;
 mod tests;
 mod walk;
 
+pub use archive::Archive;
 pub use content::{Content, ContentReader, Extent};
 pub use entry::Member;
 pub use error::{Error, NumberProblem, Part, PaxProblem, SparseProblem};

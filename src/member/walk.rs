@@ -1,7 +1,6 @@
 //! The walk from header to header, and what may stand between, before and after them.
 
-use positioned_io::ReadAt;
-
+use super::archive::Archive;
 use super::blocks::Blocks;
 use super::entry::{Entry, Pending, number_error};
 use super::error::{Error, Part};
@@ -17,7 +16,7 @@ const SCAN: usize = 8 << 10;
 
 /// Walks the members of `archive`, from its beginning. Nothing is read yet.
 #[must_use]
-pub fn walk(archive: &dyn ReadAt) -> Members<'_> {
+pub fn walk(archive: &dyn Archive) -> Members<'_> {
     Members {
         blocks: Blocks::new(archive),
         position: 0,
@@ -26,6 +25,7 @@ pub fn walk(archive: &dyn ReadAt) -> Members<'_> {
         pending: Pending::default(),
         tail: None,
         saw_magic: false,
+        unit: Unit::default(),
     }
 }
 
@@ -39,9 +39,19 @@ pub struct Members<'a> {
     global: Records,
     /// What the extension headers since the last member said.
     pending: Pending,
-    /// What was passed over to come to `position`.
+    /// What was passed over to come to `position` from the last header, where that is one of `unit`'s.
     tail: Option<Tail>,
     /// Whether a header had a magic: then one without is not believed after a bad one.
+    saw_magic: bool,
+    unit: Unit,
+}
+
+/// Where a member with its extension headers, or the end of the archive, begins, and how the walk came to it: from here
+/// it can be looked at again.
+#[derive(Default)]
+struct Unit {
+    position: u64,
+    tail: Option<Tail>,
     saw_magic: bool,
 }
 
@@ -88,6 +98,9 @@ impl Members<'_> {
             };
             match step {
                 Ok(None) => {}
+                Ok(Some(Item::Member(member))) => return Ok(Some(Item::Member(member))),
+                // What is odd may be the fault of bytes given on trust, and is looked at again before it is told.
+                _ if self.looks_again() => {}
                 Ok(item) => return Ok(item),
                 Err(error) => {
                     self.state = State::Ended;
@@ -97,9 +110,25 @@ impl Members<'_> {
         }
     }
 
+    /// Goes back to where the member at hand began, and forgets what was read of it, if that may be other than it seemed.
+    fn looks_again(&mut self) -> bool {
+        if !self.blocks.distrust() {
+            return false;
+        }
+        self.position = self.unit.position;
+        self.tail = self.unit.tail.take();
+        self.saw_magic = self.unit.saw_magic;
+        self.state = State::Headers;
+        self.pending = Pending::default();
+        true
+    }
+
     /// Reads what stands where a header should.
     fn header(&mut self) -> Result<Option<Item>, Error> {
         let offset = self.position;
+        if self.pending.offset.is_none() {
+            self.unit = Unit { position: offset, tail: self.tail.take(), saw_magic: self.saw_magic };
+        }
         let header = match Seen::of(self.blocks.block(offset, BLOCK)?) {
             Seen::Header(header) => header,
             Seen::Zeros if self.pending.offset.is_some() => return Ok(self.lone_extension()),
@@ -155,6 +184,12 @@ impl Members<'_> {
         }
         match flag {
             b'g' => {
+                // What it says stays, so it has to be sure that it is where it seems to be.
+                let is_odd =
+                    self.pending.offset.is_some() || Records::default().read(&body, start, Scope::Global).is_err();
+                if is_odd && self.looks_again() {
+                    return Ok(None);
+                }
                 return Ok(self.global.read(&body, start, Scope::Global).err().map(Item::Bad));
             }
             b'L' => self.pending.long_name = Some(until_nul(&body).to_vec()),
@@ -195,7 +230,6 @@ impl Members<'_> {
     /// A zero block where a header should be: half of an end marker.
     fn zero_block(&mut self) -> Result<Option<Item>, Error> {
         let offset = self.position;
-        self.tail = None;
         self.position += BLOCK_BYTES;
         self.state = match Seen::of(self.blocks.block(self.position, BLOCK)?) {
             Seen::Zeros => {
@@ -221,11 +255,13 @@ impl Members<'_> {
             return Err(Error::Truncated { what: Part::Header, offset, needed, path: Vec::new() });
         }
         // Only where nothing could be read here may what was passed over be cut. Its padding may: some tars leave it away at the end.
+        let tail = if self.pending.offset.is_none() { &self.unit.tail } else { &self.tail };
         if len == 0
-            && let Some(Tail { what, offset, end, path }) = self.tail.take()
+            && let Some(Tail { what, offset, end, path }) = tail
             && !self.blocks.has_byte(end.saturating_sub(1))?
         {
-            return Err(Error::Truncated { what, offset, needed: end, path });
+            let (what, offset, needed, path) = (*what, *offset, *end, path.clone());
+            return Err(Error::Truncated { what, offset, needed, path });
         }
         if self.pending.offset.is_some() {
             return Ok(self.lone_extension());
@@ -273,6 +309,7 @@ impl Members<'_> {
             let offset = self.position;
             match Seen::of(self.blocks.block(offset, SCAN)?) {
                 Seen::Zeros => self.position += BLOCK_BYTES,
+                Seen::Header(_) if self.looks_again() => return Ok(None),
                 Seen::Header(_) => {
                     self.state = State::Headers;
                     self.global = Records::default();

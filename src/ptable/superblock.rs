@@ -5,6 +5,7 @@
 //! partition holds; it is no check that the file system is sound.
 
 use std::io;
+use std::ops::Range;
 
 use positioned_io::ReadAt;
 
@@ -90,6 +91,12 @@ const MAGICS: &[Magic] = &[
     magic("iso9660", DESCRIPTORS_AT + 1, b"CD001"),
     magic("iso9660", DESCRIPTORS_AT + 9, b"CDROM"),
 ];
+
+/// Where in an image [`identify`] looks for what a volume of `size` bytes at `start` holds.
+#[must_use]
+pub fn window(start: u64, size: u64) -> Range<u64> {
+    start..start.saturating_add(size.min(WINDOW_BYTES))
+}
 
 /// What the volume of `size` bytes holds, by `libblkid`'s name (`ext4`, `vfat`, `LVM2_member`, ...); `None` if nothing
 /// is recognised. Reads at most [`WINDOW_BYTES`] at its start, in one go.

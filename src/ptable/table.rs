@@ -173,6 +173,12 @@ impl PartitionTable {
         count(&self.partitions)
     }
 
+    /// Whether the entries come from a GPT whose checksums hold.
+    #[must_use]
+    pub fn is_vouched_for(&self) -> bool {
+        self.gpt_copy.is_some() && !self.damage.iter().any(|damage| matches!(damage, Damage::GptUnverified { .. }))
+    }
+
     /// Whether anything is wrong with it.
     #[must_use]
     pub fn is_damaged(&self) -> bool {

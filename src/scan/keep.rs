@@ -1,5 +1,6 @@
 //! An image on its way from archive to staging: when it may, how it fares, and what becomes of it.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::cause::Cause;
@@ -18,8 +19,8 @@ pub(super) enum Outcome {
     Staged {
         /// The verdict, once they are.
         check: Check,
-        /// Where its last byte lies in the archive.
-        end: u64,
+        /// Where its data lie in the archive.
+        data: Range<u64>,
     },
     /// The verdict can be given now.
     Decided(Check),
@@ -57,6 +58,9 @@ impl Survey<'_> {
         let archive = Arc::clone(&self.archive);
         let place = Place { hash: &archive.hash, ordinal: image.ordinal, name: &image.name };
         if let Err(error) = place.check() {
+            return Outcome::Failed(Cause::from(&error));
+        }
+        if let Err(error) = zst.check_window(content.data().start) {
             return Outcome::Failed(Cause::from(&error));
         }
         let run = self.run;
@@ -100,7 +104,7 @@ impl Survey<'_> {
             Ok(staged) => {
                 let whole = Finding::examine(&staged.file, image.size, None);
                 let check = kept_check(finding, whole, staged, image.size, Some(true));
-                Outcome::Staged { check, end: content.stored().end }
+                Outcome::Staged { check, data: content.data() }
             }
             Err(failure) => {
                 self.totals.removed_files += 1;
@@ -110,7 +114,11 @@ impl Survey<'_> {
                         let message = format!("the tar ends before the {} of the image do", human(image.size));
                         Outcome::Failed(Cause::new("tar_truncated", message))
                     }
-                    CopyFailure::Archive(error) => Outcome::Failed(Cause::from(&error)),
+                    CopyFailure::Archive(error) => {
+                        // What libzstd would not decode must not be passed over as if nothing were wrong with it.
+                        let _ = zst.distrust();
+                        Outcome::Failed(Cause::from(&error))
+                    }
                     CopyFailure::Staging(error) => self.staging_failed(staging, image, &error),
                 }
             }
@@ -172,7 +180,7 @@ fn kept_check(finding: &Finding, mut whole: Finding, staged: Staged, size: u64, 
         whole.count = None;
         whole.undecidable.clone_from(&finding.undecidable);
     }
-    whole.complete(&staged.file, size, &|_| true);
+    whole.complete(&staged.file, size, &|_| {});
     let Staged { path, bytes_written, allocated, .. } = staged;
     let action = Action::Kept(Kept { path, bytes_written, allocated, verified, existing: verified.is_none() });
     Check { reason: whole.undecidable.clone(), finding: Some(whole), action }

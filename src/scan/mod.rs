@@ -51,7 +51,10 @@ pub fn run(config: &Config, control: &Control, observers: &[&dyn Observer]) -> E
         observers,
         staging: None,
         swept: HashMap::new(),
-        totals: Mutex::default(),
+        totals: Mutex::new(RunTotals {
+            sum: ArchiveTotals { engine: config.engine, ..ArchiveTotals::default() },
+            ..RunTotals::default()
+        }),
         space_is_low: AtomicBool::new(false),
         space_was_low: AtomicBool::new(false),
     };
@@ -204,6 +207,11 @@ impl Run<'_> {
         sum.content_bytes += totals.content_bytes;
         sum.decoded_bytes += totals.decoded_bytes;
         sum.passed_over_bytes += totals.passed_over_bytes;
+        sum.sized_bytes += totals.sized_bytes;
+        sum.jumped_bytes += totals.jumped_bytes;
+        sum.traced_bytes += totals.traced_bytes;
+        sum.fallbacks += totals.fallbacks;
+        sum.requested_bytes += totals.requested_bytes;
         sum.frames += totals.frames;
         sum.checksummed_frames += totals.checksummed_frames;
         sum.rewinds += totals.rewinds;

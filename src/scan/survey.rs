@@ -3,10 +3,12 @@
 use std::any::Any;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::archive;
 use crate::cause::Cause;
 use crate::event::{Action, Archive, ArchiveTotals, Check, Event, Image, Scope};
 use crate::finding::Finding;
@@ -67,8 +69,8 @@ struct Pending {
 struct Unverified {
     image: Image,
     check: Check,
-    /// Where its last byte lies in the archive.
-    end: u64,
+    /// Where its data lie in the archive.
+    data: Range<u64>,
 }
 
 struct Deferred {
@@ -84,7 +86,7 @@ impl<'r> Survey<'r> {
         let mut survey = Survey {
             run,
             archive,
-            totals: ArchiveTotals { removed_files, ..ArchiveTotals::default() },
+            totals: ArchiveTotals { removed_files, engine: run.config.engine, ..ArchiveTotals::default() },
             meter,
             started: Instant::now(),
             identity: None,
@@ -146,7 +148,11 @@ impl<'r> Survey<'r> {
     }
 
     fn options(&self) -> Options {
-        Options { max_window: self.run.config.site.max_window.0, meter: Arc::clone(&self.meter) }
+        Options {
+            engine: self.run.config.engine,
+            max_window: self.run.config.site.max_window.0,
+            meter: Arc::clone(&self.meter),
+        }
     }
 
     fn is_stopped(&self) -> bool {
@@ -157,29 +163,42 @@ impl<'r> Survey<'r> {
     fn read(&mut self) -> Result<(), Cause> {
         let zst = ZstFile::open(&self.archive.path, self.options()).map_err(|error| Cause::from(&error))?;
         self.identity = Some(zst.identity());
-        let walked = self.walk(&zst);
-        let read = walked.and_then(|()| match zst.read_to_end() {
-            Ok(_) => Ok(()),
-            Err(error) => Err(Cause::from(&error)),
-        });
-        self.flush_verified(zst.intact_to());
-        let frames = zst.totals();
+        let read = self.walk(&zst).and_then(|()| self.finish(&zst).map_err(|error| Cause::from(&error)));
+        self.flush_verified(&zst);
+        let seen = zst.totals();
         self.totals.content_bytes = zst.reached();
-        self.totals.frames = frames.frames;
-        self.totals.checksummed_frames = frames.checksummed_frames;
-        self.totals.rewinds = frames.rewinds;
-        // Nothing is passed over without being decoded, so whatever was read to its end was checked.
-        self.totals.verified = read.is_ok();
+        self.totals.passed_over_bytes = self.totals.content_bytes.saturating_sub(seen.decoded_once);
+        self.totals.frames = seen.frames;
+        self.totals.checksummed_frames = seen.checksummed_frames;
+        self.totals.verified = read.is_ok() && self.totals.passed_over_bytes == 0;
+        self.count(&zst);
         // A file that changed under its reader explains whatever else is wrong with it.
         zst.check_unchanged().map_err(|error| Cause::from(&error))?;
         read
+    }
+
+    /// Comes to the end of the frames that images were staged from, and to the archive's.
+    fn finish(&self, zst: &ZstFile) -> Result<(), zst::Error> {
+        self.unverified.iter().try_for_each(|staged| zst.verify(&staged.data))?;
+        zst.finish().map(|_| ())
+    }
+
+    /// Adds what reading the file took.
+    fn count(&mut self, zst: &ZstFile) {
+        let took = zst.totals();
+        self.totals.rewinds += took.rewinds;
+        self.totals.sized_bytes += took.sized;
+        self.totals.jumped_bytes += took.jumped;
+        self.totals.traced_bytes += took.traced;
+        self.totals.fallbacks += took.fallbacks;
+        self.totals.requested_bytes += took.requested;
     }
 
     fn walk(&mut self, zst: &ZstFile) -> Result<(), Cause> {
         let mut members = member::walk(zst);
         loop {
             let item = members.next().map_err(|error| Cause::from(&error))?;
-            self.flush_verified(zst.intact_to());
+            self.flush_verified(zst);
             match item {
                 None => return Ok(()),
                 Some(_) if self.is_stopped() => return Ok(()),
@@ -231,25 +250,23 @@ impl<'r> Survey<'r> {
     fn decide(&mut self, zst: &ZstFile, image: Image, content: &Content) {
         let config = self.run.config;
         let least = config.site.min_partitions;
-        let reader = content.reader(zst);
         // What is kept is read whole from staging, where the rest of its table costs nothing.
         let enough = (!config.dry_run).then_some(least);
-        let mut finding = Finding::examine(&reader, image.size, enough);
+        let mut finding = archive::examine(zst, content, enough);
         if self.is_stopped() {
             return;
         }
-        let is_cheap = |offset| config.deep_fs || zst.is_ahead(content.archive_position(offset));
         match finding.count {
             Some(count) if count >= least => {
                 self.totals.multi += 1;
                 if config.dry_run {
-                    finding.complete(&reader, image.size, &is_cheap);
+                    archive::complete(zst, content, &mut finding, config.deep_fs);
                 }
                 self.keep(zst, image, finding, content);
             }
             None if config.keep_undecided => self.keep(zst, image, finding, content),
             _ => {
-                finding.complete(&reader, image.size, &is_cheap);
+                archive::complete(zst, content, &mut finding, config.deep_fs);
                 let content = config.keep_undecided.then(|| content.clone());
                 let known = self.maps.iter().position(|(map, _)| rescue::is_map_of(map, &image.member));
                 let pending = Pending { image, finding, content };
@@ -297,9 +314,9 @@ impl<'r> Survey<'r> {
 
     fn keep(&mut self, zst: &ZstFile, image: Image, finding: Finding, content: &Content) {
         match self.stage(zst, &image, &finding, content, Room::Whole) {
-            Outcome::Staged { check, end } => {
+            Outcome::Staged { check, data } => {
                 self.current = None;
-                self.unverified.push(Unverified { image, check, end });
+                self.unverified.push(Unverified { image, check, data });
                 if self.unverified.len() > MAX_WAITING {
                     let oldest = self.unverified.remove(0);
                     self.give_unverified(oldest);
@@ -350,7 +367,7 @@ impl<'r> Survey<'r> {
 
     fn map(&mut self, zst: &ZstFile, member: &Member) {
         let shown = printable_short(&member.path, NAME_SHOWN);
-        let map = match RescueMap::read(&member.content.reader(zst), member.size) {
+        let map = match archive::rescue_map(zst, &member.content) {
             Ok(map) => map,
             Err(error) => {
                 let cause = Cause::of("rescue_map", &error);
@@ -370,9 +387,9 @@ impl<'r> Survey<'r> {
         self.maps.push((member.path.clone(), map));
     }
 
-    /// Gives the verdict on staged images whose frames were read to their end: all before `intact_to` are.
-    fn flush_verified(&mut self, intact_to: u64) {
-        while let Some(index) = self.unverified.iter().position(|staged| staged.end <= intact_to) {
+    /// Gives the verdict on staged images whose frames were decoded to their end.
+    fn flush_verified(&mut self, zst: &ZstFile) {
+        while let Some(index) = self.unverified.iter().position(|staged| zst.is_intact(&staged.data)) {
             let Unverified { image, check, .. } = self.unverified.remove(index);
             self.check(&image, &check);
         }
@@ -456,12 +473,12 @@ impl<'r> Survey<'r> {
                 }
             };
             match self.stage(zst, &image, &finding, &content, Room::Growing) {
-                Outcome::Staged { check, end } => {
+                Outcome::Staged { check, data } => {
                     self.current = None;
-                    self.unverified.push(Unverified { image, check, end });
+                    self.unverified.push(Unverified { image, check, data: data.clone() });
                     // What fails then is the frame's end: the image is there, and the verdict says that it is not verified.
-                    let verified = zst.verify_to(end);
-                    self.flush_verified(zst.intact_to());
+                    let verified = zst.verify(&data);
+                    self.flush_verified(zst);
                     if let Err(error) = verified {
                         self.fail(Cause::from(&error));
                         self.settle();
@@ -472,6 +489,9 @@ impl<'r> Survey<'r> {
                 Outcome::Failed(cause) => self.image_error(&image, Some(finding), cause),
                 Outcome::Stopped => return Ok(()),
             }
+        }
+        if let Ok(zst) = &opened {
+            self.count(zst);
         }
         is_readable
     }

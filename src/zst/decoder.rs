@@ -1,5 +1,7 @@
 //! libzstd, driven frame by frame, forward from any frame's start.
 
+use std::ops::Range;
+
 use zstd::zstd_safe::zstd_sys::ZSTD_ErrorCode;
 use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, ResetDirective, get_error_name, is_error_kind};
 
@@ -8,6 +10,7 @@ use super::error::Error;
 use super::frame::{self, FrameStart, HeaderError};
 use super::history::{CHUNK_LEN, History};
 use super::input::Input;
+use super::ranges::Ranges;
 
 /// Smallest distance between two remembered frame starts, in decompressed bytes: 24 bytes of memory per 16 MiB.
 const CHECKPOINT_DISTANCE: u64 = 16 << 20;
@@ -16,21 +19,39 @@ const REDECODE_FACTOR: u64 = 8;
 /// Decoded again before the factor counts: small archives may be read in any order.
 const REDECODE_FREE: u64 = 4 << 30;
 
-/// What was seen of a file's frames.
+/// What a [`Cheap`](super::Cheap) reader may have decoded again for one read: from a frame's start to what it asks for.
+const CHEAP_COMPRESSED: u64 = 64 << 20;
+const CHEAP_DECOMPRESSED: u64 = 4 << 30;
+
+/// What was seen of a file's frames, and what it took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Data frames decoded to their end.
     pub frames: u64,
     /// Those of them that carried a checksum, which held.
     pub checksummed_frames: u64,
-    /// Times that decoding began anew at an earlier frame.
+    /// Times that decoding began anew at an earlier place.
     pub rewinds: u64,
-    /// Decompressed bytes that were decoded more than once.
+    /// Decompressed bytes that libzstd decoded, counted once.
+    pub decoded_once: u64,
+    /// Decompressed bytes that were decoded again, counted as often as they were.
     pub redecoded: u64,
+    /// Decompressed bytes that were passed over by the sizes of their blocks.
+    pub sized: u64,
+    /// Decompressed bytes that were passed over as whole frames.
+    pub jumped: u64,
+    /// Sequences of the blocks that were sized.
+    pub sequences: u64,
+    /// Decompressed bytes that were given by following matches to their literals.
+    pub traced: u64,
+    /// Times that something other than libzstd was tried and given up.
+    pub fallbacks: u64,
+    /// Bytes of the file that were read, counted as often as they were.
+    pub requested: u64,
 }
 
 /// The start of a frame, from which decoding can begin anew.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Checkpoint {
     compressed: u64,
     decompressed: u64,
@@ -53,10 +74,21 @@ fn next_input(hint: usize, is_full: bool) -> usize {
 }
 
 struct OpenFrame {
-    start: u64,
+    start: Checkpoint,
+    /// Where the frame before it ended: skippable frames may lie between.
+    after: u64,
     checksum: bool,
     /// Most input that libzstd is given next, see [`next_input`].
     input: usize,
+}
+
+/// Bytes that cannot be had.
+struct Failure {
+    /// Compressed offset of the frame that they are in.
+    frame: u64,
+    /// Decompressed offset of the first of them.
+    position: u64,
+    error: Error,
 }
 
 pub(super) struct Decoder {
@@ -65,16 +97,28 @@ pub(super) struct Decoder {
     options: Options,
     frame: Option<OpenFrame>,
     history: History,
+    /// Where decoding last began anew.
+    begun: Checkpoint,
+    /// Decompressed offset up to which every frame was decoded to its end since.
+    closed: u64,
+    /// Ascending. The first frame is always there.
     checkpoints: Vec<Checkpoint>,
     totals: Totals,
-    /// Farthest decompressed offset ever reached.
-    reached: u64,
-    /// Compressed and decompressed offset up to which every frame was decoded to its end.
-    intact: Checkpoint,
+    /// Farthest compressed and decompressed offset ever reached.
+    reached: Checkpoint,
+    /// Decompressed bytes that were decoded.
+    decoded: Ranges,
+    /// Compressed bytes of the frames that were decoded to their end.
+    finished: Ranges,
+    /// Decompressed bytes that were handed over for good, and whose frame is still to be decoded to its end: the frame
+    /// that is open, or would be if decoding went on.
+    owed: Ranges,
+    /// Decompressed bytes that were handed over for good, and whose frames were decoded to their end without error.
+    intact: Ranges,
     /// Decompressed size, once the end was reached.
     size: Option<u64>,
-    /// The decompressed offset that cannot be had, and why.
-    failed: Option<(u64, Error)>,
+    /// Where decoding last failed.
+    failed: Option<Failure>,
 }
 
 impl Decoder {
@@ -89,21 +133,22 @@ impl Decoder {
             options,
             frame: None,
             history: History::new(),
-            checkpoints: vec![Checkpoint { compressed: 0, decompressed: 0 }],
+            begun: Checkpoint::default(),
+            closed: 0,
+            checkpoints: vec![Checkpoint::default()],
             totals: Totals::default(),
-            reached: 0,
-            intact: Checkpoint { compressed: 0, decompressed: 0 },
+            reached: Checkpoint::default(),
+            decoded: Ranges::default(),
+            finished: Ranges::default(),
+            owed: Ranges::default(),
+            intact: Ranges::default(),
             size: None,
             failed: None,
         }
     }
 
-    pub fn input(&self) -> &Input {
-        &self.input
-    }
-
     pub fn totals(&self) -> Totals {
-        self.totals
+        Totals { decoded_once: self.decoded.total(), ..self.totals }
     }
 
     pub fn size(&self) -> Option<u64> {
@@ -111,15 +156,43 @@ impl Decoder {
     }
 
     pub fn reached(&self) -> u64 {
-        self.reached
+        self.reached.decompressed
     }
 
-    pub fn intact_to(&self) -> u64 {
-        self.intact.decompressed
+    /// Whether the frames of `range`, all of which was handed over for good, were decoded to their end without error.
+    pub fn is_intact(&self, range: &Range<u64>) -> bool {
+        self.intact.covers(range)
     }
 
-    pub fn is_ahead(&self, position: u64) -> bool {
-        position >= self.history.start()
+    /// Takes note that the bytes of `range`, the last of which were just given, were handed over for good: their frames
+    /// will be decoded to their end.
+    pub fn owe(&mut self, range: Range<u64>) {
+        if self.intact.covers(&range) {
+            return;
+        }
+        let closed = self.closed.clamp(range.start, range.end);
+        self.intact.insert(range.start.max(self.begun.decompressed)..closed);
+        self.owed.insert(closed..range.end);
+    }
+
+    /// Decodes the frame that is owed, if one is, to its end.
+    pub fn settle(&mut self) -> Result<(), Error> {
+        while !self.owed.is_empty() {
+            self.step()?;
+        }
+        Ok(())
+    }
+
+    /// Whether little would have to be decoded again for the byte at `position`.
+    pub fn is_cheap(&self, position: u64) -> bool {
+        let start = self.start_for(position);
+        if self.is_on_the_way(position, start) {
+            return true;
+        }
+        let later = self.checkpoints.partition_point(|checkpoint| checkpoint.decompressed <= position);
+        let end = self.checkpoints.get(later).unwrap_or(&self.reached);
+        end.compressed.saturating_sub(start.compressed) <= CHEAP_COMPRESSED
+            && position - start.decompressed <= CHEAP_DECOMPRESSED
     }
 
     /// Decodes until the byte at `position` is in memory, and gives the run of bytes that begins with it; an empty run
@@ -128,47 +201,145 @@ impl Decoder {
         if self.size.is_some_and(|size| position >= size) {
             return Ok(&[]);
         }
-        if let Some((at, error)) = &self.failed
-            && position >= *at
-        {
-            return Err(error.clone());
-        }
-        if position < self.history.start() {
-            self.rewind(position)?;
+        let start = self.start_for(position);
+        if !self.is_on_the_way(position, start) {
+            if let Some(error) = self.failure_between(start, position) {
+                return Err(error);
+            }
+            self.rewind(start)?;
         }
         while self.history.end() <= position {
-            match self.decode_some() {
-                Ok(true) => {}
-                Ok(false) => {
-                    self.size = Some(self.history.end());
-                    return Ok(&[]);
-                }
-                Err(Error::Interrupted) => return Err(Error::Interrupted),
-                Err(error) => {
-                    self.failed = Some((self.history.end(), error.clone()));
-                    return Err(error);
-                }
+            if !self.step()? {
+                self.size = Some(self.history.end());
+                return Ok(&[]);
             }
         }
         Ok(self.history.run_at(position))
     }
 
-    fn rewind(&mut self, position: u64) -> Result<(), Error> {
-        let Totals { rewinds, redecoded, .. } = self.totals;
-        if redecoded > self.reached.saturating_mul(REDECODE_FACTOR).max(REDECODE_FREE) {
-            return Err(Error::TooManyRewinds { rewinds, redecoded });
+    /// Whether the byte at `position` is in memory.
+    pub fn holds(&self, position: u64) -> bool {
+        (self.history.start()..self.history.end()).contains(&position)
+    }
+
+    /// Whether the byte at `position` is among the next `distance`.
+    pub fn is_near(&self, position: u64, distance: u64) -> bool {
+        position.checked_sub(self.history.end()).is_some_and(|ahead| ahead < distance)
+    }
+
+    /// How many bytes would be decoded on the way to `position`, in a frame that starts at `start`.
+    pub fn distance(&self, start: u64, position: u64) -> u64 {
+        let here = self.history.end();
+        position.saturating_sub(if (start..=position).contains(&here) { here } else { start })
+    }
+
+    /// If a frame is owed, decodes it until `position` is in memory or the frame ends.
+    pub fn settle_towards(&mut self, position: u64) -> Result<(), Error> {
+        while !self.owed.is_empty() && self.history.end() <= position {
+            self.step()?;
         }
-        let later = self.checkpoints.partition_point(|checkpoint| checkpoint.decompressed <= position);
-        let checkpoint = self.checkpoints[later - 1];
-        self.context.reset(ResetDirective::SessionOnly).expect("a session can always be dropped");
-        self.frame = None;
-        self.input.seek(checkpoint.compressed);
-        self.history.restart(checkpoint.decompressed);
-        self.totals.rewinds += 1;
         Ok(())
     }
 
-    /// One step forward; `false` at the end of the last frame.
+    /// Compressed and decompressed offset, where the decoder stands at the end of a frame.
+    pub fn frame_end(&self) -> Option<(u64, u64)> {
+        self.frame.is_none().then(|| (self.input.position(), self.history.end()))
+    }
+
+    /// Takes note of the start of a frame that the caller knows to be one.
+    pub fn learn(&mut self, compressed: u64, decompressed: u64) {
+        self.remember(Checkpoint { compressed, decompressed });
+    }
+
+    /// Forgets where frames were said to start, and begins at the beginning of the file.
+    pub fn start_over(&mut self) -> Result<(), Error> {
+        let start = Checkpoint::default();
+        self.begin_at(start)?;
+        self.checkpoints = vec![start];
+        self.size = None;
+        self.failed = None;
+        self.reached = start;
+        self.decoded = Ranges::default();
+        Ok(())
+    }
+
+    /// Goes on at the start of a frame that the caller knows to be one.
+    pub fn restart_at(&mut self, compressed: u64, decompressed: u64) -> Result<(), Error> {
+        let start = Checkpoint { compressed, decompressed };
+        self.remember(start);
+        if self.frame.is_none() && self.input.position() == compressed && self.history.end() == decompressed {
+            return Ok(());
+        }
+        self.begin_at(start)
+    }
+
+    /// The last known start of a frame that is not behind `position`.
+    fn start_for(&self, position: u64) -> Checkpoint {
+        let later = self.checkpoints.partition_point(|checkpoint| checkpoint.decompressed <= position);
+        let known = self.checkpoints[later - 1];
+        match &self.frame {
+            Some(OpenFrame { start, .. }) if (known.decompressed..=position).contains(&start.decompressed) => *start,
+            _ => known,
+        }
+    }
+
+    /// Whether the byte at `position` is had by going on, rather than by beginning at `start`.
+    fn is_on_the_way(&self, position: u64, start: Checkpoint) -> bool {
+        let is_ahead = position >= self.history.start() && start.decompressed <= self.history.end();
+        is_ahead && self.failure_between(self.begun, position).is_none()
+    }
+
+    /// What keeps decoding that begins at `start` from coming to the byte at `position`.
+    fn failure_between(&self, start: Checkpoint, position: u64) -> Option<Error> {
+        let failure = self.failed.as_ref()?;
+        let is_between = start.compressed <= failure.frame && failure.position <= position;
+        is_between.then(|| failure.error.clone())
+    }
+
+    fn rewind(&mut self, start: Checkpoint) -> Result<(), Error> {
+        let Totals { rewinds, redecoded, .. } = self.totals;
+        let limit = self.reached.decompressed.saturating_mul(REDECODE_FACTOR).max(REDECODE_FREE);
+        if start.decompressed < self.history.end() && redecoded > limit {
+            return Err(Error::TooManyRewinds { rewinds, redecoded });
+        }
+        self.begin_at(start)
+    }
+
+    fn begin_at(&mut self, start: Checkpoint) -> Result<(), Error> {
+        // From the start of the frame that is owed its end is reached all the same.
+        let is_same = self.frame.as_ref().is_some_and(|frame| frame.start.decompressed == start.decompressed);
+        if !is_same && let Err(error) = self.settle() {
+            if matches!(error, Error::Interrupted) {
+                return Err(error);
+            }
+            // Its bytes will never be intact, which is how the failure shows.
+            self.owed.clear();
+        }
+        self.totals.rewinds += u64::from(start.decompressed < self.history.end());
+        self.context.reset(ResetDirective::SessionOnly).expect("a session can always be dropped");
+        self.frame = None;
+        self.input.seek(start.compressed);
+        self.history.restart(start.decompressed);
+        self.begun = start;
+        self.closed = start.decompressed;
+        Ok(())
+    }
+
+    /// One step forward; `false` at the end of the last frame. What fails, fails for good, but for an interruption.
+    fn step(&mut self) -> Result<bool, Error> {
+        if let Some(error) = self.failure_between(self.begun, self.history.end()) {
+            return Err(error);
+        }
+        let outcome = self.decode_some();
+        if let Err(error) = &outcome
+            && !matches!(error, Error::Interrupted)
+        {
+            let frame = self.frame.as_ref().map_or(self.input.position(), |frame| frame.start.compressed);
+            self.failed = Some(Failure { frame, position: self.history.end(), error: error.clone() });
+        }
+        outcome
+    }
+
     fn decode_some(&mut self) -> Result<bool, Error> {
         if self.options.meter.is_stopped() {
             return Err(Error::Interrupted);
@@ -176,7 +347,8 @@ impl Decoder {
         if self.frame.is_none() && !self.open_frame()? {
             return Ok(false);
         }
-        let Some(OpenFrame { start, checksum, input }) = self.frame else { return Ok(true) };
+        let Some(OpenFrame { start, input, .. }) = self.frame else { return Ok(true) };
+        let start = start.compressed;
         let offset = self.input.position();
         let source = self.input.peek(1)?;
         let available = source.len();
@@ -205,7 +377,7 @@ impl Decoder {
             frame.input = next_input(hint, is_full);
         }
         if hint == 0 {
-            self.close_frame(checksum);
+            self.close_frame();
         } else if appended == 0 && taken == 0 && available == 0 {
             return Err(Error::Truncated { frame: start, offset: self.input.position() });
         }
@@ -215,27 +387,41 @@ impl Decoder {
     fn count(&mut self, appended: usize) {
         let end = self.history.end();
         let start = end - appended as u64;
-        self.totals.redecoded += self.reached.min(end).saturating_sub(start);
-        self.reached = self.reached.max(end);
+        let new = self.decoded.insert(start..end);
+        self.totals.redecoded += end - start - new;
+        self.reached.decompressed = self.reached.decompressed.max(end);
+        self.reached.compressed = self.reached.compressed.max(self.input.position());
         self.options.meter.advance(self.input.position(), appended as u64);
     }
 
-    fn close_frame(&mut self, checksum: bool) {
-        self.frame = None;
+    fn close_frame(&mut self) {
+        let Some(frame) = self.frame.take() else { return };
         let here = Checkpoint { compressed: self.input.position(), decompressed: self.history.end() };
-        if here.compressed <= self.intact.compressed {
-            return;
+        self.closed = here.decompressed;
+        for range in self.owed.take_before(here.decompressed) {
+            self.intact.insert(range);
         }
-        self.intact = here;
-        self.totals.frames += 1;
-        self.totals.checksummed_frames += u64::from(checksum);
-        if self.checkpoints.last().is_none_or(|last| here.decompressed >= last.decompressed + CHECKPOINT_DISTANCE) {
-            self.checkpoints.push(here);
+        let is_new = !self.finished.covers(&(frame.start.compressed..here.compressed));
+        self.finished.insert(frame.after..here.compressed);
+        if is_new {
+            self.totals.frames += 1;
+            self.totals.checksummed_frames += u64::from(frame.checksum);
+        }
+        self.remember(here);
+    }
+
+    /// Keeps the start of a frame in mind, unless another one lies near.
+    fn remember(&mut self, start: Checkpoint) {
+        let later = self.checkpoints.partition_point(|checkpoint| checkpoint.decompressed <= start.decompressed);
+        let is_far = |other: &Checkpoint| other.decompressed.abs_diff(start.decompressed) >= CHECKPOINT_DISTANCE;
+        if is_far(&self.checkpoints[later - 1]) && self.checkpoints.get(later).is_none_or(is_far) {
+            self.checkpoints.insert(later, start);
         }
     }
 
     /// Opens the next data frame, stepping over skippable ones; `false` when the file is at its end.
     fn open_frame(&mut self) -> Result<bool, Error> {
+        let after = self.input.position();
         loop {
             let offset = self.input.position();
             let length = self.input.remaining();
@@ -252,7 +438,8 @@ impl Decoder {
                     if let Some(id) = header.dictionary {
                         return Err(Error::Dictionary { frame: offset, id });
                     }
-                    self.frame = Some(OpenFrame { start: offset, checksum: header.checksum, input: MIN_HEADER_LEN });
+                    let start = Checkpoint { compressed: offset, decompressed: self.history.end() };
+                    self.frame = Some(OpenFrame { start, after, checksum: header.checksum, input: MIN_HEADER_LEN });
                     return Ok(true);
                 }
                 Ok(FrameStart::Skippable { length: skipped }) if skipped <= length => {
@@ -289,3 +476,106 @@ fn is_frame_like(head: &[u8]) -> bool {
 }
 
 const _: () = assert!(CHUNK_LEN >= 128 << 10, "a chunk holds a whole block");
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::sync::Arc;
+
+    use super::super::source::Source;
+    use super::*;
+
+    const FRAME: usize = 20 << 20;
+
+    /// The bytes of a frame of [`FRAME`] bytes: which one it is, and its middle, where it is another one.
+    fn frame(byte: u8) -> Vec<u8> {
+        let mut content = vec![byte; FRAME];
+        content[FRAME / 2..FRAME / 2 + 8].fill(byte + 100);
+        let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).expect("a level");
+        encoder.include_checksum(true).expect("a parameter");
+        encoder.write_all(&content).expect("memory");
+        encoder.finish().expect("memory")
+    }
+
+    /// A decoder of the frames 0, 1 and 2, of which the one at `damaged` fails its checksum, and where they start.
+    fn three_frames(damaged: Option<usize>) -> (Decoder, [u64; 3], tempfile::TempDir) {
+        let mut frames = [0, 1, 2].map(frame);
+        if let Some(index) = damaged {
+            *frames[index].last_mut().expect("not empty") ^= 1;
+        }
+        let lengths = [&frames[0], &frames[1]].map(|frame| frame.len() as u64);
+        let starts = [0, lengths[0], lengths[0] + lengths[1]];
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("frames.zst");
+        std::fs::write(&path, frames.concat()).expect("written");
+        let input = Input::new(Arc::new(Source::open(&path).expect("opens")));
+        (Decoder::new(input, Options::default()), starts, folder)
+    }
+
+    fn at(frame: usize, within: usize) -> u64 {
+        (frame * FRAME + within) as u64
+    }
+
+    fn byte(decoder: &mut Decoder, position: u64) -> u8 {
+        decoder.run_at(position).expect("readable")[0]
+    }
+
+    #[test]
+    fn decoding_goes_on_at_any_known_frame() {
+        let (mut decoder, starts, _folder) = three_frames(None);
+        decoder.restart_at(starts[2], at(2, 0)).expect("not interrupted");
+        assert_eq!(byte(&mut decoder, at(2, FRAME / 2)), 102);
+        decoder.restart_at(starts[1], at(1, 0)).expect("not interrupted");
+        assert_eq!(byte(&mut decoder, at(1, 5)), 1);
+        assert_eq!(byte(&mut decoder, at(0, 5)), 0);
+        // Known by now, so the frame before it is not decoded.
+        assert_eq!(byte(&mut decoder, at(2, 7)), 2);
+        let positions: Vec<u64> = decoder.checkpoints.iter().map(|checkpoint| checkpoint.decompressed).collect();
+        assert_eq!(positions, [0, at(1, 0), at(2, 0)]);
+        let totals = decoder.totals();
+        assert_eq!((totals.rewinds, totals.frames), (2, 0));
+        assert!(totals.decoded_once < at(2, 0), "{totals:?}");
+    }
+
+    #[test]
+    fn what_was_handed_over_is_intact_once_its_frame_has_ended() {
+        let (mut decoder, starts, _folder) = three_frames(None);
+        let range = at(0, 10)..at(1, 10);
+        byte(&mut decoder, range.end - 1);
+        decoder.owe(range.clone());
+        assert!(decoder.is_intact(&(at(0, 10)..at(1, 0))));
+        assert!(!decoder.is_intact(&range));
+        // The frame that is left is decoded to its end first.
+        decoder.restart_at(starts[2], at(2, 0)).expect("not interrupted");
+        assert!(decoder.is_intact(&range));
+        assert_eq!((decoder.totals().frames, decoder.totals().checksummed_frames), (2, 2));
+    }
+
+    #[test]
+    fn a_frame_that_is_owed_may_be_begun_anew() {
+        let (mut decoder, _, _folder) = three_frames(None);
+        let range = at(0, 0)..at(0, FRAME / 2);
+        byte(&mut decoder, range.end - 1);
+        decoder.owe(range.clone());
+        assert_eq!(byte(&mut decoder, 3), 0);
+        assert!(!decoder.is_intact(&range));
+        assert!(decoder.totals().decoded_once < at(1, 0));
+        decoder.settle().expect("intact");
+        assert!(decoder.is_intact(&range));
+    }
+
+    #[test]
+    fn what_was_handed_over_of_a_frame_that_fails_is_never_intact() {
+        let (mut decoder, starts, _folder) = three_frames(Some(0));
+        let range = at(0, 0)..at(0, 100);
+        byte(&mut decoder, 99);
+        decoder.owe(range.clone());
+        decoder.restart_at(starts[1], at(1, 0)).expect("not interrupted");
+        assert_eq!(byte(&mut decoder, at(1, 0)), 1);
+        assert!(!decoder.is_intact(&range));
+        // The frame that failed does not stand before what is known to lie behind it.
+        assert!(matches!(decoder.run_at(at(0, FRAME - 1)), Ok(_) | Err(Error::Checksum { frame: 0 })));
+        assert_eq!(byte(&mut decoder, at(2, 0)), 2);
+        assert!(matches!(decoder.settle(), Ok(())));
+    }
+}

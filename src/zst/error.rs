@@ -107,6 +107,12 @@ pub enum Error {
         /// Decompressed bytes that were decoded more than once.
         redecoded: u64,
     },
+    /// Only what is cheap was asked for, and this is not: see [`ZstFile::cheaply`](super::ZstFile::cheaply).
+    #[error("decompressed byte {position} cannot be had without decoding much again")]
+    Dear {
+        /// The decompressed offset.
+        position: u64,
+    },
     /// Somebody asked for the end of the run.
     #[error("interrupted")]
     Interrupted,
@@ -149,6 +155,7 @@ impl Error {
             Error::Dictionary { .. } => "dictionary",
             Error::Changed(_) => "changed",
             Error::TooManyRewinds { .. } => "too_many_rewinds",
+            Error::Dear { .. } => "dear",
             Error::Interrupted => "interrupted",
         }
     }
@@ -174,7 +181,7 @@ impl From<Error> for io::Error {
         let kind = match &error {
             Error::Open { source } | Error::Io { source, .. } => source.kind(),
             Error::Truncated { .. } | Error::EndOfData { .. } | Error::Changed(_) => io::ErrorKind::UnexpectedEof,
-            Error::Interrupted => io::ErrorKind::Other,
+            Error::Dear { .. } | Error::Interrupted => io::ErrorKind::Other,
             _ => io::ErrorKind::InvalidData,
         };
         io::Error::new(kind, error)

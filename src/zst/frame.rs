@@ -34,6 +34,8 @@ pub struct FrameHeader {
     pub dictionary: Option<u32>,
     /// Whether a `Content_Checksum` follows the last block.
     pub checksum: bool,
+    /// Length of the header itself, in bytes.
+    pub length: u64,
 }
 
 /// Why bytes are not the beginning of a frame.
@@ -78,6 +80,7 @@ impl FrameStart {
             content_size,
             dictionary: u32::try_from(dictionary).ok().filter(|&id| id != 0),
             checksum: descriptor & 0x04 != 0,
+            length: (bytes.len() - fields.0.len()) as u64,
         }))
     }
 }

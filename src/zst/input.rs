@@ -1,82 +1,30 @@
-//! The compressed file, read forward in slabs, and the proof that it is still the file that was opened.
+//! The compressed file, read forward in slabs.
 
-use std::fs::{File, Metadata, OpenOptions};
-use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::error::{Change, Error};
+use super::error::Error;
+use super::source::Source;
 
 /// Bytes asked for in one `pread`: large enough that several workers on one spinning disk do not turn it into seeks.
 const SLAB_LEN: u64 = 4 << 20;
+/// How many that begins with, and doubles each time: often no more is wanted than what stands at a place.
+const FIRST_LEN: u64 = 128 << 10;
 
-/// What makes a file the same file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Identity {
-    device: u64,
-    inode: u64,
-    length: u64,
-    modified: (i64, i64),
-}
-
-impl Identity {
-    fn of(metadata: &Metadata) -> Identity {
-        Identity {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            length: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-        }
-    }
-
-    /// Length of the file in bytes.
-    #[must_use]
-    pub fn length(&self) -> u64 {
-        self.length
-    }
-}
-
-/// A file, a slab of it in memory, and a place in that slab.
+/// A slab of a file in memory, and a place in that slab.
 pub(super) struct Input {
-    path: PathBuf,
-    file: File,
-    opened: Identity,
+    source: Arc<Source>,
     slab: Vec<u8>,
     /// Offset in the file of `slab[0]`.
     slab_offset: u64,
     /// Bytes of the slab that were consumed.
     consumed: usize,
+    /// Bytes that are asked for next.
+    next_len: u64,
 }
 
 impl Input {
-    pub fn open(path: &Path) -> Result<Input, Error> {
-        let failed = |source| Error::Open { source: Arc::new(source) };
-        // Without O_NONBLOCK, opening a FIFO that somebody gave an archive's name would wait for a writer.
-        let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-        let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path).map_err(failed)?;
-        let metadata = file.metadata().map_err(failed)?;
-        if !metadata.is_file() {
-            return Err(Error::NotAFile);
-        }
-        if metadata.len() == 0 {
-            return Err(Error::Empty);
-        }
-        // Advice only: a file system that does not take it reads all the same.
-        let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::Sequential);
-        let slab_len = usize::try_from(SLAB_LEN.min(metadata.len())).expect("at most SLAB_LEN");
-        Ok(Input {
-            path: path.to_owned(),
-            file,
-            opened: Identity::of(&metadata),
-            slab: Vec::with_capacity(slab_len),
-            slab_offset: 0,
-            consumed: 0,
-        })
-    }
-
-    pub fn identity(&self) -> Identity {
-        self.opened
+    pub fn new(source: Arc<Source>) -> Input {
+        Input { source, slab: Vec::new(), slab_offset: 0, consumed: 0, next_len: FIRST_LEN }
     }
 
     /// Offset in the file of the next byte to be consumed.
@@ -86,7 +34,7 @@ impl Input {
 
     /// Bytes of the file that were not consumed yet.
     pub fn remaining(&self) -> u64 {
-        self.opened.length.saturating_sub(self.position())
+        self.source.length().saturating_sub(self.position())
     }
 
     pub fn seek(&mut self, offset: u64) {
@@ -97,6 +45,7 @@ impl Input {
             self.slab.clear();
             self.slab_offset = offset;
             self.consumed = 0;
+            self.next_len = FIRST_LEN;
         }
     }
 
@@ -116,40 +65,21 @@ impl Input {
         self.slab.drain(..self.consumed);
         self.slab_offset += self.consumed as u64;
         self.consumed = 0;
+        self.slab.reserve_exact(usize::try_from(self.next_len).expect("at most SLAB_LEN") - self.slab.len());
         while self.slab.len() < wanted {
             let have = self.slab.len();
             let offset = self.slab_offset + have as u64;
-            let left = self.opened.length.saturating_sub(offset);
-            let room = left.min(SLAB_LEN - have as u64);
+            let left = self.source.length().saturating_sub(offset);
+            let room = left.min(self.next_len.saturating_sub(have as u64));
             if room == 0 {
                 break;
             }
             self.slab.resize(have + usize::try_from(room).expect("at most SLAB_LEN"), 0);
-            let read = self.file.read_at(&mut self.slab[have..], offset);
+            let read = self.source.read_some_at(offset, &mut self.slab[have..]);
             self.slab.truncate(have + *read.as_ref().unwrap_or(&0));
-            match read {
-                Ok(0) => return Err(Error::Changed(Change::Shrunk { from: self.opened.length, to: offset })),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(source) => return Err(Error::Io { offset, source: Arc::new(source) }),
-            }
+            read?;
         }
+        self.next_len = (2 * self.next_len).min(SLAB_LEN);
         Ok(())
-    }
-
-    /// Whether the file, and what its name leads to, is still what was opened.
-    pub fn check_unchanged(&self) -> Result<(), Error> {
-        let now = self.file.metadata().map_err(|source| Error::Io { offset: 0, source: Arc::new(source) })?;
-        let now = Identity::of(&now);
-        if now.length < self.opened.length {
-            return Err(Error::Changed(Change::Shrunk { from: self.opened.length, to: now.length }));
-        }
-        if now != self.opened {
-            return Err(Error::Changed(Change::Modified));
-        }
-        match std::fs::metadata(&self.path) {
-            Ok(named) if Identity::of(&named) == self.opened => Ok(()),
-            _ => Err(Error::Changed(Change::Replaced)),
-        }
     }
 }

@@ -1,17 +1,57 @@
-//! `.zst` files as bytes at an offset: [`ZstFile`] gives the decompressed bytes through `ReadAt`.
+//! `.zst` files as bytes at an offset: [`ZstFile`] gives the decompressed bytes through `ReadAt`, and decodes as few of
+//! them as it can.
 //!
-//! Reading is cheapest forward. A read behind the last few mebibytes begins anew at the start of the frame that holds
-//! it (RFC 8878 has no other place to begin), so whoever reads here asks in the order of offsets where he can. Nothing
-//! is ever decoded that no one asked for, or that does not lie before it.
+//! A frame is a list of blocks (RFC 8878 section 3.1.1). To pass over bytes that nobody asks for, only the size of each
+//! block is needed. A raw or RLE block says it in its header. A compressed block regenerates its literals, whose number
+//! stands in its header too, and its matches, whose lengths are coded in its sequences: three interleaved FSE streams,
+//! which can be read without decoding a literal, resolving an offset or copying a byte, and in any order of blocks.
 //!
-//! Memory: libzstd's window (at most [`Options::max_window`]), a 4 MiB slab of the file, 2 MiB of history, and 24 bytes
-//! per 16 MiB of frames.
+//! The bytes that are wanted afterwards are *traced*: a literal is decoded where it stands, a byte of a match is a byte
+//! that lies lower, and so on down until all are literals. So any byte of a frame can be had without what lies before it.
+//!
+//! A read takes the first of these gears that serves it (`reader`):
+//!
+//! 1. what is in memory, and libzstd going on from where it stands, where that is near;
+//! 2. whole frames are jumped by the headers of their blocks, where their size is known;
+//! 3. blocks are sized, up to the wanted bytes (`pass`, `size`, `lanes`), and every 16 MiB a place is noted (`map`);
+//! 4. the wanted bytes are traced (`index`, `provenance`), within a budget (`gears`);
+//! 5. libzstd, from the start of the frame.
+//!
+//! What is passed over is not checked: a flipped bit there may stay unnoticed, and one in a hundred changes a size. So
+//! whatever looks odd is left to libzstd, which then decodes all of the file: a block that breaks a rule, here; a tar
+//! header or a partition table that makes no sense, by whoever reads it and calls [`ZstFile::distrust`]. Bytes that are
+//! kept come from libzstd in any case, see [`ZstFile::copy`].
+//!
+//! Memory: libzstd's window (at most [`Options::max_window`]); 4 MiB of the file and 2 MiB of history for it; two slabs of
+//! 1 to 4 MiB to be passed over, and 9 MiB for the blocks of some; at most 37 MiB while bytes are traced; 16 bytes per 16 MiB of
+//! frames decoded, and 56 per 16 MiB passed over, 3.7 MB per TiB.
 
+mod bits;
+mod block;
 mod decoder;
 mod error;
+mod fault;
 mod frame;
+mod fse;
+mod gears;
 mod history;
+mod huffman;
+mod index;
 mod input;
+mod lanes;
+mod literals;
+mod map;
+mod opened;
+mod pass;
+mod peek;
+mod provenance;
+mod ranges;
+mod reader;
+mod seek_table;
+mod sequences;
+mod size;
+mod source;
+mod trail;
 
 use std::io;
 use std::ops::Range;
@@ -24,14 +64,40 @@ use positioned_io::ReadAt;
 pub use decoder::Totals;
 pub use error::{Change, Error};
 pub use frame::known_format;
-pub use input::Identity;
+pub use source::Identity;
 
-use decoder::Decoder;
-use input::Input;
+use reader::Reader;
+use source::Source;
+
+/// How a file is read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Engine {
+    /// The best there is for the file.
+    #[default]
+    Auto,
+    /// What nobody reads is passed over without being decoded, wherever that can be done.
+    Skip,
+    /// libzstd decodes everything, from the first byte to the last.
+    Decode,
+}
+
+impl Engine {
+    /// The word for it, in the log and on the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Engine::Auto => "auto",
+            Engine::Skip => "skip",
+            Engine::Decode => "decode",
+        }
+    }
+}
 
 /// What may be spent on one file, and who watches.
 #[derive(Clone)]
 pub struct Options {
+    /// How it is read.
+    pub engine: Engine,
     /// Largest window that a frame may ask for, in bytes: what libzstd is allowed to allocate.
     pub max_window: u64,
     /// Where progress is told, and from where a stop is heard.
@@ -41,7 +107,7 @@ pub struct Options {
 impl Default for Options {
     /// The limit of the `zstd` command: 128 MiB.
     fn default() -> Options {
-        Options { max_window: 128 << 20, meter: Arc::default() }
+        Options { engine: Engine::Auto, max_window: 128 << 20, meter: Arc::default() }
     }
 }
 
@@ -96,24 +162,29 @@ pub enum CopyError<E> {
 /// Any number of frames, skippable frames between them, with or without content size and checksum. Reads past the end
 /// give 0 bytes. Every error that `ReadAt` gives holds an [`Error`], see [`Error::within`].
 pub struct ZstFile {
-    decoder: Mutex<Decoder>,
+    source: Arc<Source>,
+    reader: Mutex<Reader>,
 }
 
 impl ZstFile {
     /// Opens `path`, which must be a regular file that is not empty. Nothing is decoded yet.
     pub fn open(path: &Path, options: Options) -> Result<ZstFile, Error> {
-        Ok(ZstFile { decoder: Mutex::new(Decoder::new(Input::open(path)?, options)) })
+        let source = Arc::new(Source::open(path)?);
+        let reader = Reader::new(&source, options);
+        Ok(ZstFile { source, reader: Mutex::new(reader) })
     }
 
-    fn decoder(&self) -> MutexGuard<'_, Decoder> {
-        // A panic in a copy's sink leaves the decoder between two steps, where it is whole.
-        self.decoder.lock().unwrap_or_else(PoisonError::into_inner)
+    fn reader(&self) -> MutexGuard<'_, Reader> {
+        // A panic in a copy's sink leaves the reader between two steps, where it is whole.
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands the decompressed bytes of `range` to `sink`, in order and piece by piece, without another copy of them.
+    /// Hands the decompressed bytes of `range` to `sink`, in order and piece by piece, without another copy of them. They
+    /// always come from libzstd, and their frames will be decoded to their end, which [`ZstFile::is_intact`] tells of.
     /// The sink must not read from this file.
     pub fn copy<E>(&self, range: Range<u64>, mut sink: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), CopyError<E>> {
-        let mut decoder = self.decoder();
+        let mut reader = self.reader();
+        let decoder = reader.decoder_for(range.start);
         let mut position = range.start;
         while position < range.end {
             let run = decoder.run_at(position).map_err(CopyError::Read)?;
@@ -125,80 +196,90 @@ impl ZstFile {
             position += run.len() as u64;
             sink(run).map_err(CopyError::Write)?;
         }
+        decoder.owe(range);
         Ok(())
     }
 
-    /// Decodes what was not reached yet, to the end of the file, so that every frame is checked; gives the decompressed
-    /// size.
-    pub fn read_to_end(&self) -> Result<u64, Error> {
-        let mut decoder = self.decoder();
-        while decoder.size().is_none() {
-            let reached = decoder.reached();
-            decoder.run_at(reached)?;
-        }
-        Ok(decoder.reached())
+    /// [`Error::WindowTooLarge`] if the byte at `position`, which was read or passed over, could not be copied because
+    /// its frame asks for too much memory: to read it here and there takes less.
+    pub fn check_window(&self, position: u64) -> Result<(), Error> {
+        self.reader().check_window(position)
     }
 
-    /// Decodes on until every frame with a byte before `position` was decoded to its end, and its checksum held.
-    pub fn verify_to(&self, position: u64) -> Result<(), Error> {
-        let mut decoder = self.decoder();
-        while decoder.size().is_none() && decoder.intact_to() < position {
-            let reached = decoder.reached();
-            decoder.run_at(reached)?;
-        }
-        Ok(())
+    /// Comes to the end of the file, by whatever means the engine has; gives the decompressed size.
+    pub fn finish(&self) -> Result<u64, Error> {
+        self.reader().finish()
+    }
+
+    /// Decodes on until every frame with a byte of `range` that was copied was decoded to its end, and its checksum held.
+    pub fn verify(&self, range: &Range<u64>) -> Result<(), Error> {
+        let mut reader = self.reader();
+        let decoder = reader.decoder();
+        // No frame is left before its debt is paid, so it is the one that is open, or none.
+        if decoder.is_intact(range) { Ok(()) } else { decoder.settle() }
+    }
+
+    /// Whether every frame with a byte of `range`, all of which was copied, was decoded to its end, and its checksum held.
+    #[must_use]
+    pub fn is_intact(&self, range: &Range<u64>) -> bool {
+        self.reader().decoder().is_intact(range)
+    }
+
+    /// The same bytes, but only those that can be had without decoding much again.
+    #[must_use]
+    pub fn cheaply(&self) -> Cheap<'_> {
+        Cheap(self)
+    }
+
+    /// Says which ranges will be asked for next, so that they can be had together.
+    /// What goes wrong shows when they are.
+    pub fn fetch(&self, ranges: &[Range<u64>]) {
+        let _ = self.reader().fetch(ranges, false);
+    }
+
+    /// From now on, has libzstd decode everything. Whether something was given that it did not: then asking again may
+    /// give other bytes, and those are right. True at most once.
+    #[must_use]
+    pub fn distrust(&self) -> bool {
+        self.reader().distrust().unwrap_or(true)
     }
 
     /// Decompressed size in bytes, known once the end has been reached.
     #[must_use]
     pub fn size(&self) -> Option<u64> {
-        self.decoder().size()
+        self.reader().size()
     }
 
-    /// Whether the byte at `position` can be had without beginning a frame anew.
-    #[must_use]
-    pub fn is_ahead(&self, position: u64) -> bool {
-        self.decoder().is_ahead(position)
-    }
-
-    /// Decompressed offset up to which every frame was decoded to its end, and every checksum there held.
-    #[must_use]
-    pub fn intact_to(&self) -> u64 {
-        self.decoder().intact_to()
-    }
-
-    /// Farthest decompressed offset that was decoded.
+    /// Farthest decompressed offset that was decoded or passed over.
     #[must_use]
     pub fn reached(&self) -> u64 {
-        self.decoder().reached()
+        self.reader().reached()
     }
 
-    /// Frames and rewinds so far.
+    /// What was seen and done so far.
     #[must_use]
     pub fn totals(&self) -> Totals {
-        self.decoder().totals()
+        Totals { requested: self.source.requested(), ..self.reader().totals() }
     }
 
     /// Which file this is.
     #[must_use]
     pub fn identity(&self) -> Identity {
-        self.decoder().input().identity()
+        self.source.identity()
     }
 
     /// [`Error::Changed`] if the file was written to, cut short or replaced since it was opened.
     pub fn check_unchanged(&self) -> Result<(), Error> {
-        self.decoder().input().check_unchanged()
+        self.source.check_unchanged()
     }
-}
 
-impl ReadAt for ZstFile {
-    /// Fills `buf` unless the data end first.
-    fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
-        let mut decoder = self.decoder();
+    /// Fills `buf` unless the data end first. With `only_cheap`, [`Error::Dear`] where a byte of it is not.
+    fn read(&self, pos: u64, buf: &mut [u8], only_cheap: bool) -> io::Result<usize> {
+        let mut reader = self.reader();
         let mut filled = 0;
         while filled < buf.len() {
             let Some(position) = pos.checked_add(filled as u64) else { break };
-            let run = decoder.run_at(position)?;
+            let run = reader.run_at(position, (buf.len() - filled) as u64, only_cheap)?;
             let length = run.len().min(buf.len() - filled);
             if length == 0 {
                 break;
@@ -207,5 +288,29 @@ impl ReadAt for ZstFile {
             filled += length;
         }
         Ok(filled)
+    }
+}
+
+impl ReadAt for ZstFile {
+    /// Fills `buf` unless the data end first.
+    fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
+        self.read(pos, buf, false)
+    }
+}
+
+/// The bytes of a [`ZstFile`] that are cheap to have; [`Error::Dear`] for the others.
+pub struct Cheap<'a>(&'a ZstFile);
+
+impl Cheap<'_> {
+    /// As [`ZstFile::fetch`]; ranges that are not cheap are passed over.
+    pub fn fetch(&self, ranges: &[Range<u64>]) {
+        let _ = self.0.reader().fetch(ranges, true);
+    }
+}
+
+impl ReadAt for Cheap<'_> {
+    /// Fills `buf` unless the data end first.
+    fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.read(pos, buf, true)
     }
 }

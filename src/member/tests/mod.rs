@@ -8,6 +8,7 @@ use positioned_io::ReadAt;
 use super::*;
 
 mod damage;
+mod doubt;
 mod ends;
 mod extensions;
 mod sparse;
@@ -59,7 +60,7 @@ fn pax(records: &[(&str, &str)]) -> Vec<u8> {
 }
 
 /// What the walk says of an archive: a line an item, the error that ended it last.
-fn walked(archive: &dyn ReadAt) -> Vec<String> {
+fn walked(archive: &dyn Archive) -> Vec<String> {
     let mut members = walk(archive);
     let mut lines = Vec::new();
     loop {
@@ -112,6 +113,8 @@ impl ReadAt for Counted<'_> {
     }
 }
 
+impl Archive for Counted<'_> {}
+
 /// Zeros without end after `head`, up to `len` bytes in all.
 struct Padded {
     head: Vec<u8>,
@@ -129,6 +132,8 @@ impl ReadAt for Padded {
         Ok(left)
     }
 }
+
+impl Archive for Padded {}
 
 #[test]
 fn member_data_is_not_read_and_reads_go_forward() {
@@ -163,6 +168,7 @@ fn a_read_error_says_where_and_keeps_its_cause() {
             Err(io::Error::other("frame checksum"))
         }
     }
+    impl Archive for Failing {}
     let error = walk(&Failing).next().expect_err("an error");
     assert!(matches!(&error, Error::Io { offset: 0, source } if source.to_string() == "frame checksum"));
     assert_eq!(error.to_string(), "archive could not be read at offset 0");

@@ -1,0 +1,135 @@
+//! The compressed file itself: reads at an offset, and the proof that it is still the file that was opened.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::error::{Change, Error};
+
+/// What makes a file the same file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    device: u64,
+    inode: u64,
+    length: u64,
+    modified: (i64, i64),
+}
+
+impl Identity {
+    fn of(metadata: &Metadata) -> Identity {
+        Identity {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            length: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+        }
+    }
+
+    /// Length of the file in bytes.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+}
+
+/// An open file; shared by whoever reads of it, each where he likes.
+pub(super) struct Source {
+    path: PathBuf,
+    file: File,
+    opened: Identity,
+    requested: AtomicU64,
+}
+
+impl Source {
+    pub fn open(path: &Path) -> Result<Source, Error> {
+        let failed = |source| Error::Open { source: Arc::new(source) };
+        // Without O_NONBLOCK, opening a FIFO that somebody gave an archive's name would wait for a writer.
+        let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+        let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path).map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
+        if !metadata.is_file() {
+            return Err(Error::NotAFile);
+        }
+        if metadata.len() == 0 {
+            return Err(Error::Empty);
+        }
+        // Advice only: a file system that does not take it reads all the same.
+        let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::Sequential);
+        Ok(Source { path: path.to_owned(), file, opened: Identity::of(&metadata), requested: AtomicU64::new(0) })
+    }
+
+    pub fn identity(&self) -> Identity {
+        self.opened
+    }
+
+    /// Length of the file when it was opened, in bytes.
+    pub fn length(&self) -> u64 {
+        self.opened.length
+    }
+
+    /// Bytes that were asked of the file and given, counted as often as they were.
+    pub fn requested(&self) -> u64 {
+        self.requested.load(Ordering::Relaxed)
+    }
+
+    /// Reads at least one byte at `offset`, which lies in the file as it was opened: what stands before a bad sector can
+    /// be had. `buf` is not empty.
+    pub fn read_some_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize, Error> {
+        loop {
+            match self.file.read_at(buf, offset) {
+                Ok(0) => return Err(Error::Changed(Change::Shrunk { from: self.opened.length, to: offset })),
+                Ok(read) => {
+                    self.requested.fetch_add(read as u64, Ordering::Relaxed);
+                    return Ok(read);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => return Err(Error::Io { offset, source: Arc::new(source) }),
+            }
+        }
+    }
+
+    /// Fills `buf` with what stands at `offset`; all of it lies in the file as it was opened.
+    pub fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), Error> {
+        let mut filled = 0;
+        while filled < buf.len() {
+            filled += self.read_some_at(offset + filled as u64, &mut buf[filled..])?;
+        }
+        Ok(())
+    }
+
+    /// Whether the file, and what its name leads to, is still what was opened.
+    pub fn check_unchanged(&self) -> Result<(), Error> {
+        let now = self.file.metadata().map_err(|source| Error::Io { offset: 0, source: Arc::new(source) })?;
+        let now = Identity::of(&now);
+        if now.length < self.opened.length {
+            return Err(Error::Changed(Change::Shrunk { from: self.opened.length, to: now.length }));
+        }
+        if now != self.opened {
+            return Err(Error::Changed(Change::Modified));
+        }
+        match std::fs::metadata(&self.path) {
+            Ok(named) if Identity::of(&named) == self.opened => Ok(()),
+            _ => Err(Error::Changed(Change::Replaced)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_read_is_whole_or_says_that_the_file_shrank() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("file");
+        std::fs::write(&path, b"0123456789").expect("written");
+        let source = Source::open(&path).expect("opens");
+        let mut buf = [0; 4];
+        source.read_exact_at(6, &mut buf).expect("there");
+        assert_eq!((&buf, source.requested()), (b"6789", 4));
+        assert!(matches!(source.read_exact_at(8, &mut buf), Err(Error::Changed(Change::Shrunk { from: 10, to: 10 }))));
+    }
+}
