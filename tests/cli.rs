@@ -101,6 +101,7 @@ fn wrong_usage_is_exit_code_2_and_names_what_is_wrong() {
         (&["scan", "--image-suffix", ""], "image-suffix"),
         (&["scan", "--max-window", "4GiB"], "max-window"),
         (&["scan", "--engine", "steam"], "steam"),
+        (&["scan", "--engine", "skip", "--verify"], "engine = skip"),
         (&["scan", "-q", "-v"], "--quiet"),
         (&["scan", "--config", "/nonexistent/site.toml"], "/nonexistent/site.toml"),
         (&["config", "--min-image-size", "big"], "big"),

@@ -109,9 +109,10 @@ fn a_kept_image_is_logged_stage_by_stage() {
     let free = lines[6]["disk_free_pct"].clone();
     assert!(free.as_u64() <= Some(100) && free.is_u64(), "{free}");
     assert_fixed(&lines[6], &[("hash", hash), ("multipart_imgs", json!(1)), ("disk_free_pct", free)]);
-    for key in ["seconds", "compressed_bytes", "decoded_bytes", "passed_over_bytes"] {
+    for key in ["seconds", "compressed_bytes", "decoded_bytes", "passed_over_bytes", "requested_bytes"] {
         assert!(lines[6][key].is_number(), "{key} of {}", lines[6]);
     }
+    assert_eq!(lines[6]["engine"], "auto");
     assert!(lines[6]["verified"].is_boolean());
     assert_fixed(&lines[7], &[("total_multipart", json!(1)), ("archives_checked", json!(1))]);
 }
@@ -247,7 +248,7 @@ fn figures_of_archives_add_up_to_those_of_the_run_and_of_the_summary() {
     }
     // Archives that ended in an error have no line with these figures: what is left is theirs.
     let completed = of_stage(&lines, "archive_complete");
-    for key in ["decoded_bytes", "passed_over_bytes", "members", "content_bytes", "rewinds"] {
+    for key in ["decoded_bytes", "passed_over_bytes", "requested_bytes", "members", "content_bytes", "rewinds"] {
         assert!(sum(&completed, key) <= complete[key].as_u64().expect("a number"), "{key}");
         assert_eq!(summary[key], complete[key], "{key} of the summary");
     }
@@ -278,7 +279,12 @@ fn an_intact_collection_adds_up_to_the_byte() {
         "content_bytes",
         "decoded_bytes",
         "passed_over_bytes",
-        "frames",
+        "sized_bytes",
+        "jumped_bytes",
+        "traced_bytes",
+        "fallbacks",
+        "requested_bytes",
+        "decoded_frames",
         "checksummed_frames",
         "rewinds",
         "compressed_bytes",

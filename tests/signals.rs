@@ -316,7 +316,7 @@ fn eight_bars_fit_the_terminal_and_are_gone_at_the_end_and_after_a_signal() {
             }
             let pid_file = site.folder.path().join("pid");
             let command = format!(
-                "sh -c 'echo $$ > {}; exec {} scan --config {} --dry-run --jobs 8'",
+                "sh -c 'echo $$ > {}; exec {} scan --config {} --dry-run --verify --jobs 8'",
                 pid_file.display(),
                 env!("CARGO_BIN_EXE_imgsieve"),
                 site.folder.path().join("site.toml").display()

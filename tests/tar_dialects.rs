@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::{CountingReader, status};
-use imgsieve::member::{Extent, Item, Kind, Member, Note, walk};
+use imgsieve::member::{Archive, Extent, Item, Kind, Member, Note, walk};
 use positioned_io::ReadAt;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -124,7 +124,7 @@ fn make_tree(folder: &Path) {
 }
 
 /// All members; nothing else is expected.
-fn members(archive: &dyn ReadAt) -> Vec<Member> {
+fn members(archive: &dyn Archive) -> Vec<Member> {
     let mut walk = walk(archive);
     let mut members = Vec::new();
     while let Some(item) = walk.next().expect("a good archive") {
@@ -147,7 +147,7 @@ fn sha256(mut read: impl FnMut(&mut [u8]) -> usize) -> Vec<u8> {
     }
 }
 
-fn sha256_of_member(member: &Member, archive: &dyn ReadAt) -> Vec<u8> {
+fn sha256_of_member(member: &Member, archive: &dyn Archive) -> Vec<u8> {
     let reader = member.content.reader(archive);
     let mut at = 0;
     sha256(|buf| {
@@ -187,7 +187,7 @@ fn paths(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Compares members with what a program extracted.
-fn compare(members: &[Member], archive: &dyn ReadAt, extracted: &Path) {
+fn compare(members: &[Member], archive: &dyn Archive, extracted: &Path) {
     for member in members {
         let path = extracted.join(OsStr::from_bytes(&member.path));
         let metadata = fs::symlink_metadata(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));

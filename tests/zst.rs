@@ -1,40 +1,18 @@
 //! `ZstFile` against what the zstd tools wrote: the same bytes at every offset, and every kind of damage by its name.
 
 mod common;
+#[path = "common/hostile.rs"]
+mod hostile;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use common::run;
+use common::{content, run};
 use imgsieve::zst::{CopyError, Error, Meter, Options, ZstFile};
 use positioned_io::ReadAt;
 use tempfile::TempDir;
-
-/// Data with repeats near and far, zeros and noise, so that every kind of block appears.
-fn content(len: usize) -> Vec<u8> {
-    let mut state = 0x2545_F491_4F6C_DD1D_u64;
-    let mut data = Vec::with_capacity(len + 4096);
-    while data.len() < len {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        let count = usize::try_from(state >> 52).expect("12 bits") + 1;
-        match state % 4 {
-            0 => data.resize(data.len() + count * 16, 0),
-            1 => data.extend(state.to_le_bytes().iter().cycle().take(count)),
-            2 => data.extend((0..count as u64).flat_map(|i| state.wrapping_mul(i | 1).to_be_bytes())),
-            _ => {
-                let from = usize::try_from(state >> 8).unwrap_or(0) % (data.len() + 1);
-                let until = (from + count).min(data.len());
-                data.extend_from_within(from..until);
-            }
-        }
-    }
-    data.truncate(len);
-    data
-}
 
 struct Fixture {
     _folder: TempDir,
@@ -56,7 +34,7 @@ impl Fixture {
     }
 
     fn error(&self) -> Error {
-        self.zst().read_to_end().expect_err("damaged")
+        self.zst().finish().expect_err("damaged")
     }
 }
 
@@ -93,9 +71,20 @@ fn check_reads(fixture: &Fixture) {
         let expected = &fixture.content[start.min(len)..(start + count).min(len)];
         assert!(buffer[..read] == *expected, "{count} bytes at {start}: {read} read");
     }
-    assert_eq!(zst.read_to_end().expect("intact"), len as u64);
+    assert_eq!(zst.finish().expect("intact"), len as u64);
     assert_eq!(zst.size(), Some(len as u64));
-    assert_eq!(zst.intact_to(), len as u64);
+    let whole = 0..len as u64;
+    assert!(!zst.is_intact(&whole), "nothing was copied yet");
+    let (mut copied, mut differs) = (0, false);
+    let outcome = zst.copy::<()>(whole.clone(), |bytes| {
+        differs |= *bytes != fixture.content[copied..][..bytes.len()];
+        copied += bytes.len();
+        Ok(())
+    });
+    assert!(outcome.is_ok() && !differs);
+    zst.verify(&whole).expect("intact");
+    assert!(zst.is_intact(&whole));
+    assert_eq!(zst.totals().decoded_once, len as u64);
 }
 
 #[test]
@@ -153,10 +142,12 @@ fn what_lies_before_the_damage_can_still_be_read() {
     let zst = fixture.zst();
     let mut head = [0; 4096];
     assert_eq!(zst.read_at(0, &mut head).expect("before the damage"), head.len());
-    assert!(zst.read_to_end().is_err());
+    assert!(zst.finish().is_err());
     assert_eq!(zst.read_at(0, &mut head).expect("still before the damage"), head.len());
     assert!(head == fixture.content[..4096]);
-    assert_eq!(zst.intact_to(), 0);
+    assert!(zst.copy::<()>(0..4096, |_| Ok(())).is_ok());
+    assert!(zst.verify(&(0..4096)).is_err());
+    assert!(!zst.is_intact(&(0..4096)));
 }
 
 #[test]
@@ -173,9 +164,11 @@ fn what_follows_the_last_frame_is_trailing_garbage() {
     for garbage in [&b"\0\0\0\0\0\0\0\0"[..], b"garbage", b"\0", b"\x1f\x8b\x08"] {
         let fixture = small().damaged(|bytes| bytes.extend_from_slice(garbage));
         let zst = fixture.zst();
-        let error = zst.read_to_end().expect_err("garbage");
+        let whole = 0..fixture.content.len() as u64;
+        assert!(zst.copy::<()>(whole.clone(), |_| Ok(())).is_ok());
+        let error = zst.finish().expect_err("garbage");
         assert!(matches!(error, Error::TrailingGarbage { length, .. } if length == garbage.len() as u64), "{error}");
-        assert_eq!(zst.intact_to(), fixture.content.len() as u64, "the frame itself is whole");
+        assert!(zst.is_intact(&whole), "the frame itself is whole");
     }
 }
 
@@ -198,7 +191,7 @@ fn a_window_above_the_limit_is_refused_before_anything_is_allocated() {
     assert!(matches!(fixture.error(), Error::WindowTooLarge { window: 0x8000_0000, limit: 0x0800_0000, .. }));
     let options = Options { max_window: 1 << 31, ..Options::default() };
     let zst = ZstFile::open(&fixture.path, options).expect("opens");
-    assert_eq!(zst.read_to_end().expect("within the limit"), 1000);
+    assert_eq!(zst.finish().expect("within the limit"), 1000);
 }
 
 #[test]
@@ -225,7 +218,7 @@ fn an_empty_file_a_folder_and_a_fifo_are_not_opened() {
 fn a_file_that_changes_under_its_reader_is_noticed() {
     let fixture = small();
     let zst = fixture.zst();
-    zst.read_to_end().expect("intact");
+    zst.finish().expect("intact");
     zst.check_unchanged().expect("unchanged");
     let bytes = fs::read(&fixture.path).expect("readable");
     fs::write(fixture.path.with_extension("new"), &bytes).expect("written");
@@ -235,7 +228,7 @@ fn a_file_that_changes_under_its_reader_is_noticed() {
     let zst = fixture.zst();
     fs::OpenOptions::new().write(true).open(&fixture.path).and_then(|file| file.set_len(100)).expect("cut");
     assert!(matches!(zst.check_unchanged(), Err(Error::Changed(_))));
-    assert!(matches!(zst.read_to_end(), Err(Error::Changed(_))));
+    assert!(matches!(zst.finish(), Err(Error::Changed(_))));
 }
 
 #[test]
@@ -247,17 +240,37 @@ fn a_stop_is_heard_and_is_not_remembered_as_damage() {
     let error = zst.read_at(0, &mut [0; 10]).expect_err("stopped");
     assert!(matches!(Error::within(&error), Some(Error::Interrupted)));
     stop.store(false, std::sync::atomic::Ordering::SeqCst);
-    assert!(zst.read_to_end().is_ok());
+    assert!(zst.finish().is_ok());
 }
 
 #[test]
 fn reads_that_go_back_begin_at_the_frame_and_not_at_the_file() {
     let fixture = made_by("zstd", content(80 << 20), "zstd -q -1 -T2 $IN -o $IN.one; pzstd -q -1 -p 2 $IN -o $OUT");
     let zst = fixture.zst();
-    let len = zst.read_to_end().expect("intact");
+    let len = zst.finish().expect("intact");
     let decoded_once = zst.totals().redecoded;
     zst.read_at(len / 2, &mut [0; 100]).expect("readable");
     let again = zst.totals();
     assert_eq!((decoded_once, again.rewinds), (0, 1));
     assert!(again.redecoded < len / 2, "{} of {len} bytes were decoded again", again.redecoded);
+}
+
+#[test]
+fn what_is_far_behind_is_dear_and_nothing_else_is() {
+    const GIB: u64 = 1 << 30;
+    let folder = TempDir::new().expect("a temporary folder");
+    let path = folder.path().join("zeros.zst");
+    fs::write(&path, hostile::Frame::new().fill(0, 5 * GIB).end()).expect("written");
+    let zst = ZstFile::open(&path, Options::default()).expect("opens");
+    let cheap = zst.cheaply();
+    for position in [4 * GIB + 100, 4 * GIB, GIB, 5 * GIB - 1] {
+        assert_eq!(
+            cheap.read_at(position, &mut [1]).expect("ahead, or not far from the frame's start"),
+            1,
+            "{position}"
+        );
+    }
+    let error = cheap.read_at(4 * GIB + 100, &mut [1]).expect_err("4 GiB are to be decoded again");
+    assert!(matches!(Error::within(&error), Some(Error::Dear { position }) if *position == 4 * GIB + 100));
+    assert_eq!(zst.totals().rewinds, 1, "what is refused moves nothing");
 }

@@ -450,9 +450,10 @@ impl Run<'_> {
     }
 }
 
-/// `VmHWM` of a process.
+/// `VmHWM` of an imgsieve. Until it has its name, a new process has the memory of the one that it comes from.
 fn memory(pid: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.strip_prefix("Name:\timgsieve\n")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().strip_suffix(" kB")?.trim().parse().ok()
 }

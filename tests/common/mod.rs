@@ -1,8 +1,9 @@
-//! What several test files need: running other people's programs, and watching reads.
+//! What several test files need: data, running other people's programs, and watching reads.
 
 // Each test file is a crate of its own and uses a part of this.
 #![allow(dead_code)]
 
+pub mod content;
 pub mod disk;
 pub mod fixture;
 pub mod scan;
@@ -12,6 +13,30 @@ use std::io::{self, Write};
 use std::process::{Command, Stdio};
 
 use positioned_io::ReadAt;
+
+/// Data with repeats near and far, zeros and noise, so that every kind of block appears.
+pub fn content(len: usize) -> Vec<u8> {
+    let mut state = 0x2545_F491_4F6C_DD1D_u64;
+    let mut data = Vec::with_capacity(len + 4096);
+    while data.len() < len {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        let count = usize::try_from(state >> 52).expect("12 bits") + 1;
+        match state % 4 {
+            0 => data.resize(data.len() + count * 16, 0),
+            1 => data.extend(state.to_le_bytes().iter().cycle().take(count)),
+            2 => data.extend((0..count as u64).flat_map(|i| state.wrapping_mul(i | 1).to_be_bytes())),
+            _ => {
+                let from = usize::try_from(state >> 8).unwrap_or(0) % (data.len() + 1);
+                let until = (from + count).min(data.len());
+                data.extend_from_within(from..until);
+            }
+        }
+    }
+    data.truncate(len);
+    data
+}
 
 /// Debian keeps some tools where an ordinary user's PATH does not look.
 pub fn path_with_sbin() -> String {
@@ -79,3 +104,5 @@ impl<R: ReadAt> ReadAt for CountingReader<R> {
         Ok(got)
     }
 }
+
+impl<R: ReadAt> imgsieve::member::Archive for CountingReader<R> {}
