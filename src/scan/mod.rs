@@ -129,7 +129,8 @@ impl Run<'_> {
 
     /// Surveys the archives, each started strictly after the smaller ones. Gives those with images that found no room.
     fn survey_all(&self, plan: &Plan) -> Vec<Survey<'_>> {
-        let jobs = self.config.jobs().min(plan.archives.len()).max(1);
+        // More than there are archives help where one is passed over.
+        let jobs = self.config.jobs().max(1);
         let name = |index| format!("{}-{index}", panics::WORKER_NAME);
         let pool = match rayon::ThreadPoolBuilder::new().num_threads(jobs).thread_name(name).build() {
             Ok(pool) => pool,

@@ -14,8 +14,9 @@ use super::pass::{Block, Pass, Place, Stop};
 use super::seek_table::SeekTable;
 use super::source::Source;
 
-/// Bytes of the file that are read at once while passing over, for each thread that may help, up to four: as much as
-/// stays in a processor's second-level cache until it is sized. Twice that is held, for the next slab is read meanwhile.
+/// Bytes of the file that are read at once while passing over: as much as stays in a processor's second-level cache until
+/// it is sized; where several threads share it, twice as much for each, up to four. Two such slabs are held, for the next
+/// is read meanwhile.
 const SLAB_LEN: usize = 1 << 20;
 const MAX_SLABS: usize = 4;
 /// The same while the blocks between two places are found again.
@@ -242,7 +243,10 @@ impl Index {
 }
 
 fn slab_len() -> usize {
-    SLAB_LEN * rayon::current_num_threads().min(MAX_SLABS)
+    match rayon::current_num_threads() {
+        1 => SLAB_LEN,
+        threads => SLAB_LEN * (2 * threads).min(MAX_SLABS),
+    }
 }
 
 /// Keeps a stretch, and lets go of the oldest where there are too many.

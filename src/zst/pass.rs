@@ -434,7 +434,7 @@ impl Pass {
         sizes.resize(jobs.len(), 0);
         let threads = rayon::current_num_threads();
         // With one thread in one piece, otherwise in pieces that are worth their while.
-        let chunk = if threads == 1 { jobs.len() } else { jobs.len().div_ceil(2 * threads).max(12) };
+        let chunk = if threads == 1 { jobs.len() } else { jobs.len().div_ceil(4 * threads).max(12) };
         let work = || {
             let chunks = jobs.par_chunks(chunk.max(1)).zip(sizes.par_chunks_mut(chunk.max(1)));
             chunks.try_for_each(|(jobs, sizes)| size::size_blocks(&slab.bytes, descriptions, jobs, sizes))
