@@ -305,8 +305,10 @@ impl Pass {
         let mut offset = self.place.compressed;
         let mut is_cut = false;
         let mut frame = self.place.frame.map(|frame| (frame.header, frame.maximum()));
-        // By field, the descriptions in force, where they lie in the slab or were fetched.
+        // By field, the descriptions in force, where they lie in the slab or were fetched: those from before the slab are
+        // none of a frame that begins in it.
         let mut setters = [None; 3];
+        let mut is_begun_before = frame.is_some();
         let mut raw_run = 0;
         let mut has_huffman = self.place.frame.is_some_and(|frame| frame.setters.huffman.is_some());
         while self.items.len() < MAX_ITEMS {
@@ -335,7 +337,7 @@ impl Pass {
                 }
                 self.items.push(Item::Frame { start: offset, header });
                 frame = Some((header, header.window.min(MAX_BLOCK)));
-                (setters, has_huffman) = ([None; 3], false);
+                (setters, has_huffman, is_begun_before) = ([None; 3], false, false);
                 offset += header.length;
                 continue;
             };
@@ -387,7 +389,8 @@ impl Pass {
                         } else {
                             job.setters[field as usize] = match *setter {
                                 Some(known) => known,
-                                None => *setter.insert(self.fetch(field)?),
+                                None if is_begun_before => *setter.insert(self.fetch(field)?),
+                                None => return Err(Stop::Odd(Fault::NothingToRepeat)),
                             };
                         }
                     }

@@ -142,6 +142,16 @@ fn every_cut_ends_in_a_fault() {
 }
 
 #[test]
+fn tables_are_not_repeated_across_frames() {
+    let repeats = [0x28, 0xB5, 0x2F, 0xFD, 0x00, 0x58, 0x45, 0, 0, 0x00, 0x01, 0xFC, 1, 1, 1, 1, 1];
+    // However much of the first frame is in memory when the second begins.
+    for len in (600_000..3_000_000).step_by(200_000) {
+        let first = compress(&content(len), &[]);
+        assert_eq!(Fixture::new(&[&first[..], &repeats].concat()).fault(), Fault::NothingToRepeat, "{len}");
+    }
+}
+
+#[test]
 fn what_no_compressor_writes_is_refused() {
     let header = [0x28, 0xB5, 0x2F, 0xFD, 0x00, 0x58];
     let frame = |blocks: &[u8]| Fixture::new(&[&header[..], blocks].concat()).fault();
