@@ -30,7 +30,7 @@ const MAX_AHEAD: u64 = 256 << 10;
 /// What one call may follow, in bytes: a longer read goes piece by piece.
 const MAX_PIECE: u64 = 1 << 20;
 /// Bytes that are kept because somebody said that he will ask for them.
-const MAX_FETCHED: u64 = 4 << 20;
+pub(super) const MAX_FETCHED: u64 = 4 << 20;
 
 /// Why bytes were not had.
 #[derive(Debug)]
@@ -166,16 +166,9 @@ impl Gears {
     /// Brings `ranges` into memory, in one go; as [`Gears::read`].
     pub fn fetch(&mut self, ranges: &[Range<u64>], instead: u64) -> Result<(), Miss> {
         self.fetched.clear();
-        let mut room = MAX_FETCHED;
-        let mut wanted = Vec::new();
-        for range in ranges {
-            let range = range.start..range.end.min(self.index.reached());
-            let Some(left) = room.checked_sub(range.end.saturating_sub(range.start)) else { break };
-            room = left;
-            if !range.is_empty() {
-                wanted.push(range);
-            }
-        }
+        let reached = self.index.reached();
+        let passed = ranges.iter().map(|range| range.start..range.end.min(reached));
+        let wanted: Vec<_> = passed.filter(|range| !range.is_empty()).collect();
         let pieces = self.follow(&wanted, instead)?;
         self.fetched = wanted.iter().zip(pieces).map(|(range, bytes)| Piece { start: range.start, bytes }).collect();
         Ok(())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::decoder::{Decoder, Totals};
 use super::error::Error;
-use super::gears::{Gears, Miss};
+use super::gears::{Gears, MAX_FETCHED, Miss};
 use super::index::Passed;
 use super::input::Input;
 use super::source::Source;
@@ -177,6 +177,11 @@ impl Reader {
             !decoder.holds(range.start) && (engine != Engine::Auto || !is_near)
         };
         let mut far: Vec<Range<u64>> = ranges.iter().filter(is_far).cloned().collect();
+        let mut kept = 0;
+        far.retain(|range| {
+            kept += range.end.saturating_sub(range.start);
+            kept <= MAX_FETCHED
+        });
         let instead = far.iter().map(|range| range.end).max().map_or(0, |end| {
             let (_, start) = gears.frame_before(end);
             decoder.distance(start, end)
