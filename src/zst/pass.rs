@@ -4,6 +4,7 @@
 //! Frames that say how long they are, or of which a seek table does, are jumped: of those only the headers of frame and
 //! blocks are read.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -129,6 +130,16 @@ enum Size {
 struct Sets {
     fields: [bool; 3],
     huffman: bool,
+}
+
+/// The tables in force while a slab is scanned.
+#[derive(Default)]
+struct InForce {
+    /// By field, whose descriptions: those in the slab, or fetched from before it.
+    fields: [Option<usize>; 3],
+    has_huffman: bool,
+    /// Whether the frame began before the slab: only then can its tables be fetched.
+    is_begun_before: bool,
 }
 
 /// A piece of the file in memory. `bytes` begins with [`FRONT`] and ends with [`PADDING`].
@@ -305,12 +316,12 @@ impl Pass {
         let mut offset = self.place.compressed;
         let mut is_cut = false;
         let mut frame = self.place.frame.map(|frame| (frame.header, frame.maximum()));
-        // By field, the descriptions in force, where they lie in the slab or were fetched: those from before the slab are
-        // none of a frame that begins in it.
-        let mut setters = [None; 3];
-        let mut is_begun_before = frame.is_some();
+        let mut in_force = InForce {
+            fields: [None; 3],
+            has_huffman: self.place.frame.is_some_and(|frame| frame.setters.huffman.is_some()),
+            is_begun_before: frame.is_some(),
+        };
         let mut raw_run = 0;
-        let mut has_huffman = self.place.frame.is_some_and(|frame| frame.setters.huffman.is_some());
         while self.items.len() < MAX_ITEMS {
             let index = self.slab.index(offset).expect("the scan stays inside the slab");
             let tail = self.slab.tail(index);
@@ -337,7 +348,7 @@ impl Pass {
                 }
                 self.items.push(Item::Frame { start: offset, header });
                 frame = Some((header, header.window.min(MAX_BLOCK)));
-                (setters, has_huffman, is_begun_before) = ([None; 3], false, false);
+                in_force = InForce::default();
                 offset += header.length;
                 continue;
             };
@@ -359,44 +370,11 @@ impl Pass {
                 is_cut = true;
                 break;
             }
-            let content = &tail[BLOCK_HEADER_LEN..BLOCK_HEADER_LEN + block.content_len()];
-            let mut sets = Sets::default();
-            let size = if block.kind != BlockKind::Compressed || content.is_empty() {
-                Size::Known(block.size)
+            let start = index + BLOCK_HEADER_LEN;
+            let (size, sets) = if block.kind == BlockKind::Compressed && block.size > 0 {
+                self.scan_sections(start..start + block.content_len(), maximum, &mut in_force)?
             } else {
-                let sections = Sections::parse(content, maximum)?;
-                match sections.literals.kind {
-                    LiteralsKind::Compressed => sets.huffman = true,
-                    LiteralsKind::Treeless if !has_huffman => return Err(Stop::Odd(Fault::NothingToRepeat)),
-                    _ => {}
-                }
-                has_huffman |= sets.huffman;
-                let literals = sections.literals.regenerated;
-                if sections.sequences.count == 0 {
-                    Size::Known(literals)
-                } else {
-                    let start = index + BLOCK_HEADER_LEN;
-                    let range = start + sections.tables_at..start + content.len();
-                    let modes = sections.sequences.modes;
-                    sets.fields = modes.map(|mode| mode != Mode::Repeat);
-                    let own = self.descriptions.len();
-                    self.descriptions.push(Descriptions { modes, range });
-                    let mut job = Job { own, setters: [own; 3], count: sections.sequences.count, literals };
-                    for field in Field::ALL {
-                        let setter = &mut setters[field as usize];
-                        if sets.fields[field as usize] {
-                            *setter = Some(own);
-                        } else {
-                            job.setters[field as usize] = match *setter {
-                                Some(known) => known,
-                                None if is_begun_before => *setter.insert(self.fetch(field)?),
-                                None => return Err(Stop::Odd(Fault::NothingToRepeat)),
-                            };
-                        }
-                    }
-                    self.jobs.push(job);
-                    Size::Job(self.jobs.len() - 1)
-                }
+                (Size::Known(block.size), Sets::default())
             };
             self.items.push(Item::Block { compressed: offset, header: block, size, sets });
             offset = end + checksum;
@@ -406,6 +384,45 @@ impl Pass {
             }
         }
         Ok(is_cut.then_some(offset))
+    }
+
+    /// Reads the section headers of a compressed block, whose content lies at `content` in the slab.
+    fn scan_sections(
+        &mut self,
+        content: Range<usize>,
+        maximum: u64,
+        in_force: &mut InForce,
+    ) -> Result<(Size, Sets), Stop> {
+        let Sections { literals, sequences, tables_at } = Sections::parse(&self.slab.bytes[content.clone()], maximum)?;
+        let mut sets = Sets::default();
+        match literals.kind {
+            LiteralsKind::Compressed => sets.huffman = true,
+            LiteralsKind::Treeless if !in_force.has_huffman => return Err(Stop::Odd(Fault::NothingToRepeat)),
+            _ => {}
+        }
+        in_force.has_huffman |= sets.huffman;
+        if sequences.count == 0 {
+            return Ok((Size::Known(literals.regenerated), sets));
+        }
+        sets.fields = sequences.modes.map(|mode| mode != Mode::Repeat);
+        let own = self.descriptions.len();
+        let range = content.start + tables_at..content.end;
+        self.descriptions.push(Descriptions { modes: sequences.modes, range });
+        let mut job = Job { own, setters: [own; 3], count: sequences.count, literals: literals.regenerated };
+        for field in Field::ALL {
+            let setter = &mut in_force.fields[field as usize];
+            if sets.fields[field as usize] {
+                *setter = Some(own);
+            } else {
+                job.setters[field as usize] = match *setter {
+                    Some(known) => known,
+                    None if in_force.is_begun_before => *setter.insert(self.fetch(field)?),
+                    None => return Err(Stop::Odd(Fault::NothingToRepeat)),
+                };
+            }
+        }
+        self.jobs.push(job);
+        Ok((Size::Job(self.jobs.len() - 1), sets))
     }
 
     /// Passes over a skippable frame of that length.
