@@ -273,9 +273,12 @@ impl Site {
         let mut command = self.command(arguments);
         if is_root() {
             const NOBODY: u32 = 65534;
-            // The program may lie where only root can look.
+            // The program may lie where only root can look. Were it written by this process, what another thread starts
+            // meanwhile would hold it open for writing, and it could not be run.
             let copy = self.folder.path().join("imgsieve");
-            fs::copy(env!("CARGO_BIN_EXE_imgsieve"), &copy).expect("a copy of the program");
+            let mut cp = Command::new("cp");
+            let copied = cp.arg("--").arg(env!("CARGO_BIN_EXE_imgsieve")).arg(&copy).status().expect("cp runs");
+            assert!(copied.success(), "a copy of the program");
             let mut as_nobody = Command::new(copy);
             as_nobody.args(command.get_args()).stdin(Stdio::null()).uid(NOBODY).gid(NOBODY);
             for path in [self.folder.path(), &self.cold] {
