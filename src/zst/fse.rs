@@ -166,52 +166,173 @@ impl Distribution {
         self.log
     }
 
+    /// Whether any state is of that symbol.
+    pub fn has(&self, symbol: usize) -> bool {
+        symbol < self.symbols && self.counts[symbol % MAX_SYMBOLS] != 0
+    }
+
     /// Calls `set` with each state, from 0 on: its symbol, the bits to be read for the next state, and what they are added
     /// to. RFC 8878 section 4.1.1.
     ///
     /// Base and any value of that many bits are together below 2^log.
     #[inline(always)]
-    pub fn build(&self, mut set: impl FnMut(usize, usize, u32, u32)) {
-        let size = 1usize << self.log;
+    pub fn build(&self, mut set: impl FnMut(usize, usize, Next)) {
+        let symbols = self.spread();
+        let mask = (1usize << self.log) - 1;
         let counts = &self.counts[..self.symbols.min(MAX_SYMBOLS)];
-        let mut next = [0u32; MAX_SYMBOLS];
-        // The symbols in their order, each as often as it occurs; those of "less than 1" are left out.
-        let mut runs = [0u8; STATES + RUN];
-        let mut high = 0;
-        for ((symbol, &count), next) in (0..).zip(counts).zip(&mut next) {
-            let len = usize::try_from(count).unwrap_or(0);
-            // In whole chunks: what is written too far is overwritten by the next symbol.
-            for start in (high..high + len).step_by(RUN) {
-                runs[start..start + RUN].copy_from_slice(&[symbol; RUN]);
-            }
-            high += len;
-            *next = u32::from(count.unsigned_abs());
+        let mut next = [0u16; MAX_SYMBOLS];
+        for (next, count) in next.iter_mut().zip(counts) {
+            *next = count.unsigned_abs();
         }
-        // They are spread over the states below `high`. Those above are passed over by writing the same symbol once more,
-        // which costs less than to ask; what then lies there is overwritten.
-        let mut symbol_of = [0u8; STATES];
-        let step = (size >> 1) + (size >> 3) + 3;
-        let (mut position, mut taken) = (0, 0);
-        for _ in 0..size {
-            let state = position & (size - 1);
-            symbol_of[state & (STATES - 1)] = runs[taken & (STATES - 1)];
-            taken += usize::from(state < high);
-            position += step;
-        }
-        let rare = (0u8..).zip(counts).filter(|&(_, &count)| count == -1);
-        for ((symbol, _), state) in rare.zip((high..size).rev()) {
-            symbol_of[state] = symbol;
-        }
-        for (state, &symbol) in symbol_of[..size].iter().enumerate() {
-            let number = &mut next[usize::from(symbol) & (MAX_SYMBOLS - 1)];
-            // Never 0, which the compiler is told by the lowest bit.
-            let bits = self.log - (*number | 1).ilog2();
-            let base = (*number << bits) - (1 << self.log);
+        let steps = &NEXT[self.log as usize % NEXT.len()];
+        let inverse = INVERSE[self.log as usize % INVERSE.len()];
+        let mut turn = 0;
+        for state in 0..=mask {
+            let symbol = usize::from(symbols[turn & (STATES - 1)]);
+            let number = &mut next[symbol & (MAX_SYMBOLS - 1)];
+            set(state, symbol, steps[usize::from(*number) & (2 * STATES - 1)]);
             *number += 1;
-            set(state, usize::from(symbol), bits, base);
+            turn = (turn + inverse) & mask;
         }
     }
+
+    /// The symbols in the order in which they are given to states: the state that comes `turn`th is `turn * step`, modulo
+    /// their number. Those of "less than 1" have the highest states, whenever these come.
+    #[inline(always)]
+    fn spread(&self) -> [u8; STATES + RUN] {
+        let size = 1usize << self.log;
+        let counts = &self.counts[..self.symbols.min(MAX_SYMBOLS)];
+        let inverse = INVERSE[self.log as usize % INVERSE.len()];
+        let mut symbols = [0u8; STATES + RUN];
+        // The turns that are taken, a bit each.
+        let mut taken = [0u64; STATES / 64];
+        let mut state = size;
+        let mut rare = [(0, 0u8); MAX_SYMBOLS];
+        let mut rares = 0;
+        for (symbol, &count) in (0..).zip(counts) {
+            if count == -1 {
+                state -= 1;
+                let turn = (state * inverse) & (size - 1);
+                taken[turn / 64 % taken.len()] |= 1 << (turn % 64);
+                rare[rares % MAX_SYMBOLS] = (turn, symbol);
+                rares += 1;
+            }
+        }
+        let mut holes = Holes { words: taken, word: 0 };
+        let mut hole = holes.next().unwrap_or(size);
+        let mut turn = 0;
+        for (symbol, &count) in (0..).zip(counts) {
+            let mut left = usize::try_from(count).unwrap_or(0);
+            while left > 0 {
+                let len = left.min(hole - turn);
+                // In whole chunks: what is written too far is overwritten by what comes next.
+                for start in (turn..turn + len).step_by(RUN) {
+                    symbols[start..start + RUN].copy_from_slice(&[symbol; RUN]);
+                }
+                left -= len;
+                turn += len;
+                if turn == hole && hole < size {
+                    turn += 1;
+                    hole = holes.next().unwrap_or(size);
+                }
+            }
+        }
+        for &(turn, symbol) in &rare[..rares.min(MAX_SYMBOLS)] {
+            symbols[turn & (STATES - 1)] = symbol;
+        }
+        symbols
+    }
 }
+
+/// The bits that are set, from the lowest up.
+struct Holes {
+    words: [u64; STATES / 64],
+    word: usize,
+}
+
+impl Iterator for Holes {
+    type Item = usize;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<usize> {
+        while let Some(bits) = self.words.get_mut(self.word) {
+            if *bits != 0 {
+                let bit = bits.trailing_zeros() as usize;
+                *bits &= *bits - 1;
+                return Some(self.word * 64 + bit);
+            }
+            self.word += 1;
+        }
+        None
+    }
+}
+
+/// What comes after a state: RFC 8878 section 4.1.1. The base, which has zeros where the bits go that are added to it,
+/// twice, and a single one above as many zeros as there are such bits.
+#[derive(Clone, Copy)]
+pub(super) struct Next(u16);
+
+impl Next {
+    #[expect(clippy::cast_possible_truncation, reason = "no table has more than 2^9 states")]
+    const fn new(base: usize, bits: usize) -> Next {
+        Next((base << 1 | 1 << bits) as u16)
+    }
+
+    /// The number as it is kept.
+    pub const fn kept(self) -> u16 {
+        self.0
+    }
+
+    /// Bits to be read.
+    pub const fn bits(self) -> u32 {
+        self.0.trailing_zeros()
+    }
+
+    /// What they are added to.
+    pub const fn base(self) -> usize {
+        (self.0 & (self.0 - 1)) as usize >> 1
+    }
+}
+
+/// Logs of tables, from 0 on.
+const LOGS: usize = MAX_LOG as usize + 1;
+
+/// By `Accuracy_Log` and by the number of the state among those of its symbol, counted from how often that occurs: what
+/// comes after it.
+static NEXT: [[Next; 2 * STATES]; LOGS] = {
+    let mut next = [[Next::new(0, 0); 2 * STATES]; LOGS];
+    let mut log = 0;
+    while log < LOGS {
+        let mut number = 1;
+        while number < 2usize << log {
+            let bits = log - number.ilog2() as usize;
+            next[log][number] = Next::new((number << bits) - (1 << log), bits);
+            number += 1;
+        }
+        log += 1;
+    }
+    next
+};
+
+/// By `Accuracy_Log`: what the step from one state to the next that is given a symbol has to be multiplied with, for 1.
+const INVERSE: [usize; LOGS] = {
+    let mut inverse = [0; LOGS];
+    let mut log = 0;
+    while log < LOGS {
+        let size = 1usize << log;
+        let step = (size >> 1) + (size >> 3) + 3;
+        // Newton's method, which doubles the bits that are right; the step of a table of any legal size is odd.
+        let mut guess = step;
+        let mut round = 0;
+        while round < 5 {
+            guess = guess.wrapping_mul(2usize.wrapping_sub(step.wrapping_mul(guess)));
+            round += 1;
+        }
+        inverse[log] = guess & (size - 1);
+        log += 1;
+    }
+    inverse
+};
 
 /// What of the table descriptions of a block, given from their beginning on, is that of `field`, to their end.
 pub(super) fn description_of(field: Field, modes: [Mode; 3], bytes: &[u8]) -> Result<&[u8], Fault> {
@@ -255,8 +376,9 @@ impl ForwardBits<'_> {
 pub(super) struct Entry(u64);
 
 impl Entry {
-    fn new(state_bits: u32, base: u32, (value, extra_bits): (u32, u8)) -> Entry {
-        Entry(u64::from(state_bits) | u64::from(extra_bits) << 8 | u64::from(base) << 16 | u64::from(value) << 32)
+    fn new(next: Next, (value, extra_bits): (u32, u8)) -> Entry {
+        let (bits, base) = (u64::from(next.bits()), next.base() as u64);
+        Entry(bits | u64::from(extra_bits) << 8 | base << 16 | u64::from(value) << 32)
     }
 
     /// Bits to be read for the next state.
@@ -307,8 +429,8 @@ impl Table {
         let (distribution, consumed) = Distribution::read(field, mode, bytes)?;
         self.log = distribution.log;
         let entries = &mut self.entries;
-        distribution.build(|state, symbol, bits, base| {
-            entries[state & (STATES - 1)] = Entry::new(bits, base, field.code(symbol));
+        distribution.build(|state, symbol, next| {
+            entries[state & (STATES - 1)] = Entry::new(next, field.code(symbol));
         });
         Ok(consumed)
     }

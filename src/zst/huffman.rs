@@ -215,8 +215,8 @@ fn coded_weights(bytes: &[u8], weights: &mut [u8; MAX_WEIGHTS + 1]) -> Result<us
     let (distribution, consumed) = Distribution::parse(bytes, MAX_BITS as usize, WEIGHTS_MAX_LOG)?;
     // By state: the weight, the bits of the next state, and its base.
     let mut table = [(0u8, 0u32, 0usize); WEIGHTS_STATES];
-    distribution.build(|state, weight, bits, base| {
-        table[state & (WEIGHTS_STATES - 1)] = (weight.to_le_bytes()[0], bits, base as usize);
+    distribution.build(|state, weight, next| {
+        table[state & (WEIGHTS_STATES - 1)] = (weight.to_le_bytes()[0], next.bits(), next.base());
     });
     let mut bits = BackwardBits::new(bytes.get(consumed..).ok_or(Fault::BlockTooShort)?)?;
     let mut first = index(bits.take(distribution.log())?);

@@ -3,33 +3,39 @@
 //! From the lowest bit on, a sequence and the states after it lie in the bitstream as: state bits of the offset, of the
 //! match length, of the literal length; extra bits of the literal length, of the match length, of the offset. The three
 //! states in force say how many there are of each. All but the last are wanted, each added to a base that its state
-//! says, too. So every field gets a place of its own in a word, a [`Slot`]; every state has a mask, ones for its bits in
-//! their slots, and a base, in the same slots; and one instruction of BMI2, `pdep`, puts the bits where the masks of all
-//! three say. With the bases added, the word holds the three states that come next and both lengths, and the bits of
-//! the mask are counted to find the sequence after it:
+//! says, too, and that has zeros where they go. So every field gets a place of its own in a word, a [`Slot`], and one
+//! instruction of BMI2, `pdep`, puts the bits where a mask says, ones for the bits of each field in its slot. The word
+//! then holds the three states that come next and both lengths, and the bits of the mask are counted to find the
+//! sequence after it:
 //!
 //! ```text
-//! next = pdep(bits, mask LL | mask ML | mask OF) + base LL + base ML + base OF
+//! next = pdep(bits, mask) | base
 //! ```
 //!
-//! Each step of that waits for the one before, some 17 cycles in all. Blocks do not wait for each other. So some of them,
-//! the *lanes*, go through the loop in step, and the processor works on one while the others wait. What is then dear is
-//! the first-level cache, 32 KiB or less: mask and base are kept as narrow as the slots of their own field, 8 bytes a
-//! state, and put in place when they are loaded.
+//! Mask and base of a slot are kept as one number: the base, twice, and a single one above as many zeros as there are
+//! bits to be read, which the base leaves free. Three such words, one a state, are put together, and a few instructions tell mask and base
+//! of all slots apart, for taking one from each slot turns the single one into ones below it and changes nothing above:
 //!
-//! Measured on AMD Zen 4, in CPU time per sequence with the building of tables, on four archives of level 3: 2.8 to 3.3
-//! ns, where shifts and masks field by field took 3.7 to 4.3 ns; 56 instructions rather than 76. Words of 64 bits in the
-//! tables give back most of that, for they are 17 KiB a lane rather than 9, and so do two lanes instead of three; a
-//! fourth lane is 10 % slower.
+//! ```text
+//! less = word - ONES      base = word & less      mask = (word ^ less) - ONES
+//! ```
+//!
+//! Each step of that waits for the one before, some 19 cycles in all. Blocks do not wait for each other. So some of them,
+//! the *lanes*, go through the loop in step, and the processor works on one while the others wait. What is then dear are
+//! the instructions, and the first-level cache, 32 KiB or less: the tables of a lane take 9 KiB.
+//!
+//! Measured on AMD Zen 4, in CPU time of a whole survey of archives of level 3: two lanes instead of three take 12 to 15 %
+//! more, a fourth one changes nothing; shifts and masks field by field took 76 instructions a sequence, tables included,
+//! where this takes 56. A read of the bitstream without a check that it lies in the data would save 3 %, which is not
+//! worth its danger.
 //!
 //! Where there is no `pdep`, or a slow one (AMD before Zen 3 takes hundreds of cycles), [`BySlots`] does the same slot by
-//! slot.
+//! slot, in 1.7 times the time of the survey.
 //!
-//! This is the one module of the crate with `unsafe` in it. There are two places: what the processor has is asked before
-//! its instructions are used, and the word of the bitstream is read without a check, by the invariant at [`step`].
-//! The first halves the time of a sequence: with [`BySlots`] it is 5.9 to 6.2 ns. States need none: a slot holds no more than its table has. the fuzz target `size` is after them.
+//! This is the one module of the crate with `unsafe` in it, for that instruction and what the compiler makes of others of
+//! its kind: what the processor has is asked before they are used. No memory is touched by it.
 #![expect(unsafe_code, clippy::inline_always, reason = "measured: see above")]
-#![expect(clippy::cast_possible_truncation, reason = "as narrow as the tables")]
+#![expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "as narrow as the tables")]
 
 use super::bits::BackwardBits;
 use super::block::{Field, Mode};
@@ -46,52 +52,60 @@ const WORD_BITS: u32 = 56;
 /// Codes of a field, rounded up.
 const CODES: usize = 64;
 /// States of the largest table of offset codes.
-const OFFSET_STATES: usize = 1 << OFFSET_STATE.width;
+const OFFSET_STATES: usize = 1 << (OFFSET_STATE.width - 1);
 /// Lowest match length, which the slot of that length does without.
 const MIN_MATCH: u32 = 3;
+/// Extra bits of the longest lengths, and their baseline, which no slot has room for: see [`LaneTables::is_wide`].
+const WIDE_BITS: u32 = 16;
+const WIDE: u64 = 1 << WIDE_BITS;
 
 const LL: usize = Field::LiteralLength as usize;
 const OF: usize = Field::Offset as usize;
 const ML: usize = Field::MatchLength as usize;
 
-/// Where a value stands in the word that a sequence becomes.
+/// Where a value stands in a word: from the bit above the slot's lowest one, which is 0.
 struct Slot {
     /// Its lowest bit.
     at: u32,
-    /// Its bits.
+    /// Its bits, one more than a value has.
     width: u32,
 }
 
 /// The states that come next.
-const OFFSET_STATE: Slot = Slot { at: 0, width: 8 };
-const MATCH_STATE: Slot = Slot { at: 8, width: 9 };
-const LITERAL_STATE: Slot = Slot { at: 17, width: 9 };
-/// The lengths, up to 2^17 - 1 each: a baseline of 65536 and 16 extra bits.
-const LITERALS: Slot = Slot { at: 26, width: 17 };
-const MATCH: Slot = Slot { at: 43, width: 17 };
+const OFFSET_STATE: Slot = Slot { at: 0, width: 9 };
+const MATCH_STATE: Slot = Slot { at: 9, width: 10 };
+const LITERAL_STATE: Slot = Slot { at: 19, width: 10 };
+/// The lengths, below 2^16.
+const LITERALS: Slot = Slot { at: 29, width: 17 };
+const MATCH: Slot = Slot { at: 46, width: 17 };
 /// All of them, in the order in which their bits are in the bitstream.
 const SLOTS: [Slot; 5] = [OFFSET_STATE, MATCH_STATE, LITERAL_STATE, LITERALS, MATCH];
-/// The two slots of match lengths, which have others between them; those of literal lengths lie side by side.
-const MATCH_SLOTS: u64 = MATCH_STATE.put(MATCH_STATE.ones()) | MATCH.put(MATCH.ones());
+/// How many they are.
+const LOWEST_BITS: i16 = SLOTS.len() as i16;
+/// The lowest bit of each.
+const ONES: u64 = 1 << OFFSET_STATE.at | 1 << MATCH_STATE.at | 1 << LITERAL_STATE.at | 1 << LITERALS.at | 1 << MATCH.at;
 
 impl Slot {
-    const fn ones(&self) -> u64 {
-        (1 << self.width) - 1
-    }
-
+    /// A value of its own in its place.
     const fn put(&self, value: u64) -> u64 {
-        value << self.at
+        value << (self.at + 1)
     }
 
+    /// The value in its place.
     const fn get(&self, word: u64) -> u64 {
-        word >> self.at & self.ones()
+        word >> (self.at + 1) & ((1 << (self.width - 1)) - 1)
+    }
+
+    /// What is kept of a field: `base`, to which that many bits are added.
+    const fn keep(&self, base: u64, bits: u32) -> u64 {
+        self.put(base) | 1 << (self.at + bits)
     }
 }
 
 /// How bits are put into slots.
 pub(super) trait Deposit: Copy {
-    /// Puts the low bits of `bits`, one after the other, to where `mask` has ones. In each slot these begin at its lowest
-    /// bit and have no gaps.
+    /// Puts the low bits of `bits`, one after the other, to where `mask` has ones. In each slot these begin where its value
+    /// does, and have no gaps.
     fn deposit(self, bits: u64, mask: u64) -> u64;
 }
 
@@ -168,74 +182,67 @@ static HAS_SLOW_DEPOSIT: std::sync::LazyLock<bool> = std::sync::LazyLock::new(||
     matches!(vendor.as_flattened(), b"AuthenticAMD" | b"HygonGenuine") && family < 0x19
 });
 
-/// What a length code adds to the word: the mask of its extra bits, and its baseline. As [`LengthState`].
-type Length = (u32, u32);
+/// What the length of a code is kept as: see [`Slot::keep`]. That of the longest has no room for its baseline.
+static LITERAL_LENGTHS: [u64; CODES] = lengths(Field::LiteralLength, &LITERALS, 0);
+static MATCH_LENGTHS: [u64; CODES] = lengths(Field::MatchLength, &MATCH, MIN_MATCH);
 
-static LITERAL_LENGTHS: [Length; CODES] = lengths(Field::LiteralLength, 0);
-static MATCH_LENGTHS: [Length; CODES] = lengths(Field::MatchLength, MIN_MATCH);
-
-const fn lengths(field: Field, least: u32) -> [Length; CODES] {
-    let mut lengths = [(0, 0); CODES];
+const fn lengths(field: Field, slot: &Slot, least: u32) -> [u64; CODES] {
+    let mut lengths = [0; CODES];
     let mut code = 0;
     while code <= field.max_symbol() {
         let (value, extra) = field.code(code);
-        lengths[code] = (((1 << extra) - 1) << LITERAL_STATE.width, (value - least) << LITERAL_STATE.width);
+        lengths[code] = slot.keep((value - least) as u64 & (WIDE - 1), extra as u32);
         code += 1;
     }
     lengths
 }
 
-/// What a state of a length says: in the low bits what goes to the slot of the state, above it what goes to that of the
-/// length.
-#[derive(Clone, Copy, Default)]
-#[repr(C, align(8))]
-struct LengthState {
-    mask: u32,
-    base: u32,
-}
-
-/// The same of an offset, whose extra bits are passed over: the code says how many.
+/// A state of an offset.
 #[derive(Clone, Copy, Default)]
 #[repr(C, align(4))]
 struct OffsetState {
-    mask: u8,
-    base: u8,
-    code: u8,
+    /// As [`Slot::keep`] has it.
+    kept: u16,
+    /// Extra bits of the offset, which are passed over, less the slots of a word, whose lowest bits are counted along.
+    skip: i16,
 }
 
 /// What the states of a sequence say together.
 struct Sum {
     mask: u64,
     base: u64,
-    /// Extra bits of the offset.
-    extra: u32,
+    /// Bits of the sequence and of the states after it.
+    total: u32,
 }
 
 /// The tables of a block, as small as they can be: those of all lanes have to fit into the first-level cache.
 #[repr(align(64))]
 struct LaneTables {
-    literals: [LengthState; STATES],
-    matches: [LengthState; STATES],
+    /// As [`Slot::keep`] has them, state and length.
+    literals: [u64; STATES],
+    matches: [u64; STATES],
     offsets: [OffsetState; OFFSET_STATES],
     /// `Accuracy_Log`, by field.
     logs: [u32; 3],
+    /// By field, whether there is a length among them that has no room in its slot.
+    wide: [bool; 3],
 }
 
 impl LaneTables {
     #[inline(always)]
-    fn sum(&self, states: u64, deposit: impl Deposit) -> Sum {
-        let offset = &self.offsets[OFFSET_STATE.get(states) as usize];
-        let match_ = &self.matches[MATCH_STATE.get(states) as usize];
-        let literals = &self.literals[LITERAL_STATE.get(states) as usize];
-        let in_place = |offset: u8, match_: u32, literals: u32| {
-            let match_ = deposit.deposit(u64::from(match_), MATCH_SLOTS);
-            u64::from(offset) | LITERAL_STATE.put(u64::from(literals)) | match_
-        };
-        Sum {
-            mask: in_place(offset.mask, match_.mask, literals.mask),
-            base: in_place(offset.base, match_.base, literals.base),
-            extra: u32::from(offset.code),
-        }
+    fn sum(&self, states: u64) -> Sum {
+        let OffsetState { kept, skip } = self.offsets[OFFSET_STATE.get(states) as usize];
+        let matches = self.matches[MATCH_STATE.get(states) as usize];
+        let literals = self.literals[LITERAL_STATE.get(states) as usize];
+        let kept = u64::from(kept) | matches | literals;
+        let less = kept.wrapping_sub(ONES);
+        let ones = kept ^ less;
+        Sum { mask: ones ^ ONES, base: kept & less, total: ones.count_ones().wrapping_add_signed(skip.into()) }
+    }
+
+    /// Whether there is any length among them that has no room in its slot: it takes half a block, at least.
+    fn is_wide(&self) -> bool {
+        self.wide[LL] || self.wide[ML]
     }
 }
 
@@ -255,8 +262,8 @@ impl State {
     #[inline(always)]
     fn add(&mut self, word: u64) {
         self.word = word;
-        self.both += word >> LITERALS.at;
-        self.matches += word >> MATCH.at;
+        self.both += word >> (LITERALS.at + 1);
+        self.matches += word >> (MATCH.at + 1);
     }
 }
 
@@ -274,10 +281,11 @@ pub(super) struct Lane {
 impl Lane {
     pub fn new() -> Lane {
         let tables = LaneTables {
-            literals: [LengthState::default(); STATES],
-            matches: [LengthState::default(); STATES],
+            literals: [0; STATES],
+            matches: [0; STATES],
             offsets: [OffsetState::default(); OFFSET_STATES],
             logs: [0; 3],
+            wide: [false; 3],
         };
         Lane { tables, state: State::default(), count: 0, left: 0, low: 0 }
     }
@@ -288,21 +296,21 @@ impl Lane {
         let (distribution, consumed) = Distribution::read(field, mode, bytes)?;
         let tables = &mut self.tables;
         tables.logs[field as usize] = distribution.log();
-        let (states, lengths) = match field {
+        let (states, lengths, slot) = match field {
             Field::Offset => {
                 let states = &mut tables.offsets;
-                distribution.build(|state, code, bits, base| {
-                    let mask = ((1u32 << bits) - 1) as u8;
-                    states[state & (OFFSET_STATES - 1)] = OffsetState { mask, base: base as u8, code: code as u8 };
+                distribution.build(|state, code, next| {
+                    let (kept, skip) = (next.kept() << OFFSET_STATE.at, code as i16 - LOWEST_BITS);
+                    states[state & (OFFSET_STATES - 1)] = OffsetState { kept, skip };
                 });
                 return Ok(consumed);
             }
-            Field::LiteralLength => (&mut tables.literals, &LITERAL_LENGTHS),
-            Field::MatchLength => (&mut tables.matches, &MATCH_LENGTHS),
+            Field::LiteralLength => (&mut tables.literals, &LITERAL_LENGTHS, LITERAL_STATE),
+            Field::MatchLength => (&mut tables.matches, &MATCH_LENGTHS, MATCH_STATE),
         };
-        distribution.build(|state, code, bits, base| {
-            let (mask, value) = lengths[code & (CODES - 1)];
-            states[state & (STATES - 1)] = LengthState { mask: mask | ((1 << bits) - 1), base: value | base };
+        tables.wide[field as usize] = distribution.has(field.max_symbol());
+        distribution.build(|state, code, next| {
+            states[state & (STATES - 1)] = u64::from(next.kept()) << slot.at | lengths[code & (CODES - 1)];
         });
         Ok(consumed)
     }
@@ -338,13 +346,16 @@ impl Lane {
 
     /// Sequences that can be decoded without a look at what is left of the bitstream. The last is never among them.
     fn carefree(&self) -> usize {
+        if self.tables.is_wide() {
+            return 0;
+        }
         ((self.state.position - self.low) / WORD_BITS as usize).min(self.left.saturating_sub(1))
     }
 
     /// Decodes one sequence, with an eye on the end of the bitstream; after the last, no state bits follow.
     #[cold]
     fn careful(&mut self, data: &[u8]) -> Result<(), Fault> {
-        let Sum { mask, base, extra } = self.tables.sum(self.state.word, BySlots);
+        let Sum { mask, base, total } = self.tables.sum(self.state.word);
         let position = &mut self.state.position;
         let mut take = |bits: u32| {
             *position =
@@ -354,15 +365,18 @@ impl Lane {
         };
         let of_lengths = mask & (u64::MAX << LITERALS.at);
         let of_states = mask ^ of_lengths;
-        take(extra)?;
-        let mut word = base + BySlots.deposit(take(of_lengths.count_ones())?, of_lengths);
+        take(total - mask.count_ones())?;
+        let mut word = base | BySlots.deposit(take(of_lengths.count_ones())?, of_lengths);
         self.left -= 1;
         if self.left > 0 {
-            word += BySlots.deposit(take(of_states.count_ones())?, of_states);
+            word |= BySlots.deposit(take(of_states.count_ones())?, of_states);
         } else if *position != self.low {
             return Err(Fault::BitstreamUnderrun);
         }
         self.state.add(word);
+        let wide = |slot: Slot| if slot.get(mask).count_ones() == WIDE_BITS { WIDE } else { 0 };
+        self.state.both += wide(LITERALS) + (wide(MATCH) << LITERALS.width);
+        self.state.matches += wide(MATCH);
         Ok(())
     }
 }
@@ -377,14 +391,10 @@ pub(super) fn run<const N: usize>(
 ) -> Result<(), (usize, Fault)> {
     loop {
         let count = lanes.iter().map(Lane::carefree).min().unwrap_or(0);
-        if count > 0 {
-            let inside = |lane: &Lane| lane.low >= PADDING * 8 && lane.state.position / 8 < data.len();
-            assert!(lanes.iter().all(inside), "every lane began inside the data");
-            // SAFETY: no step takes more than WORD_BITS, so in `count` steps no position sinks below the lane's `low`, which
-            // has PADDING bytes in front of it, nor does it ever rise.
-            if let Some(lane) = unsafe { go(data, lanes, count, deposit) } {
-                lanes[lane].careful(data).map_err(|fault| (lane, fault))?;
-            }
+        if count > 0
+            && let Some(lane) = go(data, lanes, count, deposit)
+        {
+            lanes[lane].careful(data).map_err(|fault| (lane, fault))?;
         }
         let mut is_done = false;
         for (index, lane) in lanes.iter_mut().enumerate() {
@@ -399,20 +409,16 @@ pub(super) fn run<const N: usize>(
     }
 }
 
-/// Takes `count` steps in every lane, or fewer where a sequence has more bits than a word: then tells in which lane.
-///
-/// # Safety
-/// The position of every lane is at least `PADDING * 8` bits and stays so for `count` sequences of [`WORD_BITS`]; it lies
-/// inside `data`.
+/// Takes `count` steps in every lane, or fewer where a sequence has more bits than a word: then tells in which lane. No
+/// lane has fewer sequences left than that, nor any of them more bits than are left for it.
 #[inline(always)]
-unsafe fn go<const N: usize>(data: &[u8], lanes: &mut [Lane; N], count: usize, deposit: impl Deposit) -> Option<usize> {
+fn go<const N: usize>(data: &[u8], lanes: &mut [Lane; N], count: usize, deposit: impl Deposit) -> Option<usize> {
     let mut states: [State; N] = std::array::from_fn(|lane| lanes[lane].state);
     let mut stuck = None;
     let mut steps = 0;
     'steps: while steps < count {
         for lane in 0..N {
-            // SAFETY: as the caller promises.
-            if !unsafe { step(data, &lanes[lane].tables, &mut states[lane], deposit) } {
+            if !step(data, &lanes[lane].tables, &mut states[lane], deposit) {
                 stuck = Some(lane);
                 break 'steps;
             }
@@ -428,23 +434,20 @@ unsafe fn go<const N: usize>(data: &[u8], lanes: &mut [Lane; N], count: usize, d
 }
 
 /// Decodes one sequence that is not the last; false, and nothing changed, if its bits do not fit into a word.
-///
-/// # Safety
-/// `state.position / 8` is at least 7 and below `data.len()`.
 #[inline(always)]
-unsafe fn step(data: &[u8], tables: &LaneTables, state: &mut State, deposit: impl Deposit) -> bool {
-    let Sum { mask, base, extra } = tables.sum(state.word, deposit);
-    let total = mask.count_ones() + extra;
+fn step(data: &[u8], tables: &LaneTables, state: &mut State, deposit: impl Deposit) -> bool {
+    let Sum { mask, base, total } = tables.sum(state.word);
     if total > WORD_BITS {
         return false;
     }
-    // SAFETY: the word ends with the byte that holds the bit at `position`.
-    let word = unsafe { data.as_ptr().add((state.position >> 3) - 7).cast::<u64>().read_unaligned() };
+    // The word ends with the byte that holds the bit at `position`.
+    let word = data.get((state.position >> 3).wrapping_sub(PADDING - 1)..).and_then(|tail| tail.first_chunk());
+    let Some(&word) = word else { return false };
     // Of its 56 bits below that byte and those in it, all above the sequence's are read already, and all below it are
     // shifted out. A shift is modulo 64, which spares the mask of `position % 8 + 56`.
-    let bits = u64::from_le(word).wrapping_shr((state.position as u32 | WORD_BITS).wrapping_sub(total));
+    let bits = u64::from_le_bytes(word).wrapping_shr((state.position as u32 | WORD_BITS).wrapping_sub(total));
     state.position = state.position.wrapping_sub(total as usize);
-    state.add(deposit.deposit(bits, mask) + base);
+    state.add(deposit.deposit(bits, mask) | base);
     true
 }
 
@@ -469,7 +472,5 @@ mod tests {
             bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             assert_eq!(ByInstruction(()).deposit(bits, mask), BySlots.deposit(bits, mask), "{bits:#x} to {mask:#x}");
         }
-        let bits = u64::MAX >> 38;
-        assert_eq!(ByInstruction(()).deposit(bits, MATCH_SLOTS), BySlots.deposit(bits, MATCH_SLOTS));
     }
 }
