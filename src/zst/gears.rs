@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::Meter;
 use super::error::Error;
 use super::index::{Index, Passed};
-use super::pass::Stop;
+use super::place::Stop;
 use super::provenance::{self, Budget, Memo, TraceError};
 use super::source::Source;
 

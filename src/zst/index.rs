@@ -10,15 +10,14 @@ use super::error::Error;
 use super::frame::{FrameStart, MAX_HEADER_LEN};
 use super::map::Map;
 use super::opened::{BlockRef, Blocks, Inherited};
-use super::pass::{Block, Pass, Place, Stop};
+use super::pass::Pass;
+use super::place::{Block, Place, Stop};
 use super::seek_table::SeekTable;
 use super::source::Source;
 
 /// Bytes of the file that are read at once while passing over: as much as stays in a processor's second-level cache until
-/// it is sized; where several threads share it, twice as much for each, up to four. Two such slabs are held, for the next
-/// is read meanwhile.
+/// it is sized. Each thread holds one.
 const SLAB_LEN: usize = 1 << 20;
-const MAX_SLABS: usize = 4;
 /// The same while the blocks between two places are found again.
 const SHORT_SLAB_LEN: usize = 512 << 10;
 /// Blocks of all stretches that are remembered, 88 bytes each, at most. One stretch has 128 blocks or a few times that,
@@ -89,7 +88,7 @@ impl Index {
         Index {
             table: None,
             is_table_known: false,
-            frontier: Pass::new(Arc::clone(&source), Arc::clone(&meter), Place::default(), slab_len()),
+            frontier: Pass::new(Arc::clone(&source), Arc::clone(&meter), Place::default(), SLAB_LEN),
             map: Map::new(),
             passed: Passed::default(),
             recent: Stretch::at(0),
@@ -155,7 +154,9 @@ impl Index {
                 self.map.note(self.frontier.place());
             } else {
                 let Index { frontier, map, recent, stretches, .. } = self;
-                frontier.step(&mut |block, place| {
+                // With a seek table the next frame may be jumped.
+                let most = if self.table.is_some() { 1 } else { usize::MAX };
+                frontier.step(most, &mut |block, place| {
                     recent.push(block);
                     if map.note(place) || recent.blocks.len() == MAX_STRETCH {
                         let passed = std::mem::replace(recent, Stretch::at(recent.end));
@@ -174,7 +175,7 @@ impl Index {
     pub fn resume(&mut self, compressed: u64, decompressed: u64) {
         if compressed > self.frontier.place().compressed {
             let place = Place { compressed, decompressed, frame: None };
-            self.frontier = Pass::new(Arc::clone(&self.source), Arc::clone(&self.meter), place, slab_len());
+            self.frontier = Pass::new(Arc::clone(&self.source), Arc::clone(&self.meter), place, SLAB_LEN);
             self.begin_stretch();
             self.map.note(&place);
         }
@@ -215,7 +216,7 @@ impl Index {
                     stretch = Stretch::at(pass.place().decompressed);
                     Ok(())
                 }
-                Ok(false) => pass.step(&mut |block, _| {
+                Ok(false) => pass.step(1, &mut |block, _| {
                     if block.decompressed < end && stretch.blocks.len() < MAX_STRETCH {
                         stretch.push(block);
                     }
@@ -239,13 +240,6 @@ impl Index {
         let stretch = self.stretch(block.start)?;
         let known = stretch.blocks.get(stretch.find(block.start));
         known.filter(|known| known.compressed == block.offset).copied().ok_or(Error::Dear { position: block.start })
-    }
-}
-
-fn slab_len() -> usize {
-    match rayon::current_num_threads() {
-        1 => SLAB_LEN,
-        threads => SLAB_LEN * (2 * threads).min(MAX_SLABS),
     }
 }
 

@@ -7,7 +7,7 @@ use std::num::NonZeroU64;
 
 use super::error::Error;
 use super::frame::{FrameStart, MAX_HEADER_LEN};
-use super::pass::{OpenFrame, Place, Setters};
+use super::place::{OpenFrame, Place, Setters};
 use super::source::Source;
 
 /// Least distance of two places, in decompressed bytes.

@@ -22,10 +22,11 @@
 //! header or a partition table that makes no sense, by whoever reads it and calls [`ZstFile::distrust`]. Bytes that are
 //! kept come from libzstd in any case, see [`ZstFile::copy`].
 //!
-//! Memory: libzstd's window (at most [`Options::max_window`]); 4 MiB of the file and 2 MiB of history for it; two slabs of
-//! 1 to 4 MiB to be passed over, and 9 MiB for the blocks of some; at most 37 MiB while bytes are traced; 16 bytes per 16 MiB of
-//! frames decoded, and 56 per 16 MiB passed over, 3.7 MB per TiB.
+//! Memory: libzstd's window (at most [`Options::max_window`]); 4 MiB of the file and 2 MiB of history for it; a slab of 1 MiB
+//! a thread to be passed over, and at most 10 MiB for the blocks of those; at most 37 MiB while bytes are traced; 16 bytes per
+//! 16 MiB of frames decoded, and 56 per 16 MiB passed over, 3.7 MB per TiB.
 
+mod batch;
 mod bits;
 mod block;
 mod decoder;
@@ -44,12 +45,14 @@ mod map;
 mod opened;
 mod pass;
 mod peek;
+mod place;
 mod provenance;
 mod ranges;
 mod reader;
 mod seek_table;
 mod sequences;
 mod size;
+mod slab;
 mod source;
 mod trail;
 

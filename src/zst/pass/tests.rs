@@ -58,7 +58,7 @@ impl Fixture {
         let mut pass = self.pass(Place::default(), slab_len);
         let mut blocks = Vec::new();
         while !pass.is_at_end() {
-            pass.step(&mut |block, _| blocks.push(*block))?;
+            pass.step(usize::MAX, &mut |block, _| blocks.push(*block))?;
         }
         Ok((blocks, pass.place().decompressed))
     }
@@ -90,6 +90,63 @@ fn sizes_add_up_however_much_is_read_at_once() {
 }
 
 #[test]
+fn the_longest_lengths_are_counted() {
+    // A match of nearly a block, and as many literals in front of one as fit with it.
+    let period: Vec<u8> = (0..400_000_u32).map(|at| (at % 251).to_le_bytes()[0]).collect();
+    let mut state = 1_u32;
+    let noise: Vec<u8> = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(0x0019_660D).wrapping_add(0x3C6E_F35F);
+        // Of 16 letters, for of noise there is nothing to be compressed.
+        state.to_le_bytes()[3] & 0xF
+    })
+    .take(100_000)
+    .collect();
+    let plain = [&period[..], &noise, &noise[..20_000], &period, &vec![0; 300_000], &noise[50_000..]].concat();
+    for level in [-5, 1, 3, 9, 19] {
+        let fixture = Fixture::new(&compress(&plain, &[CParameter::CompressionLevel(level)]));
+        let (blocks, end) = fixture.blocks(1 << 20).expect("it is whole");
+        assert_eq!(end, plain.len() as u64, "{level}");
+        assert!(blocks.iter().any(|block| block.kind == BlockKind::Compressed && block.content_len < 1000), "{level}");
+    }
+}
+
+#[test]
+fn several_threads_pass_what_one_does() {
+    let mut file = compress(&content(20_000_000), &[]);
+    file.extend(b"\x50\x2a\x4d\x18\x05\0\0\0hello");
+    file.extend(compress(&content(9_000_000), &[CParameter::CompressionLevel(9)]));
+    let with = |threads: usize, file: &[u8]| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+        pool.install(|| {
+            let fixture = Fixture::new(file);
+            let mut pass = fixture.pass(Place::default(), 200_000);
+            let mut blocks = Vec::new();
+            let mut ended = Ok(());
+            while ended.is_ok() && !pass.is_at_end() {
+                ended = pass.step(usize::MAX, &mut |block, _| blocks.push(*block));
+            }
+            (blocks, format!("{ended:?}"))
+        })
+    };
+    let (whole, _) = with(1, &file);
+    assert!(whole.len() > 200);
+    for damage in [None, Some(file.len() / 2), Some(file.len() - 3_000)] {
+        let mut file = file.clone();
+        if let Some(at) = damage {
+            // The type of a block that there is not.
+            let block =
+                whole.iter().find(|block| block.compressed >= at as u64).map_or(at as u64, |block| block.compressed);
+            file[usize::try_from(block).expect("in memory")] |= 6;
+        }
+        let alone = with(1, &file);
+        assert_eq!(alone.1 == "Ok(())", damage.is_none(), "{}", alone.1);
+        for threads in [2, 5] {
+            assert_eq!(with(threads, &file), alone, "{threads} threads, damaged at {damage:?}");
+        }
+    }
+}
+
+#[test]
 fn a_pass_goes_on_from_every_place_of_the_map() {
     let plain = content(3 * usize::try_from(DISTANCE).expect("fits"));
     // Levels above 3 use tables of earlier blocks again.
@@ -98,7 +155,7 @@ fn a_pass_goes_on_from_every_place_of_the_map() {
     let mut map = Map::new();
     let mut pass = fixture.pass(Place::default(), 1 << 20);
     while !pass.is_at_end() {
-        pass.step(&mut |_, place| {
+        pass.step(usize::MAX, &mut |_, place| {
             map.note(place);
         })
         .expect("it is whole");
@@ -109,7 +166,7 @@ fn a_pass_goes_on_from_every_place_of_the_map() {
         let mut pass = fixture.pass(place, 300_000);
         let mut found = Vec::new();
         while pass.place().decompressed <= position {
-            pass.step(&mut |block, _| found.push(*block)).expect("it is whole");
+            pass.step(usize::MAX, &mut |block, _| found.push(*block)).expect("it is whole");
         }
         let first = blocks.iter().position(|block| block.decompressed == place.decompressed).expect("a block is there");
         assert_eq!(found, blocks[first..first + found.len()]);
