@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rustix::fs::OFlags;
+
 use super::error::{Change, Error};
 
 /// What makes a file the same file.
@@ -46,9 +48,14 @@ pub(super) struct Source {
 impl Source {
     pub fn open(path: &Path) -> Result<Source, Error> {
         let failed = |source| Error::Open { source: Arc::new(source) };
-        // Without O_NONBLOCK, opening a FIFO that somebody gave an archive's name would wait for a writer.
-        let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-        let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path).map_err(failed)?;
+        // Without O_NONBLOCK, opening a FIFO that somebody gave an archive's name would wait for a writer. With O_NOATIME
+        // not even the time of the last access is written; only the file's owner, and root, may ask for that.
+        let open = |flags: OFlags| OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path);
+        let file = match open(OFlags::NONBLOCK | OFlags::NOATIME) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => open(OFlags::NONBLOCK),
+            opened => opened,
+        };
+        let file = file.map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
         if !metadata.is_file() {
             return Err(Error::NotAFile);
@@ -120,6 +127,18 @@ impl Source {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reading_leaves_the_time_of_the_last_access() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("file");
+        std::fs::write(&path, b"0123456789").expect("written");
+        let long_ago = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
+        let times = std::fs::FileTimes::new().set_accessed(long_ago);
+        File::options().write(true).open(&path).and_then(|file| file.set_times(times)).expect("ours");
+        Source::open(&path).expect("opens").read_exact_at(0, &mut [0; 4]).expect("there");
+        assert_eq!(path.metadata().and_then(|metadata| metadata.accessed()).expect("known"), long_ago);
+    }
 
     #[test]
     fn a_read_is_whole_or_says_that_the_file_shrank() {
