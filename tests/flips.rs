@@ -261,7 +261,7 @@ fn damage_never_makes_what_is_passed_over_look_like_something_else() {
 }
 
 #[test]
-fn a_tar_header_tells_that_a_seek_table_lies() {
+fn a_seek_table_that_lies_is_not_believed() {
     let folder = TempDir::new().expect("a temporary folder");
     let path = folder.path().join("seekable.tar.zst");
     let members = [member(b"first.img", &chained_image()), member(b"second.img", &gpt_image(folder.path()))];

@@ -474,3 +474,65 @@ impl Tables {
         Ok(at)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The symbols of all states, as RFC 8878 section 4.1.1 has them spread.
+    fn spread_by_the_book(counts: &[i16], log: u32) -> Vec<usize> {
+        let size = 1 << log;
+        let mut symbols = vec![usize::MAX; size];
+        let mut high = size;
+        for (symbol, _) in counts.iter().enumerate().filter(|(_, count)| **count == -1) {
+            high -= 1;
+            symbols[high] = symbol;
+        }
+        let mut position = 0;
+        for (symbol, &count) in counts.iter().enumerate() {
+            for _ in 0..count.max(0) {
+                symbols[position] = symbol;
+                position = (position + (size >> 1) + (size >> 3) + 3) % size;
+                while position >= high {
+                    position = (position + (size >> 1) + (size >> 3) + 3) % size;
+                }
+            }
+        }
+        symbols
+    }
+
+    #[test]
+    fn states_are_spread_by_the_book() {
+        let mut state = 1_u64;
+        let mut random = |below: usize| {
+            state = state.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);
+            (state >> 33) as usize % below
+        };
+        for round in 0..20_000 {
+            let log = 5 + random(5);
+            let mut counts = [0i16; MAX_SYMBOLS];
+            let mut left = 1usize << log;
+            // Few symbols, or many, of which the last takes what is left.
+            let symbols = 1 + random([3, 20, 53][round % 3]);
+            for count in &mut counts[..symbols - 1] {
+                let take = match random(4) {
+                    0 => 0,
+                    1 => 1,
+                    2 => 1 + random(3),
+                    _ => random(1 + left / 2),
+                }
+                .min(left - 1);
+                *count = if take == 1 && random(2) == 0 { -1 } else { i16::try_from(take).expect("small") };
+                left -= take;
+            }
+            counts[symbols - 1] = i16::try_from(left).expect("small");
+            let distribution = Distribution { counts, symbols, log: u32::try_from(log).expect("small") };
+            let mut spread = Vec::new();
+            distribution.build(|state, symbol, _| {
+                assert_eq!(state, spread.len());
+                spread.push(symbol);
+            });
+            assert_eq!(spread, spread_by_the_book(&counts[..symbols], distribution.log), "{:?}", &counts[..symbols]);
+        }
+    }
+}

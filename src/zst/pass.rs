@@ -13,14 +13,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Meter;
 use super::batch::{Batch, CHECKSUM_LEN, Feed, Item, Size, parse_frame};
-use super::block::{BLOCK_HEADER_LEN, BlockHeader, BlockKind, MAX_BLOCK};
+use super::block::{BLOCK_HEADER_LEN, BlockHeader, BlockKind, MAX_BLOCK, Mode, Sections};
 use super::error::Error;
 use super::fault::Fault;
 use super::frame::{FrameStart, MAX_HEADER_LEN};
+use super::lanes::PADDING;
 use super::peek::Peek;
 use super::place::{Block, OpenFrame, Place, Setters, Stop};
 use super::seek_table::SeekTable;
-use super::size;
+use super::size::{self, Descriptions, Job};
 use super::slab::Slab;
 use super::source::Source;
 
@@ -246,6 +247,26 @@ impl Pass {
         Ok(())
     }
 
+    /// The size of the compressed block whose header stands at a compressed offset; `None` where it repeats the tables of
+    /// another.
+    fn size_alone(&self, offset: u64, block: BlockHeader, maximum: u64) -> Result<Option<u32>, Stop> {
+        let content = PADDING..PADDING + block.content_len();
+        let mut bytes = vec![0; content.end + PADDING];
+        self.source.read_exact_at(offset + BLOCK_HEADER_LEN as u64, &mut bytes[content.clone()])?;
+        let Sections { literals, sequences, tables_at } = Sections::parse(&bytes[content.clone()], maximum)?;
+        if sequences.count == 0 {
+            return Ok(Some(literals.regenerated));
+        }
+        if sequences.modes.contains(&Mode::Repeat) {
+            return Ok(None);
+        }
+        let descriptions = Descriptions { modes: sequences.modes, range: PADDING + tables_at..content.end };
+        let job = Job { own: 0, setters: [0; 3], count: sequences.count, literals: literals.regenerated };
+        let mut sizes = [0];
+        size::size_blocks(&bytes, &[descriptions], &[job], &mut sizes).map_err(|(_, fault)| fault)?;
+        Ok(Some(sizes[0]))
+    }
+
     /// Passes over one frame by the headers of its blocks, if it says how long it is, or `table` does, and ends at `limit`
     /// or before it, decompressed. Skippable frames are passed over in any case. Whether it did.
     pub fn jump(&mut self, limit: u64, table: Option<&mut SeekTable>) -> Result<bool, Stop> {
@@ -267,6 +288,7 @@ impl Pass {
         let mut offset = start + header.length;
         // What its blocks say outright, and how many do not.
         let (mut known, mut open) = (0u64, 0u64);
+        let mut last = None;
         for count in 1u64.. {
             if count.is_multiple_of(JUMP_ROUND) {
                 self.meter.advance(offset, 0);
@@ -276,11 +298,14 @@ impl Pass {
             }
             let bytes = *self.peek.at(offset, BLOCK_HEADER_LEN)?.first_chunk().ok_or(Fault::Truncated)?;
             let block = BlockHeader::parse(bytes, maximum)?;
-            offset += (BLOCK_HEADER_LEN + block.content_len()) as u64;
             match block.kind {
                 BlockKind::Raw | BlockKind::Rle => known += u64::from(block.size),
                 BlockKind::Compressed => open += 1,
             }
+            if block.last {
+                last = Some((offset, block));
+            }
+            offset += (BLOCK_HEADER_LEN + block.content_len()) as u64;
             if block.last {
                 break;
             }
@@ -297,6 +322,18 @@ impl Pass {
         if !fits || !is_as_said {
             // The table is wrong about it: then it is sized.
             return Ok(false);
+        }
+        if header.content_size.is_none() {
+            // The table alone says it: that is believed where all blocks are full but the last, and that has the rest.
+            let full = match last {
+                Some((at, block)) if block.kind == BlockKind::Compressed => {
+                    self.size_alone(at, block, maximum)?.map(|len| u64::from(len) + (open - 1) * maximum)
+                }
+                _ => Some(open * maximum),
+            };
+            if full.is_none_or(|full| known + full != size) {
+                return Ok(false);
+            }
         }
         self.place = Place { compressed: offset, decompressed: end, frame: None };
         Ok(true)
