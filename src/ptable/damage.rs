@@ -1,5 +1,6 @@
 //! What is wrong with a table that stands all the same.
 
+use super::rejection::Rejection;
 use super::table::GptCopy;
 
 /// One thing wrong with a [`PartitionTable`](super::PartitionTable) that was read nevertheless.
@@ -104,6 +105,78 @@ pub enum Damage {
         /// The first EBR not followed.
         lba: u64,
     },
+    /// The driver descriptor in front of an Apple partition map is lost, or tells another block size than the map has.
+    #[error("the driver descriptor at LBA 0 does not fit the map: it says {block_size} bytes a block")]
+    DriverDescriptor {
+        /// Bytes in a block, as it says; 0 where it is lost.
+        block_size: u32,
+    },
+    /// An entry in the middle of an Apple partition map is lost. Reading went on behind it, where Linux stops.
+    #[error("entry {number} of the partition map is lost")]
+    MapEntryLost {
+        /// Linux's number of the partition.
+        number: u32,
+    },
+    /// An Apple partition map has another number of entries than it says.
+    #[error("the partition map says that it has {count} entries, and the last one there is entry {last}")]
+    MapCount {
+        /// As the map says.
+        count: u32,
+        /// The last one that was found.
+        last: u32,
+    },
+    /// A disklabel of the whole disk is used although something in it is wrong.
+    #[error("disklabel: {flaw}")]
+    Disklabel {
+        /// What is wrong.
+        flaw: Rejection,
+    },
+    /// The label inside an MBR slice is damaged. Without partitions of its own the slice counts as one.
+    #[error("the label in MBR partition {number}: {flaw}")]
+    NestedLabel {
+        /// Linux's number of the slice.
+        number: u32,
+        /// What is wrong.
+        flaw: Rejection,
+    },
+    /// The label inside an MBR slice could not be read.
+    #[error("the label in MBR partition {number} cannot be read: {message}")]
+    NestedUnreadable {
+        /// Linux's number of the slice.
+        number: u32,
+        /// What the image's reader said.
+        message: String,
+    },
+    /// The first block of a label does not have its checksum, and what it leads to does.
+    #[error("the label's checksum is {computed:08x}, expected {stored:08x}")]
+    LabelChecksum {
+        /// As the label says; 0 for a sum that has to come to 0.
+        stored: u32,
+        /// Of the bytes that are there.
+        computed: u32,
+    },
+    /// A block of a list of partitions is not what the list says it is.
+    #[error("the list of partitions is broken at block {block}: {fault}")]
+    ListBroken {
+        /// The block, in blocks of the table.
+        block: u64,
+        /// What is wrong with it.
+        fault: Rejection,
+    },
+    /// A list of partitions leads to a block already seen.
+    #[error("the list of partitions comes back to block {block}")]
+    ListCycle {
+        /// The block, in blocks of the table.
+        block: u64,
+    },
+    /// Something in the database of a dynamic disk does not hold.
+    #[error("the LDM database is damaged: {part}: {fault}")]
+    LdmDatabase {
+        /// The structure, by its magic.
+        part: &'static str,
+        /// What is wrong with it.
+        fault: Rejection,
+    },
 }
 
 impl Damage {
@@ -125,6 +198,16 @@ impl Damage {
             Self::EbrPastEnd { .. } => "ebr_past_end",
             Self::EbrUnreadable { .. } => "ebr_unreadable",
             Self::EbrChainTooLong { .. } => "ebr_chain_too_long",
+            Self::DriverDescriptor { .. } => "driver_descriptor",
+            Self::MapEntryLost { .. } => "map_entry_lost",
+            Self::MapCount { .. } => "map_count",
+            Self::Disklabel { .. } => "disklabel",
+            Self::NestedLabel { .. } => "nested_label",
+            Self::NestedUnreadable { .. } => "nested_unreadable",
+            Self::LabelChecksum { .. } => "label_checksum",
+            Self::ListBroken { .. } => "list_broken",
+            Self::ListCycle { .. } => "list_cycle",
+            Self::LdmDatabase { .. } => "ldm_database",
         }
     }
 }

@@ -20,6 +20,9 @@ const FIRST_NUMBER: u32 = 5;
 const NUMBER_LIMIT: u32 = 256;
 /// EBRs in a row without a data partition after which the kernel gives up.
 const MAX_EMPTY: u32 = 100;
+/// EBRs that are read of one image. The kernel has no such limit: with [`MAX_EMPTY`] before each of its partitions, it would
+/// follow 25,000. No tool makes a chain with more EBRs than partitions, but for those it once deleted.
+const MAX_EBRS: usize = 400;
 /// Entries of an EBR that are believed without a further check.
 const TRUSTED_SLOTS: u32 = 2;
 
@@ -52,7 +55,8 @@ impl<'a> Chain<'a> {
             sector_size,
             primaries,
             next_number: FIRST_NUMBER,
-            seen: HashSet::new(),
+            // An extended partition from the MBR's own sector on would have the primary ones once more.
+            seen: HashSet::from([0]),
             partitions: Vec::new(),
             damage: Vec::new(),
             broken_at: None,
@@ -78,7 +82,7 @@ impl<'a> Chain<'a> {
                 self.complete = false;
                 return Ok(());
             }
-            if empty >= MAX_EMPTY || self.next_number >= NUMBER_LIMIT {
+            if empty >= MAX_EMPTY || self.seen.len() >= MAX_EBRS || self.next_number >= NUMBER_LIMIT {
                 self.break_at(lba, Damage::EbrChainTooLong { lba });
                 return Ok(());
             }
@@ -206,6 +210,48 @@ mod tests {
     }
 
     #[test]
+    fn an_extended_partition_in_a_chain_is_the_link_and_a_second_one_is_junk() {
+        let table = disk()
+            .mbr(100 * S, &[(1, 0x83, 10, 50), (2, 0x0f, 200, 300), (3, 0x05, 500, 100)])
+            .mbr(300 * S, &[(1, 0x85, 300, 100), (2, 0x83, 10, 50), (3, 0x05, 500, 100)])
+            .mbr(400 * S, &[(1, 0x83, 1, 20)])
+            .mbr(600 * S, &[(1, 0x83, 2, 20)])
+            .table();
+        assert_eq!(starts(&table), [(1, 100), (5, 110), (6, 310), (7, 401)]);
+        assert!(!table.is_damaged());
+    }
+
+    #[test]
+    fn an_extended_partition_without_sectors_is_none() {
+        let disk = Disk::new(1000 * S).mbr(0, &[(1, 0x83, 10, 20), (2, 0x05, 100, 0)]);
+        let table = disk.mbr(100 * S, &[(1, 0x83, 10, 50)]).table();
+        assert_eq!((starts(&table), table.is_damaged()), (vec![(1, 10)], false));
+    }
+
+    #[test]
+    fn an_extended_partition_past_the_end_announces_one_that_is_missed() {
+        let with =
+            |primaries: &[(usize, u8, u32, u32)]| Disk::new(1000 * S).mbr(0, &[(1, 0x05, 5000, 800)]).mbr(0, primaries);
+        assert_eq!(with(&[]).reason(), "ebr_chain_broken");
+        assert_eq!(with(&[(2, 0x83, 10, 5)]).reason(), "ebr_chain_broken");
+        assert_eq!(with(&[(2, 0x83, 10, 5), (3, 0x83, 20, 5)]).table().count(), 2);
+    }
+
+    #[test]
+    fn an_extended_partition_at_lba_0_does_not_have_the_primary_ones_again() {
+        let one = Disk::new(1000 * S).mbr(0, &[(1, 0x83, 10, 20), (2, 0x05, 0, 1000)]);
+        assert_eq!(one.reason(), "ebr_chain_broken");
+        let table = one.mbr(0, &[(3, 0x83, 30, 20)]).table();
+        assert_eq!((table.count(), &table.damage[..]), (2, &[Damage::EbrCycle { lba: 0 }][..]));
+    }
+
+    #[test]
+    fn boot_flags_of_an_ebr_do_not_matter() {
+        let table = disk().mbr(100 * S, &[(1, 0x83, 10, 50)]).put(100 * S + 446, &[0x7f]).table();
+        assert_eq!(starts(&table), [(1, 100), (5, 110)]);
+    }
+
+    #[test]
     fn a_cycle_ends_the_chain() {
         let twice = disk()
             .mbr(100 * S, &[(1, 0x83, 10, 50), (2, 0x05, 200, 100)])
@@ -252,6 +298,22 @@ mod tests {
             disk = disk.mbr((100 + i) * S, &[(1, 0x05, 1 + u32::try_from(i).unwrap(), 1)]);
         }
         assert_eq!(disk.table().damage, [Damage::EbrChainTooLong { lba: 200 }]);
+    }
+
+    #[test]
+    fn a_chain_has_400_ebrs_at_most() {
+        // Every hundredth has a partition, so that the kernel would go on.
+        let chain = |disk: Disk, at: u32| {
+            let entries: &[_] =
+                if at.is_multiple_of(99) { &[(1, 0x83, 1, 1), (2, 0x05, at + 1, 1)] } else { &[(2, 0x05, at + 1, 1)] };
+            disk.mbr((100 + at as usize) * S, entries)
+        };
+        let disk = (0..600).fold(disk(), chain);
+        let reader = Reader::new(disk, 0..0);
+        let table = reader.read(None).unwrap().unwrap();
+        assert_eq!((table.count(), table.damage[0].code()), (5, "ebr_chain_too_long"));
+        // The MBR, and what is looked for at the start of the disk.
+        assert!(reader.reads.lock().unwrap().len() <= MAX_EBRS + 8);
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use std::io;
 
 use super::damage::GptFault;
-use super::table::PartitionTable;
+use super::rejection::Rejection;
+use super::table::{Label, PartitionTable};
 
 /// An image on whose table nothing can be said.
 #[derive(Debug, thiserror::Error)]
@@ -78,19 +79,27 @@ pub enum Reason {
         /// LBA of the EBR that is missing, in sectors of the table.
         lba: u64,
     },
-    /// A kind of table that is recognised, but not read.
-    #[error("a {label} label, which is not read")]
-    UnsupportedLabel {
-        /// The kind, as `libblkid` names it.
-        label: &'static str,
+    /// A label of which what lists the partitions is lost, or not in the image.
+    #[error("a {label} label, whose entries are lost")]
+    EntriesLost {
+        /// The kind.
+        label: Label,
     },
-    /// An MBR slice that holds a label of its own, whose partitions count but are not read.
-    #[error("MBR partition {number} holds a {label} label, which is not read")]
-    UnsupportedNestedLabel {
-        /// Linux's number of the slice.
-        number: u32,
-        /// The kind, as `libblkid` names it.
-        label: &'static str,
+    /// A list of partitions announces more than can be read.
+    #[error("the list of partitions of the {label} label is broken at block {block}, and there may be more of them")]
+    ListBroken {
+        /// The kind of table.
+        label: Label,
+        /// The block that is missing, in blocks of the table.
+        block: u64,
+    },
+    /// A dynamic disk whose database does not say for certain which partitions it has.
+    #[error("the LDM database of a dynamic disk is damaged: {part}: {fault}")]
+    LdmDamaged {
+        /// The structure, by its magic.
+        part: &'static str,
+        /// What is wrong with it.
+        fault: Rejection,
     },
 }
 
@@ -101,7 +110,9 @@ impl Reason {
         match self {
             Self::GptDamaged { .. } => "gpt_damaged",
             Self::EbrChainBroken { .. } => "ebr_chain_broken",
-            Self::UnsupportedLabel { .. } | Self::UnsupportedNestedLabel { .. } => "unsupported_label",
+            Self::EntriesLost { .. } => "entries_lost",
+            Self::ListBroken { .. } => "list_broken",
+            Self::LdmDamaged { .. } => "ldm_damaged",
         }
     }
 }

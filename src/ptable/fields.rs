@@ -37,6 +37,10 @@ pub(super) fn be32(buf: &[u8], at: usize) -> u32 {
     u32::from_be_bytes(bytes(buf, at))
 }
 
+pub(super) fn be64(buf: &[u8], at: usize) -> u64 {
+    u64::from_be_bytes(bytes(buf, at))
+}
+
 /// Whether every byte is zero: a sector never written, wiped, or never read by the recovery.
 pub(super) fn all_zero(buf: &[u8]) -> bool {
     buf.iter().all(|&b| b == 0)

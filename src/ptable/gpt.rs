@@ -9,7 +9,9 @@ use super::damage::{Damage, GptFault};
 use super::error::{Error, Reason};
 use super::fields::all_zero;
 use super::gpt_copy::{self, Outcome};
+use super::ldm;
 use super::mbr::{self, Entry, FirstSector};
+use super::rejection::{Probe, Rejection};
 use super::superblock;
 use super::table::{GptCopy, PartitionTable};
 use super::view::View;
@@ -38,47 +40,63 @@ fn unreadable(error: &Error) -> GptFault {
     }
 }
 
-/// Looks for a GPT at the start of the image, and at its end if the MBR announces one.
-pub(super) fn probe(view: &View<'_>) -> Result<Option<PartitionTable>, Error> {
+/// Looks for a GPT that the MBR announces.
+pub(super) fn probe(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
+    let mut found = find(view)?;
+    if let Probe::Table(table) = &mut found {
+        ldm::read_inside_gpt(view, table);
+    }
+    Ok(found)
+}
+
+fn find(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
     match mbr::first_sector(view)? {
         // A GPT next to an MBR with partitions is a left-over.
-        FirstSector::Table(_) => Ok(None),
-        FirstSector::NoTable => match read_primary(view) {
-            Ok(mut table) => {
-                table.damage.push(Damage::NoProtectiveMbr);
-                Ok(Some(table))
-            }
-            Err(primary) => primary.error.map_or(Ok(None), Err),
-        },
+        FirstSector::Table(_) => Ok(Rejection::Other { what: "dos" }.into()),
+        FirstSector::NoTable(rejection) => Ok(rejection.into()),
         FirstSector::Protective { others, last_lba, file_system } => {
-            match read_announced(view, &others, Some(last_lba)) {
+            match (read_announced(view, &others, Some(last_lba)), file_system) {
                 // The sector is a file system's, and nothing of a GPT is left: the entry was none.
-                Err(Error::Undecidable { .. }) if file_system => Ok(None),
-                other => other.map(Some),
+                (Err(Error::Undecidable { .. }), Some(what)) => Ok(Rejection::Other { what }.into()),
+                (other, _) => other.map(Probe::Table),
             }
         }
     }
 }
 
+/// Looks for a GPT at the start of the image that nothing at LBA 0 announces.
+pub(super) fn probe_unannounced(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
+    if let FirstSector::Table(_) | FirstSector::Protective { .. } = mbr::first_sector(view)? {
+        return Ok(Rejection::Other { what: "dos" }.into());
+    }
+    match read_primary(view) {
+        Ok(mut table) => {
+            table.damage.push(Damage::NoProtectiveMbr);
+            Ok(Probe::Table(table))
+        }
+        Err(primary) => primary.error.map_or(Ok(Rejection::NoMagic.into()), Err),
+    }
+}
+
 /// Looks for what is left of a GPT whose MBR was lost: where LBA 0 is blank, and no file system explains that, a backup
 /// at the end of the image, or a copy without its checksums.
-pub(super) fn probe_remains(view: &View<'_>) -> Result<Option<PartitionTable>, Error> {
+pub(super) fn probe_remains(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
     let blank = view.read(0, boot_sector::SIZE)?.is_some_and(|sector| all_zero(&sector));
     if !blank {
-        return Ok(None);
+        return Ok(Rejection::NoMagic.into());
     }
     let window = usize::try_from(view.size().min(superblock::WINDOW_BYTES)).unwrap_or(0);
     let content = view.read(0, window)?.and_then(|window| superblock::name(&window));
-    if content.is_some() {
-        return Ok(None);
+    if let Some(what) = content {
+        return Ok(Rejection::Other { what }.into());
     }
     match read_announced(view, &[], None) {
         Ok(mut table) => {
             table.damage.push(Damage::NoProtectiveMbr);
-            Ok(Some(table))
+            Ok(Probe::Table(table))
         }
         // No header, no entries: there was no GPT.
-        Err(Error::Undecidable { .. }) if !has_header(view) => Ok(None),
+        Err(Error::Undecidable { .. }) if !has_header(view) => Ok(Rejection::NoMagic.into()),
         Err(error) => Err(error),
     }
 }
@@ -195,12 +213,15 @@ fn read_backup(
 }
 
 /// What can be read of the entries without their checksums: first where a header is signed, then at the usual place of
-/// the primary's, because the header's sector may be the one that was lost.
+/// the primary's, because the header's sector may be the one that was lost. Where no header tells the sector size, the
+/// entries do: at the wrong one, an array seems to begin before or behind its first entry, and numbers are higher.
 fn read_unverified(view: &View<'_>) -> Option<PartitionTable> {
     let (signed, unsigned): (Vec<_>, Vec<_>) =
         header_places(view).partition(|&(size, lba, _)| gpt_copy::is_signed(view, size, lba));
     let unsigned = unsigned.into_iter().filter(|&(_, _, copy)| copy == GptCopy::Primary);
-    signed.into_iter().chain(unsigned).find_map(|(size, lba, copy)| gpt_copy::read_unverified(view, size, lba, copy))
+    let read = |(size, lba, copy)| gpt_copy::read_unverified(view, size, lba, copy);
+    let first_number = |table: &PartitionTable| table.partitions.first().map(|partition| partition.number);
+    signed.into_iter().find_map(read).or_else(|| unsigned.filter_map(read).min_by_key(first_number))
 }
 
 #[cfg(test)]
@@ -328,6 +349,16 @@ mod tests {
         assert_eq!(gone(&TWO[..1]).reason(), "gpt_damaged");
         assert_eq!(gone(&[(40, 99), (90, 199)]).reason(), "gpt_damaged");
         assert_eq!(gone(&[(40, 99), (1, 30)]).reason(), "gpt_damaged");
+    }
+
+    #[test]
+    fn without_both_headers_the_entries_tell_the_sector_size() {
+        for sector_size in [512, 1024, 2048, 4096] {
+            let disk = Gpt { sector_size, ..Gpt::new(TWO) }.disk();
+            let table = disk.put(sector_size, &[0; 92]).put(4095 * sector_size, &[0; 92]).table();
+            assert_eq!(table.sector_size as usize, sector_size);
+            assert_eq!(table.partitions.iter().map(|p| p.number).collect::<Vec<_>>(), [1, 2]);
+        }
     }
 
     #[test]

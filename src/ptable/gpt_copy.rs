@@ -37,8 +37,11 @@ const MIN_ENTRY_SIZE: u32 = 128;
 const MAX_ENTRY_SIZE: u32 = 65536;
 /// Bytes of an entry array that are read at most; the usual one has 16 KiB.
 const MAX_ARRAY_BYTES: u64 = 16 * 1024 * 1024;
+/// Bytes of entry arrays that are read of one image, all copies together: two of the largest. Headers whose checksums
+/// hold may stand at many places, each with an array whose checksum does not.
+const MAX_ARRAYS_BYTES: u64 = 2 * MAX_ARRAY_BYTES;
 /// Bytes of it read at a time, a multiple of every entry size.
-const PIECE_BYTES: u64 = 64 * 1024;
+const PIECE_BYTES: u64 = 256 * 1024;
 
 /// Partitions of one table that are listed; Linux shows 255 (`DISK_MAX_PARTS`). A table may claim far more, and what is
 /// remembered of an untrusted image has to be bounded.
@@ -171,6 +174,10 @@ pub(super) fn read(view: &View<'_>, sector_size: u32, lba: u64, copy: GptCopy) -
         Ok(header) => header,
         Err((fault, alternate)) => return faulty(fault, alternate),
     };
+    if !view.may_spend(header.entries.bytes(), MAX_ARRAYS_BYTES) {
+        let Array { count, entry_size: size, .. } = header.entries;
+        return faulty(GptFault::EntryCount { count, size }, Some(header.alternate));
+    }
     let mut crc = Hasher::new();
     let mut table = PartitionTable {
         label: Label::Gpt,
@@ -325,6 +332,9 @@ pub(super) fn read_unverified(view: &View<'_>, sector_size: u32, lba: u64, copy:
 }
 
 fn plausible_entries(view: &View<'_>, sector_size: u32, array: Array) -> Option<Vec<Partition>> {
+    if !view.may_spend(array.bytes(), MAX_ARRAYS_BYTES) {
+        return None;
+    }
     let mut partitions = Vec::new();
     let mut odd = 0_usize;
     let whole = for_each_piece(view, sector_size, array, |first_number, piece, entry_size| {

@@ -11,7 +11,9 @@ use super::damage::Damage;
 use super::ebr::{self, Chain};
 use super::error::{Error, Reason};
 use super::fields::{byte, le32};
-use super::foreign;
+use super::nested;
+use super::pc98;
+use super::rejection::{Probe, Rejection};
 use super::superblock;
 use super::table::{Kind, Label, Partition, PartitionTable, PartitionType, count};
 use super::view::View;
@@ -78,15 +80,15 @@ pub(super) fn entries(sector: &[u8]) -> [Entry; ENTRIES] {
 /// What LBA 0 says about tables.
 pub(super) enum FirstSector {
     /// No MBR, or one without partitions: blank, a file system, a boot loader, junk.
-    NoTable,
+    NoTable(Rejection),
     /// An MBR that announces a GPT.
     Protective {
         /// The other entries in use; a hybrid MBR has some.
         others: Vec<Entry>,
         /// Last LBA of the disk, by the protective entry.
         last_lba: u64,
-        /// Whether the sector is, all the same, a valid boot sector of a file system.
-        file_system: bool,
+        /// The file system of which the sector is, all the same, a valid boot sector.
+        file_system: Option<&'static str>,
     },
     /// An MBR with these entries in use.
     Table(Vec<Entry>),
@@ -95,14 +97,15 @@ pub(super) enum FirstSector {
 /// Classifies LBA 0.
 pub(super) fn first_sector(view: &View<'_>) -> Result<FirstSector, Error> {
     let Some(sector) = view.read(0, boot_sector::SIZE)? else {
-        return Ok(FirstSector::NoTable);
+        return Ok(FirstSector::NoTable(Rejection::TooShort));
     };
     if !boot_sector::is_signed(&sector) {
-        return Ok(FirstSector::NoTable);
+        return Ok(FirstSector::NoTable(Rejection::NoMagic));
     }
     let entries = entries(&sector);
     let flags_valid = entries.iter().all(|e| BOOT_FLAGS.contains(&e.boot_flag));
-    let file_system = boot_sector::file_system(&sector).is_some();
+    let file_system = boot_sector::file_system(&sector);
+    let explained = file_system.or(pc98::is_boot_sector(&sector).then_some("pc98"));
     let (protective, others): (Vec<_>, Vec<_>) = entries
         .into_iter()
         .filter(|e| e.sectors != 0 || e.type_id == GPT_PROTECTIVE)
@@ -113,11 +116,18 @@ pub(super) fn first_sector(view: &View<'_>) -> Result<FirstSector, Error> {
         return Ok(FirstSector::Protective { others, last_lba: entry.end().saturating_sub(1), file_system });
     }
     let sectors = view.size() / boot_sector::SIZE as u64;
-    let stands = flags_valid
-        && !others.is_empty()
-        && !is_junk(&others, sectors)
-        && (!file_system || is_plausible(&others, sectors));
-    Ok(if stands { FirstSector::Table(others) } else { FirstSector::NoTable })
+    let odd_flag = entries.iter().find(|e| !BOOT_FLAGS.contains(&e.boot_flag));
+    Ok(if let Some(entry) = odd_flag {
+        FirstSector::NoTable(Rejection::Entry { number: entry.slot, flaw: "has an impossible boot flag" })
+    } else if others.is_empty() {
+        FirstSector::NoTable(Rejection::Empty)
+    } else if is_junk(&others, sectors) {
+        FirstSector::NoTable(Rejection::Entry { number: others[0].slot, flaw: "fits on no disk with the others" })
+    } else if let Some(what) = explained.filter(|_| !is_plausible(&others, sectors)) {
+        FirstSector::NoTable(Rejection::Other { what })
+    } else {
+        FirstSector::Table(others)
+    })
 }
 
 fn is_disjoint(entries: &[Entry]) -> bool {
@@ -150,10 +160,11 @@ fn is_junk(entries: &[Entry], sectors: u64) -> bool {
 }
 
 /// Looks for an MBR with partitions.
-pub(super) fn probe(view: &View<'_>) -> Result<Option<PartitionTable>, Error> {
+pub(super) fn probe(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
     match first_sector(view)? {
-        FirstSector::Table(entries) => read_entries(view, &entries).map(Some),
-        FirstSector::NoTable | FirstSector::Protective { .. } => Ok(None),
+        FirstSector::Table(entries) => read_entries(view, &entries).map(Probe::Table),
+        FirstSector::NoTable(rejection) => Ok(rejection.into()),
+        FirstSector::Protective { .. } => Ok(Rejection::Other { what: "gpt" }.into()),
     }
 }
 
@@ -188,33 +199,30 @@ pub(super) fn read_entries(view: &View<'_>, entries: &[Entry]) -> Result<Partiti
     if let Err(error) = walked {
         return Err(error.with_partial(table));
     }
+    if view.may_stop_at(table.count()) {
+        table.complete &= !nested::is_promised(&table);
+    } else if let Err(error) = nested::read(view, &mut table) {
+        return Err(error.with_partial(table));
+    }
     table.note_length(0, view.size());
-    if view.settles(table.count()) {
-        return Ok(table);
+    match broken_at.filter(|_| !view.settles(table.count())) {
+        Some(lba) => Err(Error::undecidable(Reason::EbrChainBroken { lba }, Some(table))),
+        None => Ok(table),
     }
-    if let Some(lba) = broken_at {
-        return Err(Error::undecidable(Reason::EbrChainBroken { lba }, Some(table)));
-    }
-    for entry in entries {
-        if let Some(label) = foreign::nested(view, bytes(entry.start), entry.type_id)? {
-            let reason = Reason::UnsupportedNestedLabel { number: entry.slot, label };
-            return Err(Error::undecidable(reason, Some(table)));
-        }
-    }
-    Ok(table)
 }
 
 /// Sector sizes other than the usual, which this must be shown to have.
 const UNUSUAL_SECTOR_SIZES: [u32; 3] = [1024, 2048, 4096];
 const USUAL_SECTOR_SIZE: u32 = 512;
-/// Space that a table may leave at the end of its disk and still be said to fill it.
-const ALIGNMENT_SLACK: u64 = 1024 * 1024;
+/// What partitioning tools align partitions to, in bytes; so much a table may leave at the end of its disk and still be
+/// said to fill it.
+const ALIGNMENT: u64 = 1024 * 1024;
 
 /// The sector size that the table shows. An MBR does not say it, so this is the usual one unless
 ///
 /// - at 512 bytes all partitions together stay within a small part of the image, and what partitions start with (a file
 ///   system, a boot sector, an EBR) is found where another size puts it and not where 512 does; or nothing is found at
-///   either place, but the table fills the image with 4096-byte sectors; or
+///   either place, but the table fills the image with 4096-byte sectors, and only these align its partitions; or
 /// - the first EBR is not where 512 bytes put it, but is where another size does.
 ///
 /// So for the common disk, which its table fills, nothing is read. What cannot be read is no evidence: the count does not
@@ -228,7 +236,10 @@ fn sector_size(view: &View<'_>, entries: &[Entry]) -> u32 {
             .chain(UNUSUAL_SECTOR_SIZES.into_iter().filter(|&size| fits(size)))
             .find(|&size| starts_something(view, entries, size));
         let left = view.size().saturating_sub(end.saturating_mul(4096));
-        let fills = fits(4096) && left < ALIGNMENT_SLACK && left < view.size() / 64;
+        let aligned = |size: u64| entries.iter().all(|e| e.start.saturating_mul(size).is_multiple_of(ALIGNMENT));
+        let fills = fits(4096) && left < ALIGNMENT && left < view.size() / 64;
+        // A table of 512-byte sectors that ends at an eighth of the image fills it, too.
+        let fills = fills && aligned(4096) && !aligned(512);
         return shown.unwrap_or(if fills { 4096 } else { USUAL_SECTOR_SIZE });
     }
     let primaries = entries.iter().filter(|e| !e.is_extended()).count();
@@ -250,7 +261,7 @@ fn starts_something(view: &View<'_>, entries: &[Entry], sector_size: u32) -> boo
         let start = bytes(entry.start);
         let size = bytes(entry.sectors).min(view.size().saturating_sub(start));
         let volume = Slice::new(view.image(), start, Some(size));
-        matches!(superblock::identify(&volume, size), Ok(Some(_)))
+        matches!(superblock::identify_start(&volume, size), Ok(Some(_)))
     });
     let has_ebr = |entry: &Entry| matches!(ebr::is_at(view, entry.start, sector_size), Ok(true));
     first_holds || entries.iter().find(|e| e.is_extended()).is_some_and(has_ebr)
@@ -298,6 +309,34 @@ mod tests {
     #[test]
     fn a_boot_loader_without_entries_is_no_table() {
         assert_eq!(count_of(&Disk::new(MIB).mbr(0, &[]).put(0, &[0xfa, 0x31, 0xc0])), None);
+    }
+
+    #[test]
+    fn floppy_code_in_place_of_entries_is_no_table() {
+        // GRUB's boot.img on a disk that had no table.
+        let code = [0x31, 0xc0, 0xcd, 0x13, 0x46, 0x8a, 0x0c, 0x80, 0xf9, 0, 0x75, 0x0f, 0xbe, 0xda, 0x7d, 0xe8, 0xc9];
+        assert_eq!(count_of(&Disk::new(MIB).mbr(0, &[]).put(446, &code)), None);
+    }
+
+    #[test]
+    fn an_entry_that_has_only_chs_addresses_is_not_in_use() {
+        let disk = Disk::new(MIB).mbr(0, &[(1, 0x01, 0, 0)]).put(446 + 1, &[1, 1, 0]).put(446 + 5, &[3, 0x11, 0x30]);
+        assert_eq!(count_of(&disk), None);
+        assert_eq!(count_of(&disk.mbr(0, &[(2, 0x06, 17, 1000)])), Some(1));
+    }
+
+    #[test]
+    fn chs_addresses_that_contradict_the_others_do_not_matter() {
+        let disk = Disk::new(MIB).mbr(0, &[(1, 0x06, 17, 1000)]).put(446 + 1, &[0xff; 3]).put(446 + 5, &[0xff; 3]);
+        assert_eq!(disk.table().partitions[0].start, 17 * 512);
+    }
+
+    #[test]
+    fn a_disk_manager_is_one_partition() {
+        // OnTrack and EZ-Drive.
+        for type_id in [0x51, 0x53, 0x54, 0x55] {
+            assert_eq!(count_of(&Disk::new(MIB).mbr(0, &[(1, type_id, 1, 2000)])), Some(1), "{type_id:#x}");
+        }
     }
 
     #[test]
@@ -379,6 +418,18 @@ mod tests {
         let disk = Disk::new(65 * MIB).mbr(0, &[(1, 0x83, 256, 8192), (2, 0x83, 8448, 100)]);
         assert_eq!(disk.table().sector_size, 512);
     }
+
+    #[test]
+    fn a_table_that_ends_at_an_eighth_of_the_image_has_the_usual_sectors() {
+        // Aligned as today, and to cylinders.
+        for start in [2048, 63] {
+            let end = 64 * 2048 / 8;
+            let disk =
+                Disk::new(64 * MIB).mbr(0, &[(1, 0x83, start, 4096), (2, 0x83, start + 4096, end - start - 4096)]);
+            assert_eq!(disk.table().sector_size, 512, "{start}");
+        }
+    }
+
     #[test]
     fn an_unreadable_partition_does_not_cost_the_table() {
         let disk = Disk::new(8 * MIB).mbr(0, &[(1, 0x83, 64, 64), (2, 0x83, 128, 64)]);

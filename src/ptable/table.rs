@@ -13,15 +13,60 @@ pub enum Label {
     Dos,
     /// GUID partition table.
     Gpt,
+    /// Apple partition map.
+    Mac,
+    /// BSD disklabel on the whole disk; one inside an MBR slice makes nested partitions of a [`Label::Dos`].
+    Bsd,
+    /// `SunOS` and Solaris on SPARC.
+    Sun,
+    /// SGI IRIX, a disk volume header.
+    Sgi,
+    /// Amiga rigid disk block.
+    Amiga,
+    /// Atari AHDI.
+    Atari,
+    /// NEC PC-98.
+    Pc98,
+    /// Ultrix of DEC.
+    Ultrix,
+    /// OSF/1, Digital UNIX, Tru64.
+    Osf,
+    /// Rio Karma.
+    Karma,
+    /// Acorn RISC OS.
+    Acorn,
+    /// AIX logical volumes.
+    Aix,
+    /// UNIX System V on Motorola 68000.
+    Sysv68,
+    /// Logical Disk Manager of Windows: dynamic disks.
+    Ldm,
+    /// IBM DASD of S/390.
+    Dasd,
 }
 
 impl Label {
-    /// The name that `sfdisk` and `libblkid` use.
+    /// The name that `sfdisk` and `libblkid` use; of what they do not know, that of `parted` or of the Linux kernel.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Dos => "dos",
             Self::Gpt => "gpt",
+            Self::Mac => "mac",
+            Self::Bsd => "bsd",
+            Self::Sun => "sun",
+            Self::Sgi => "sgi",
+            Self::Amiga => "amiga",
+            Self::Atari => "atari",
+            Self::Pc98 => "pc98",
+            Self::Ultrix => "ultrix",
+            Self::Osf => "osf",
+            Self::Karma => "karma",
+            Self::Acorn => "acorn",
+            Self::Aix => "aix",
+            Self::Sysv68 => "sysv68",
+            Self::Ldm => "ldm",
+            Self::Dasd => "dasd",
         }
     }
 }
@@ -110,14 +155,42 @@ pub enum PartitionType {
     Mbr(u8),
     /// Type GUID of a GPT entry.
     Gpt(Guid),
+    /// A type that is a number, and how many hexadecimal digits it is written with.
+    Number {
+        /// The type.
+        id: u32,
+        /// Digits.
+        digits: u8,
+    },
+    /// A type in letters, as Apple, Amiga and Atari have them, padded with zeros. Untrusted: it may hold control characters.
+    Text([u8; 32]),
+    /// The table does not say.
+    Unknown,
+}
+
+impl PartitionType {
+    /// A type in letters; what is more than 32 of them is cut off.
+    pub(super) fn text(letters: &[u8]) -> PartitionType {
+        let mut text = [0; 32];
+        for (to, from) in text.iter_mut().zip(letters) {
+            *to = *from;
+        }
+        PartitionType::Text(text)
+    }
 }
 
 impl fmt::Display for PartitionType {
-    /// `0x83`, or the GUID in upper case.
+    /// `0x83`, the GUID in upper case, or the letters; nothing where the table does not say.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Mbr(id) => write!(f, "{id:#04x}"),
             Self::Gpt(guid) => guid.fmt(f),
+            Self::Number { id, digits } => write!(f, "{id:#0width$x}", width = usize::from(*digits) + 2),
+            Self::Text(letters) => {
+                let end = letters.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+                f.write_str(&String::from_utf8_lossy(&letters[..end]))
+            }
+            Self::Unknown => Ok(()),
         }
     }
 }
@@ -125,7 +198,7 @@ impl fmt::Display for PartitionType {
 /// One entry of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Partition {
-    /// Linux's number.
+    /// Linux's number; 0 for what nothing numbers.
     pub number: u32,
     /// First byte in the image.
     pub start: u64,
@@ -135,7 +208,7 @@ pub struct Partition {
     pub kind: Kind,
     /// What the table says it is for.
     pub type_id: PartitionType,
-    /// GPT name. Untrusted: it may hold control characters.
+    /// Its name, where the table gives it one. Untrusted: it may hold control characters.
     pub name: Option<String>,
 }
 
@@ -167,6 +240,19 @@ pub struct PartitionTable {
 }
 
 impl PartitionTable {
+    /// A whole table with nothing wrong.
+    pub(super) fn new(label: Label, sector_size: u32, partitions: Vec<Partition>) -> PartitionTable {
+        PartitionTable {
+            label,
+            sector_size,
+            gpt_copy: None,
+            backup_at: None,
+            damage: Vec::new(),
+            partitions,
+            complete: true,
+        }
+    }
+
     /// Partitions that count: see [`Kind::counts`].
     #[must_use]
     pub fn count(&self) -> u32 {

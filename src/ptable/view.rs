@@ -1,7 +1,7 @@
 //! The image as the parsers see it: checked reads in front of a [`ReadAt`], and a head window read once.
 
 use std::borrow::Cow;
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
 use std::ops::Range;
 
@@ -25,6 +25,8 @@ pub(super) struct View<'a> {
     tail: OnceCell<Vec<u8>>,
     consulted: RefCell<Vec<Range<u64>>>,
     enough: Option<u32>,
+    /// Bytes of long structures that were asked for.
+    spent: Cell<u64>,
 }
 
 /// Partitions that make an image multi, where the caller named no number.
@@ -36,7 +38,8 @@ impl<'a> View<'a> {
         let mut head = vec![0; wanted];
         let read = read_prefix(image, 0, &mut head).0;
         head.truncate(read);
-        Self { image, size, head, tail: OnceCell::new(), consulted: RefCell::default(), enough }
+        let (tail, consulted, spent) = (OnceCell::new(), RefCell::default(), Cell::new(0));
+        Self { image, size, head, tail, consulted, enough, spent }
     }
 
     pub(super) fn image(&self) -> &'a dyn ReadAt {
@@ -55,6 +58,16 @@ impl<'a> View<'a> {
     /// Whether `count` partitions settle the verdict, so that what cannot be read any more does not change it.
     pub(super) fn settles(&self, count: u32) -> bool {
         count >= self.enough.unwrap_or(MULTI)
+    }
+
+    /// Whether so many bytes of long structures may be read besides those before them, up to `limit` of one image.
+    pub(super) fn may_spend(&self, bytes: u64, limit: u64) -> bool {
+        let spent = self.spent.get().saturating_add(bytes);
+        let may = spent <= limit;
+        if may {
+            self.spent.set(spent);
+        }
+        may
     }
 
     /// Reads the end of the image in one go. What cannot be read is asked for again when it is needed.

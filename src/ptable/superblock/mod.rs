@@ -1,0 +1,254 @@
+//! What a volume holds: a file system, a member of a RAID or of a volume manager, encrypted data, swap.
+//!
+//! Names, labels and UUIDs are those of `blkid -p`, and so is the order in which kinds are asked for: RAID and encryption
+//! come before file systems, because what they hold may show through. This names contents; it is no check that they are
+//! sound. Labels are untrusted: they may hold control characters.
+//!
+//! Nearly everything is told by the first [`WINDOW_BYTES`]. Some labels lie elsewhere (in a directory, in a catalog), and
+//! some RAIDs keep their superblock at the end. [`Look`] asks for such bytes of many volumes in a few rounds, so that a
+//! reader to which going back is dear can have those of a round together. What it cannot have stays unknown.
+
+mod apfs;
+mod bitlocker;
+mod btrfs;
+mod device_mapper;
+mod exfat;
+mod ext;
+mod f2fs;
+mod fat;
+mod firmware_raid;
+mod hfs;
+mod hpfs;
+mod iso9660;
+mod jfs;
+mod linux_raid;
+mod look;
+mod luks;
+mod lvm;
+mod minix;
+mod nilfs;
+mod ntfs;
+mod read_only;
+mod refs;
+mod reiserfs;
+mod swap;
+mod text;
+mod udf;
+mod ufs;
+mod vmfs;
+mod volume;
+mod xfs;
+mod zfs;
+
+use std::io;
+use std::ops::Range;
+
+use positioned_io::ReadAt;
+
+pub use self::look::{Look, TOGETHER};
+use self::volume::Volume;
+use super::view::read_prefix;
+
+/// Bytes at the start of a volume that are looked at: the superblocks of btrfs and `ReiserFS`, at 64 KiB, are the last.
+pub const WINDOW_BYTES: u64 = 70 * 1024;
+
+/// Media up to this size, floppies, are no members of a RAID.
+const FLOPPY_BYTES: u64 = 1440 * 1024;
+
+/// What a volume holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content {
+    /// `libblkid`'s TYPE: `ext4`, `vfat`, `LVM2_member`, ...
+    pub name: &'static str,
+    /// Its label, where it has one that could be read. Untrusted: it may hold control characters.
+    pub label: Option<String>,
+    /// Its UUID, or what its kind has instead, as `blkid` spells it.
+    pub uuid: Option<String>,
+}
+
+impl Content {
+    fn new(name: &'static str) -> Content {
+        Content { name, label: None, uuid: None }
+    }
+
+    fn label(self, label: Option<String>) -> Content {
+        Content { label, ..self }
+    }
+
+    fn uuid(self, uuid: Option<String>) -> Content {
+        Content { uuid, ..self }
+    }
+}
+
+/// Looks for one family of contents. What it needs and has not got, it asks the volume for, and is asked again.
+type Prober = fn(&Volume<'_>) -> Option<Content>;
+
+/// What is told by the end of a volume. It is asked for first: a mirror's half looks like what the mirror holds.
+const AT_THE_END: &[Prober] = &[linux_raid::at_the_end, firmware_raid::probe];
+
+/// What is told by the start of a volume, in `libblkid`'s order (its superblocks/superblocks.c).
+const AT_THE_START: &[Prober] = &[
+    linux_raid::at_the_start,
+    lvm::probe,
+    device_mapper::probe,
+    luks::probe,
+    bitlocker::probe,
+    fat::probe,
+    swap::probe,
+    xfs::probe,
+    ext::probe,
+    reiserfs::probe,
+    jfs::probe,
+    udf::probe,
+    iso9660::probe,
+    zfs::at_the_start,
+    hfs::probe,
+    ufs::probe,
+    hpfs::probe,
+    ntfs::probe,
+    refs::probe,
+    read_only::probe,
+    minix::probe,
+    btrfs::probe,
+    nilfs::probe,
+    exfat::probe,
+    f2fs::probe,
+    apfs::probe,
+];
+
+/// What shows nowhere else than in the middle of a volume, asked for where nothing else is found.
+const ELSEWHERE: &[Prober] = &[vmfs::probe, zfs::other_labels, ufs::far];
+
+/// Where in an image [`Look`] looks first for what a volume of `size` bytes at `start` holds: at its start, and for RAIDs
+/// near its end.
+pub fn windows(start: u64, size: u64) -> impl Iterator<Item = Range<u64>> {
+    let head = 0..size.min(WINDOW_BYTES);
+    let ranges = std::iter::once(head).chain(linux_raid::ends(size)).chain(firmware_raid::end(size));
+    ranges.map(move |range| start.saturating_add(range.start)..start.saturating_add(range.end))
+}
+
+/// What the volume of `size` bytes holds; `None` if nothing is recognised.
+///
+/// # Errors
+/// Those of `volume` where its first [`WINDOW_BYTES`] cannot be read; [`io::ErrorKind::UnexpectedEof`] if it ends before
+/// them and before `size`. What cannot be read elsewhere stays unknown.
+pub fn identify(volume: &dyn ReadAt, size: u64) -> io::Result<Option<Content>> {
+    let mut look = Look::new([(0, size)], size, true);
+    while !look.wanted().is_empty() {
+        look.read(volume)?;
+    }
+    Ok(look.contents().pop().flatten())
+}
+
+/// [`Content::name`] of what the volume of `size` bytes holds, as far as its start tells; reads only that, in one go.
+pub(super) fn identify_start(volume: &dyn ReadAt, size: u64) -> io::Result<Option<&'static str>> {
+    let mut window = vec![0; usize::try_from(size.min(WINDOW_BYTES)).unwrap_or(0)];
+    match read_prefix(volume, 0, &mut window) {
+        (_, None) => Ok(name(&window)),
+        (_, Some(error)) => Err(error),
+    }
+}
+
+/// [`Content::name`] of what a volume holds that starts with `window`, of [`WINDOW_BYTES`] if it has as many.
+pub(super) fn name(window: &[u8]) -> Option<&'static str> {
+    first(AT_THE_START, &Volume::of_start(window)).map(|content| content.name)
+}
+
+/// A CRC-32 that starts with `start`, and has no complement at either end: as Linux's `crc32_le`.
+fn raw_crc32(start: u32, bytes: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new_with_initial(!start);
+    hasher.update(bytes);
+    !hasher.finalize()
+}
+
+fn first(probers: &[Prober], volume: &Volume<'_>) -> Option<Content> {
+    probers.iter().find_map(|probe| probe(volume))
+}
+
+/// What can be said of the volume with what was read of it; with `ends`, all of it is to be looked at.
+fn content_of(volume: &Volume<'_>, ends: bool) -> Option<Content> {
+    let at = |probers: &[Prober]| first(if ends { probers } else { &[] }, volume);
+    at(AT_THE_END).or_else(|| first(AT_THE_START, volume)).or_else(|| at(ELSEWHERE))
+}
+
+#[cfg(test)]
+mod testvolume {
+    use super::*;
+
+    /// A volume of 2 MiB, all zeros but for `patches`.
+    pub fn volume(patches: &[(usize, &[u8])]) -> Vec<u8> {
+        let mut volume = vec![0; 2 << 20];
+        for (at, bytes) in patches {
+            volume[*at..at + bytes.len()].copy_from_slice(bytes);
+        }
+        volume
+    }
+
+    /// What a volume is found to hold: name, label, UUID.
+    pub fn found(volume: &[u8]) -> Option<(&'static str, Option<String>, Option<String>)> {
+        let content = identify(&volume, volume.len() as u64).unwrap();
+        content.map(|content| (content.name, content.label, content.uuid))
+    }
+
+    /// The name of what a volume is found to hold.
+    pub fn found_name(volume: &[u8]) -> Option<&'static str> {
+        found(volume).map(|(name, ..)| name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testvolume::{found, found_name, volume};
+    use super::*;
+
+    #[test]
+    fn a_blank_volume_holds_nothing() {
+        assert_eq!(found(&[]), None);
+        assert_eq!(found(&vec![0; 100_000]), None);
+        assert_eq!(found(&volume(&[])), None);
+        assert_eq!(found(&vec![0xff; 2 << 20]), None);
+    }
+
+    #[test]
+    fn noise_holds_nothing() {
+        let mut state = 0x2545_F491_4F6C_DD1D_u64;
+        for _ in 0..200 {
+            let mut noise = Vec::with_capacity(150_000);
+            while noise.len() < 150_000 {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                noise.extend_from_slice(&state.to_le_bytes());
+            }
+            assert_eq!(found_name(&noise), None);
+            noise[510..512].copy_from_slice(&[0x55, 0xaa]);
+            assert_eq!(found_name(&noise), None);
+        }
+    }
+
+    #[test]
+    fn a_raid_comes_before_the_file_system_that_shows_through() {
+        let ext = (1024 + 56, &b"\x53\xef"[..]);
+        let mut raid = volume(&[ext]);
+        let at = (2 << 20) - 0x2000;
+        raid[at..at + 8].copy_from_slice(b"\xfc\x4e\x2b\xa9\x01\0\0\0");
+        raid[at + 144..at + 152].copy_from_slice(&(at as u64 / 512).to_le_bytes());
+        assert_eq!(found_name(&volume(&[ext])), Some("ext2"));
+        assert_eq!(found_name(&raid), Some("linux_raid_member"));
+        assert_eq!(name(&raid[..70 * 1024]), Some("ext2"));
+    }
+
+    #[test]
+    fn a_volume_shorter_than_it_says_is_an_error() {
+        let error = identify(&&[0_u8; 10][..], 100).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn windows_lie_in_the_volume() {
+        for size in [0, 1, 512, 70 << 10, 1 << 20, (2 << 20) + 511, u64::MAX] {
+            assert!(windows(0, size).all(|range| range.start <= range.end && range.end <= size), "{size}");
+            assert!(windows(u64::MAX - 5, size).all(|range| range.start <= range.end), "{size}");
+        }
+    }
+}
