@@ -27,10 +27,10 @@ pub fn complete(zst: &ZstFile, image: &Content, finding: &mut Finding, deep: boo
         let cheap = zst.cheaply();
         if deep {
             let fetch = |ranges: &[_]| zst.fetch(&image.stored_ranges(ranges));
-            finding.complete(&image.reader(zst), image.size(), &fetch);
+            finding.complete(&image.reader(zst), image.size(), true, &fetch);
         } else {
             let fetch = |ranges: &[_]| cheap.fetch(&image.stored_ranges(ranges));
-            finding.complete(&image.reader(&cheap), image.size(), &fetch);
+            finding.complete(&image.reader(&cheap), image.size(), false, &fetch);
         }
     };
     let examined = finding.clone();

@@ -3,19 +3,22 @@
 //! Shared by the survey and by `inspect`, so that both say the same of the same bytes.
 
 use std::fmt::Write as _;
-use std::io;
 use std::ops::Range;
 
 use positioned_io::ReadAt;
 use serde_json::{Map, Value, json};
 
 use crate::cause::Cause;
-use crate::ptable::{self, Examination, GptCopy, PartitionTable, superblock};
-use crate::rescue::RescueMap;
+use crate::ptable::superblock::{self, Content, Look};
+use crate::ptable::{self, Examination, GptCopy, PartitionTable, PartitionType, Rejected};
+use crate::rescue::{RescueMap, Rescued};
+use crate::sanitize::printable;
 use crate::zst;
 
 /// Partitions that are named in a sentence.
 const SHOWN: usize = 6;
+/// Characters of a label that still goes into a sentence.
+const SHORT_LABEL: usize = 16;
 
 /// The answer in a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,12 +53,16 @@ pub struct Finding {
     pub count: Option<u32>,
     /// The table, where there is one.
     pub table: Option<PartitionTable>,
-    /// The file system in each partition of the table, where it was looked for and seen.
-    pub file_systems: Vec<Option<&'static str>>,
-    /// The file system of the whole image, where there is no table.
-    pub whole_disk: Option<&'static str>,
+    /// The kinds of table that it is not, and why.
+    pub rejected: Vec<Rejected>,
+    /// What is in each partition of the table, where it was looked for and recognised.
+    pub file_systems: Vec<Option<Content>>,
+    /// What is in the whole image, where there is no table.
+    pub whole_disk: Option<Content>,
     /// Why it cannot be told.
     pub undecidable: Option<Cause>,
+    /// How much of the medium was rescued, where a map tells.
+    pub rescued: Option<Rescued>,
     /// Byte ranges of the image that the answer rests on, in the order they were read.
     rests_on: Vec<Range<u64>>,
 }
@@ -65,13 +72,15 @@ impl Finding {
     /// only until that many partitions are certain.
     #[must_use]
     pub fn examine(image: &dyn ReadAt, size: u64, enough: Option<u32>) -> Finding {
-        let Examination { outcome, consulted } = ptable::examine(image, size, enough);
+        let Examination { outcome, consulted, rejected } = ptable::examine(image, size, enough);
         let mut finding = Finding {
             count: None,
             table: None,
+            rejected,
             file_systems: Vec::new(),
             whole_disk: None,
             undecidable: None,
+            rescued: None,
             rests_on: consulted,
         };
         match outcome {
@@ -95,27 +104,44 @@ impl Finding {
         self.undecidable.is_some() || self.table.as_ref().is_some_and(is_doubtful)
     }
 
-    /// Adds what no verdict rests on: the file systems in the partitions, or that of the whole image, and whether the
-    /// backup of a GPT is there. `fetch` is told which ranges of the image are wanted before they are read, from the
-    /// lowest offset up. What `image` refuses as [`zst::Error::Dear`] stays unknown.
-    pub fn complete(&mut self, image: &dyn ReadAt, size: u64, fetch: &dyn Fn(&[Range<u64>])) {
-        match &mut self.table {
-            None if self.undecidable.is_none() => {
-                fetch(&[superblock::window(0, size)]);
-                self.whole_disk = superblock::identify(image, size).unwrap_or(None);
+    /// Adds what no verdict rests on: what is in the partitions, or in the whole image, and whether the backup of a GPT is
+    /// there. `fetch` is told which ranges of the image are wanted before they are read, from the lowest offset up, in a
+    /// few rounds; with `together`, in as few as can be, otherwise what may be dear comes last. What `image` refuses as
+    /// [`zst::Error::Dear`] stays unknown.
+    pub fn complete(&mut self, image: &dyn ReadAt, size: u64, together: bool, fetch: &dyn Fn(&[Range<u64>])) {
+        let Some(table) = &mut self.table else {
+            if self.undecidable.is_none() {
+                let mut look = Look::new([(0, size)], size, together);
+                look_on(&mut look, image, fetch);
+                self.whole_disk = look.contents().pop().flatten();
             }
-            None => {}
-            Some(table) => {
-                let backup = table.backup_at.map(|at| at..at.saturating_add(u64::from(table.sector_size)));
-                let mut wanted: Vec<_> =
-                    volumes(table, size).map(|(_, start, len)| superblock::window(start, len)).collect();
-                wanted.extend(backup.clone());
+            return;
+        };
+        let mut backup = table.backup_at.map(|at| at..at.saturating_add(u64::from(table.sector_size)));
+        let mut volumes = volumes(table, size);
+        volumes.sort_by_key(|&(_, start, _)| start);
+        self.file_systems = vec![None; table.partitions.len()];
+        let mut batches = volumes.chunks(superblock::TOGETHER);
+        let mut batch = batches.next().unwrap_or_default();
+        loop {
+            let mut look = Look::new(batch.iter().map(|&(_, start, length)| (start, length)), size, together);
+            if let Some(backup) = backup.take() {
+                let mut wanted = look.wanted();
+                wanted.push(backup.clone());
                 wanted.sort_by_key(|range| range.start);
                 fetch(&wanted);
-                self.file_systems = file_systems(table, image, size);
-                if backup.is_some_and(|backup| !is_dear(image, &backup)) {
+                let _ = look.read(image);
+                if !is_dear(image, &backup) {
                     ptable::check_backup(table, image, size);
                 }
+            }
+            look_on(&mut look, image, fetch);
+            for (&(index, ..), content) in batch.iter().zip(look.contents()) {
+                self.file_systems[index] = content;
+            }
+            match batches.next() {
+                Some(next) => batch = next,
+                None => return,
             }
         }
     }
@@ -123,6 +149,7 @@ impl Finding {
     /// Takes what the map of the medium's rescue says into account: where a sector was never read on which the answer
     /// rests, fewer than `enough` partitions, or a damaged table, are no answer.
     pub fn distrust_unread(&mut self, map: &RescueMap, enough: u32) {
+        self.rescued = map.rescued();
         if self.count.is_some_and(|count| count >= enough) {
             return;
         }
@@ -169,8 +196,10 @@ impl Finding {
                 damage.iter().map(|damage| json!({"code": damage.code(), "message": damage.to_string()})).collect();
             object.insert("damage".to_owned(), json!(words));
         }
-        if let Some(whole_disk) = self.whole_disk {
-            object.insert("fs".to_owned(), json!(whole_disk));
+        if let Some(content) = &self.whole_disk {
+            object.insert("fs".to_owned(), json!(content.name));
+            object.insert("fs_label".to_owned(), json!(content.label));
+            object.insert("fs_uuid".to_owned(), json!(content.uuid));
         }
         if table.is_some_and(|table| !table.complete) {
             object.insert("complete".to_owned(), json!(false));
@@ -182,19 +211,32 @@ impl Finding {
     #[must_use]
     pub fn partitions_json(&self, most: usize) -> Value {
         let Some(table) = &self.table else { return json!([]) };
-        let systems = self.file_systems.iter().copied().chain(std::iter::repeat(None));
-        let objects = table.partitions.iter().take(most).zip(systems).map(|(partition, fs)| {
+        let objects = table.partitions.iter().take(most).zip(self.contents()).map(|(partition, content)| {
             json!({
                 "number": partition.number,
                 "start_bytes": partition.start,
                 "size_bytes": partition.size,
-                "type": partition.type_id.to_string(),
+                "type": (partition.type_id != PartitionType::Unknown).then(|| partition.type_id.to_string()),
                 "name": partition.name,
                 "kind": partition.kind.as_str(),
-                "fs": fs,
+                "fs": content.map(|content| content.name),
+                "fs_label": content.and_then(|content| content.label.as_deref()),
+                "fs_uuid": content.and_then(|content| content.uuid.as_deref()),
             })
         });
         objects.collect()
+    }
+
+    /// What is in each partition of the table, in its order, and nothing behind the last one that was looked into.
+    pub fn contents(&self) -> impl Iterator<Item = Option<&Content>> {
+        self.file_systems.iter().map(Option::as_ref).chain(std::iter::repeat(None))
+    }
+
+    /// The kinds of table that were looked for in vain, each with the reason, as `inspect --json -v` has them.
+    #[must_use]
+    pub fn rejected_json(&self) -> Value {
+        let whys = self.rejected.iter().map(|(label, why)| json!({"label": label.as_str(), "why": why.to_string()}));
+        whys.collect()
     }
 
     /// The finding in one line for a person: `gpt, 3 partitions: ext4 1.0 GB, vfat 500 MB, ?`.
@@ -204,8 +246,8 @@ impl Finding {
             return cause.message.clone();
         }
         let Some(table) = &self.table else {
-            return match self.whole_disk {
-                Some(name) => format!("no partition table: {name} on the whole disk"),
+            return match &self.whole_disk {
+                Some(content) => format!("no partition table: {} on the whole disk", in_words(content)),
                 None => "no partition table".to_owned(),
             };
         };
@@ -219,10 +261,12 @@ impl Finding {
         if table.is_damaged() {
             text.push_str(" (damaged)");
         }
-        let counted = table.partitions.iter().zip(self.file_systems.iter().copied().chain(std::iter::repeat(None)));
+        let counted = table.partitions.iter().zip(self.contents()).filter(|(partition, _)| partition.kind.counts());
         let parts: Vec<String> = counted
-            .filter(|(partition, _)| partition.kind.counts())
-            .map(|(partition, fs)| format!("{} {}", fs.unwrap_or("?"), crate::units::human(partition.size)))
+            .map(|(partition, content)| {
+                let what = content.map_or("?".to_owned(), in_words);
+                format!("{what} {}", crate::units::human(partition.size))
+            })
             .collect();
         let more = if parts.len() > SHOWN { format!(", and {} more", parts.len() - SHOWN) } else { String::new() };
         let noun = if parts.len() == 1 { "partition" } else { "partitions" };
@@ -230,24 +274,35 @@ impl Finding {
     }
 }
 
-/// The partitions that count and have a byte in the image: which, where they start, and how many bytes are there.
-fn volumes(table: &PartitionTable, size: u64) -> impl Iterator<Item = (usize, u64, u64)> {
-    let counted = table.partitions.iter().enumerate().filter(|(_, partition)| partition.kind.counts());
-    counted.filter_map(move |(index, partition)| {
-        let length = partition.size.min(size.saturating_sub(partition.start));
-        (length > 0).then_some((index, partition.start, length))
-    })
+/// A content in a sentence: its name, and its label where that is short and plain.
+fn in_words(content: &Content) -> String {
+    let is_plain = |label: &&String| label.chars().count() <= SHORT_LABEL && printable(label.as_bytes()) == **label;
+    match content.label.as_ref().filter(is_plain) {
+        Some(label) => format!("{} \"{label}\"", content.name),
+        None => content.name.to_owned(),
+    }
 }
 
-/// The file system in each partition that counts, from the lowest offset up.
-fn file_systems(table: &PartitionTable, image: &dyn ReadAt, size: u64) -> Vec<Option<&'static str>> {
-    let mut systems = vec![None; table.partitions.len()];
-    let mut volumes: Vec<_> = volumes(table, size).collect();
-    volumes.sort_by_key(|&(_, start, _)| start);
-    for (index, start, length) in volumes {
-        systems[index] = superblock::identify(&Slice { image, start, length }, length).unwrap_or(None);
+/// The partitions that count and have a byte in the image: which, where they start, and how long they say they are.
+fn volumes(table: &PartitionTable, size: u64) -> Vec<(usize, u64, u64)> {
+    let counted = table.partitions.iter().enumerate();
+    counted
+        .filter(|(_, partition)| partition.kind.counts() && partition.start < size && partition.size > 0)
+        .map(|(index, partition)| (index, partition.start, partition.size))
+        .collect()
+}
+
+/// Looks until nothing more is wanted.
+fn look_on(look: &mut Look, image: &dyn ReadAt, fetch: &dyn Fn(&[Range<u64>])) {
+    loop {
+        let wanted = look.wanted();
+        if wanted.is_empty() {
+            return;
+        }
+        fetch(&wanted);
+        // What could not be read stays unknown.
+        let _ = look.read(image);
     }
-    systems
 }
 
 /// Whether `image` refuses to read `range`, because that would cost too much.
@@ -255,22 +310,4 @@ fn is_dear(image: &dyn ReadAt, range: &Range<u64>) -> bool {
     let mut buf = vec![0; usize::try_from(range.end - range.start).unwrap_or(0)];
     let read = image.read_at(range.start, &mut buf);
     read.is_err_and(|error| matches!(zst::Error::within(&error), Some(zst::Error::Dear { .. })))
-}
-
-/// A part of an image.
-struct Slice<'a> {
-    image: &'a dyn ReadAt,
-    start: u64,
-    length: u64,
-}
-
-impl ReadAt for Slice<'_> {
-    fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
-        let left = usize::try_from(self.length.saturating_sub(pos)).unwrap_or(usize::MAX);
-        let wanted = buf.len().min(left);
-        match self.start.checked_add(pos) {
-            Some(position) if wanted > 0 => self.image.read_at(position, &mut buf[..wanted]),
-            _ => Ok(0),
-        }
-    }
 }

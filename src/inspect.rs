@@ -15,15 +15,20 @@ use crate::cause::Cause;
 use crate::finding::{Finding, Verdict};
 use crate::member::{self, Item};
 use crate::rescue;
-use crate::sanitize::{printable, printable_line};
+use crate::sanitize::{printable, printable_line, printable_short};
 use crate::units::human;
 use crate::zst::{self, Engine, Meter, ZstFile};
 
 /// Magic numbers of a Zstandard frame and of skippable ones, without the free bits: RFC 8878 section 3.1.
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
 const SKIPPABLE_MAGIC: [u8; 3] = [0x2A, 0x4D, 0x18];
+/// Bytes of a tar header: POSIX.1-2017 pax, ustar interchange format.
+const TAR_BLOCK: usize = 512;
 /// Fewer partitions than this are distrusted where a rescue map says that their table was never read.
 const MULTI: u32 = 2;
+
+/// Characters of a name or label in a column.
+const SHOWN: usize = 40;
 
 /// What is looked for, and with what means.
 #[derive(Clone)]
@@ -120,7 +125,7 @@ impl Report {
 
     fn image(&mut self, path: &Path, image: &dyn ReadAt, size: u64) {
         let mut finding = Finding::examine(image, size, None);
-        finding.complete(image, size, &|_| {});
+        finding.complete(image, size, true, &|_| {});
         let name = path.file_name().map_or(&b""[..], |name| name.as_encoded_bytes()).to_vec();
         self.images.push(Inspected { member: name.clone(), name, size, finding });
     }
@@ -165,12 +170,12 @@ impl Report {
         intact
     }
 
-    /// The report as one JSON object.
+    /// The report as one JSON object; `verbose`, with the kinds of table that each image does not have, and why.
     #[must_use]
-    pub fn to_json(&self) -> Value {
+    pub fn to_json(&self, verbose: bool) -> Value {
         let mut object = Map::new();
         object.insert("file".to_owned(), json!(self.file.to_string_lossy()));
-        object.insert("images".to_owned(), self.images.iter().map(Inspected::to_json).collect());
+        object.insert("images".to_owned(), self.images.iter().map(|image| image.to_json(verbose)).collect());
         if !self.warnings.is_empty() {
             object.insert("warnings".to_owned(), self.warnings.iter().map(cause_json).collect());
         }
@@ -180,12 +185,12 @@ impl Report {
         Value::Object(object)
     }
 
-    /// The report as a table for a person.
+    /// The report as a table for a person; `verbose` as for [`Report::to_json`].
     #[must_use]
-    pub fn to_text(&self) -> String {
+    pub fn to_text(&self, verbose: bool) -> String {
         let mut text = format!("{}\n", printable(self.file.as_os_str().as_encoded_bytes()));
         for image in &self.images {
-            image.write_text(&mut text);
+            image.write_text(&mut text, verbose);
         }
         if self.images.is_empty() && self.error.is_none() {
             text.push_str("  no image\n");
@@ -201,7 +206,7 @@ impl Report {
 }
 
 impl Inspected {
-    fn to_json(&self) -> Value {
+    fn to_json(&self, verbose: bool) -> Value {
         let mut object = Map::new();
         object.insert("img".to_owned(), json!(String::from_utf8_lossy(&self.name)));
         if std::str::from_utf8(&self.name).is_err() {
@@ -215,30 +220,58 @@ impl Inspected {
         if let Some(cause) = &self.finding.undecidable {
             object.insert("message".to_owned(), json!(cause.message));
         }
+        if let Some(rescued) = self.finding.rescued {
+            object.insert("rescued_pct".to_owned(), json!(rescued.percent()));
+        }
+        if verbose {
+            object.insert("rejected".to_owned(), self.finding.rejected_json());
+        }
         object.insert("partitions".to_owned(), self.finding.partitions_json(usize::MAX));
         Value::Object(object)
     }
 
-    fn write_text(&self, text: &mut String) {
+    fn write_text(&self, text: &mut String, verbose: bool) {
         let found = printable(self.finding.describe().as_bytes());
         let verdict = self.finding.verdict().as_str();
         let _ = writeln!(text, "  {}  {}  {verdict}: {found}", printable(&self.name), human(self.size));
+        if let Some(rescued) = self.finding.rescued {
+            let (bytes, of) = (human(rescued.bytes), human(rescued.of));
+            let _ = writeln!(text, "    rescued: {:.2}% of the medium ({bytes} of {of})", rescued.percent());
+        }
+        if let Some(content) = &self.finding.whole_disk {
+            let _ = write!(text, "    whole disk: {}", content.name);
+            for (what, value) in [("label", &content.label), ("UUID", &content.uuid)] {
+                if let Some(value) = value {
+                    let _ = write!(text, ", {what} {}", printable_short(value.as_bytes(), SHOWN));
+                }
+            }
+            text.push('\n');
+        }
+        if verbose {
+            for (label, why) in &self.finding.rejected {
+                let _ = writeln!(text, "    not {label}: {why}");
+            }
+        }
         let Some(table) = &self.finding.table else { return };
         for damage in &table.damage {
             let _ = writeln!(text, "    damaged: {damage}");
         }
-        let systems = self.finding.file_systems.iter().copied().chain(std::iter::repeat(None));
-        let mut rows = vec![["NR", "START", "SIZE", "", "KIND", "FS", "TYPE", "NAME"].map(str::to_owned)];
-        rows.extend(table.partitions.iter().zip(systems).map(|(partition, fs)| {
+        let head = ["NR", "START", "SIZE", "", "KIND", "TYPE", "NAME", "FSTYPE", "LABEL", "UUID"];
+        let mut rows = vec![head.map(str::to_owned)];
+        let shown =
+            |text: Option<&String>| text.map_or_else(String::new, |text| printable_short(text.as_bytes(), SHOWN));
+        rows.extend(table.partitions.iter().zip(self.finding.contents()).map(|(partition, content)| {
             [
                 partition.number.to_string(),
                 partition.start.to_string(),
                 partition.size.to_string(),
                 human(partition.size),
                 partition.kind.as_str().to_owned(),
-                fs.unwrap_or("-").to_owned(),
-                partition.type_id.to_string(),
-                partition.name.as_ref().map_or_else(String::new, |name| printable(name.as_bytes())),
+                printable(partition.type_id.to_string().as_bytes()),
+                shown(partition.name.as_ref()),
+                content.map_or("-", |content| content.name).to_owned(),
+                shown(content.and_then(|content| content.label.as_ref())),
+                shown(content.and_then(|content| content.uuid.as_ref())),
             ]
         }));
         write_columns(text, &rows);
@@ -275,8 +308,9 @@ fn is_zstd(file: &mut File) -> std::io::Result<bool> {
     Ok(magic == ZSTD_MAGIC || magic.get(1..) == Some(&SKIPPABLE_MAGIC) && magic[0] & 0xF0 == 0x50)
 }
 
-/// Whether the decompressed data begin with a tar header.
+/// Whether the decompressed data begin with a tar header. Zeros, with which a tar of no members begins too, are an image.
 fn is_tar(zst: &ZstFile) -> bool {
-    let mut walk = member::walk(zst);
-    !matches!(walk.next(), Err(member::Error::NotTar { .. }))
+    let mut first = [0xff; TAR_BLOCK];
+    let is_blank = zst.read_exact_at(0, &mut first).is_ok() && first.iter().all(|&byte| byte == 0);
+    !is_blank && !matches!(member::walk(zst).next(), Err(member::Error::NotTar { .. }))
 }

@@ -225,6 +225,9 @@ fn partition_check(archive: &Archive, image: &Image, check: &Check) -> Fields {
     fields.push(("size_bytes", json!(image.size)));
     if let Some(finding) = finding {
         fields.push(("verdict", json!(finding.verdict().as_str())));
+        if let Some(rescued) = finding.rescued {
+            fields.push(("rescued_pct", json!(rescued.percent())));
+        }
         fields.push(("table", Value::Object(finding.to_json())));
         fields.push(("partition_list", finding.partitions_json(LISTED_PARTITIONS)));
     }

@@ -16,6 +16,27 @@ pub const MAX_MAP_LEN: u64 = 16 << 20;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RescueMap {
     unread: Vec<Range<u64>>,
+    /// Bytes of all its areas, and of those that were read.
+    whole: u64,
+    read: u64,
+}
+
+/// How much of a medium was rescued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rescued {
+    /// Bytes that were read.
+    pub bytes: u64,
+    /// Bytes that the map tells of, at least 1.
+    pub of: u64,
+}
+
+impl Rescued {
+    /// The share in percent, cut to two decimals, so that what lacks a sector is never 100.
+    #[must_use]
+    pub fn percent(&self) -> f64 {
+        let hundredths = u128::from(self.bytes) * 10_000 / u128::from(self.of.max(1));
+        u32::try_from(hundredths).map_or(100.0, |hundredths| f64::from(hundredths) / 100.0)
+    }
 }
 
 /// Why there is no map.
@@ -52,7 +73,8 @@ impl RescueMap {
 
     /// The map in the text of a map file.
     pub fn parse(text: &[u8]) -> Result<RescueMap, Error> {
-        let mut unread: Vec<Range<u64>> = Vec::new();
+        let mut map = RescueMap::default();
+        let mut last_end = 0;
         let mut status_seen = false;
         for (number, line) in (1..).zip(text.split(|&byte| byte == b'\n')) {
             let error = |why| Error::Syntax { line: number, why };
@@ -68,12 +90,16 @@ impl RescueMap {
             }
             let size = integer(fields.next()).ok_or_else(|| error("no size"))?;
             let end = position.checked_add(size).ok_or_else(|| error("an area past the end of all media"))?;
+            if position < last_end {
+                return Err(error("areas out of order"));
+            }
+            last_end = end;
+            map.whole += size;
             match fields.next() {
-                Some("+") => {}
-                Some("?" | "*" | "/" | "-") => match unread.last_mut() {
+                Some("+") => map.read += size,
+                Some("?" | "*" | "/" | "-") => match map.unread.last_mut() {
                     Some(last) if last.end == position => last.end = end,
-                    Some(last) if last.end > position => return Err(error("areas out of order")),
-                    _ => unread.push(position..end),
+                    _ => map.unread.push(position..end),
                 },
                 _ => return Err(error("no status that ddrescue knows")),
             }
@@ -81,7 +107,13 @@ impl RescueMap {
         if !status_seen {
             return Err(Error::Syntax { line: 1, why: "no status line" });
         }
-        Ok(RescueMap { unread })
+        Ok(map)
+    }
+
+    /// How much of the medium was read; `None` where the map has no area.
+    #[must_use]
+    pub fn rescued(&self) -> Option<Rescued> {
+        (self.whole > 0).then_some(Rescued { bytes: self.read, of: self.whole })
     }
 
     /// The first byte of `range` that was never read.
@@ -160,10 +192,25 @@ mod tests {
     }
 
     #[test]
+    fn a_share_is_never_rounded_up_to_the_whole() {
+        let share = |map: &[u8]| RescueMap::parse(map).expect("a map").rescued().map(|rescued| rescued.percent());
+        assert_eq!(share(MAP), Some(99.85));
+        assert_eq!(share(b"0 +\n0 0x10000000000 +\n0x10000000000 1 -\n"), Some(99.99));
+        assert_eq!(share(b"0 +\n0 0x10000000000 +\n"), Some(100.0));
+        assert_eq!(share(b"0 +\n0 0xffffffffffffffff ?\n"), Some(0.0));
+        assert_eq!(share(b"0 +\n"), None);
+    }
+
+    #[test]
     fn what_is_no_map_is_refused_with_its_line() {
-        for (text, line) in
-            [(&b""[..], 1), (b"0x0 +\n0x0 x +\n", 2), (b"0 +\n0 5 !\n", 2), (b"0 +\n9 9 ?\n1 1 ?\n", 3), (b"\xff\n", 1)]
-        {
+        for (text, line) in [
+            (&b""[..], 1),
+            (b"0x0 +\n0x0 x +\n", 2),
+            (b"0 +\n0 5 !\n", 2),
+            (b"0 +\n9 9 ?\n1 1 ?\n", 3),
+            (b"0 +\n9 9 +\n17 1 ?\n", 3),
+            (b"\xff\n", 1),
+        ] {
             let error = RescueMap::parse(text).expect_err("no map");
             assert!(matches!(error, Error::Syntax { line: found, .. } if found == line), "{error}");
         }

@@ -185,6 +185,9 @@ pub struct InspectArguments {
     /// One JSON object a file, a line each
     #[arg(long)]
     pub json: bool,
+    /// Say of each kind of partition table that an image does not have why not
+    #[arg(short, long)]
+    pub verbose: bool,
     /// Name file systems even where that means decoding much of an archive again
     #[arg(long)]
     pub fs: bool,

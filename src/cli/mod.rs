@@ -106,7 +106,8 @@ fn run_inspect(arguments: InspectArguments) -> Exit {
         if !report.is_clean() {
             exit = Exit::Failure;
         }
-        let text = if arguments.json { format!("{}\n", report.to_json()) } else { report.to_text() };
+        let verbose = arguments.verbose;
+        let text = if arguments.json { format!("{}\n", report.to_json(verbose)) } else { report.to_text(verbose) };
         if print(&text) == Exit::Failure {
             return Exit::Failure;
         }

@@ -180,7 +180,8 @@ fn kept_check(finding: &Finding, mut whole: Finding, staged: Staged, size: u64, 
         whole.count = None;
         whole.undecidable.clone_from(&finding.undecidable);
     }
-    whole.complete(&staged.file, size, &|_| {});
+    whole.rescued = finding.rescued;
+    whole.complete(&staged.file, size, true, &|_| {});
     let Staged { path, bytes_written, allocated, .. } = staged;
     let action = Action::Kept(Kept { path, bytes_written, allocated, verified, existing: verified.is_none() });
     Check { reason: whole.undecidable.clone(), finding: Some(whole), action }

@@ -13,7 +13,7 @@ use crate::cause::Cause;
 use crate::event::{Action, Archive, ArchiveTotals, Check, Event, Image, Scope};
 use crate::finding::Finding;
 use crate::member::{self, Content, Item, Member};
-use crate::rescue::{self, RescueMap};
+use crate::rescue::{self, RescueMap, Rescued};
 use crate::sanitize::printable_short;
 use crate::staging::Room;
 use crate::zst::{self, Identity, Meter, Options, ZstFile};
@@ -52,6 +52,8 @@ pub(super) struct Survey<'r> {
     pending: Vec<Pending>,
     /// Images that are staged, and whose frames were not read to their end yet.
     unverified: Vec<Unverified>,
+    /// The last image of a dry run that would be kept, until the member behind it has shown whether it is its rescue map.
+    would_keep: Option<(Image, Check)>,
     /// Images that found no room.
     deferred: Vec<Deferred>,
     /// What ends the archive in an error: the first that was met.
@@ -96,6 +98,7 @@ impl<'r> Survey<'r> {
             current: None,
             pending: Vec::new(),
             unverified: Vec::new(),
+            would_keep: None,
             deferred: Vec::new(),
             failure: None,
             warnings: 0,
@@ -198,7 +201,6 @@ impl<'r> Survey<'r> {
         let mut members = member::walk(zst);
         loop {
             let item = members.next().map_err(|error| Cause::from(&error))?;
-            self.flush_verified(zst);
             match item {
                 None => return Ok(()),
                 Some(_) if self.is_stopped() => return Ok(()),
@@ -206,6 +208,8 @@ impl<'r> Survey<'r> {
                 Some(Item::Note(note)) => self.warn(&Cause::new(note.code(), note.to_string())),
                 Some(Item::Bad(error)) => self.fail(Cause::from(&error)),
             }
+            // Only now: the member may have been the rescue map of an image whose verdict is due.
+            self.flush_verified(zst);
         }
     }
 
@@ -213,6 +217,9 @@ impl<'r> Survey<'r> {
         self.totals.members += 1;
         let site = &self.run.config.site;
         let name = member.file_name();
+        if !rescue::is_map_name(name) {
+            self.give_would_keep();
+        }
         if rescue::has_suffix(name, site.image_suffix.as_bytes()) {
             if !member.kind.is_file() {
                 let shown = printable_short(&member.path, NAME_SHOWN);
@@ -256,6 +263,9 @@ impl<'r> Survey<'r> {
         if self.is_stopped() {
             return;
         }
+        let known = self.maps.iter().position(|(map, _)| rescue::is_map_of(map, &image.member));
+        let map = known.map(|index| self.maps.swap_remove(index).1);
+        finding.rescued = map.as_ref().and_then(RescueMap::rescued);
         match finding.count {
             Some(count) if count >= least => {
                 self.totals.multi += 1;
@@ -268,13 +278,10 @@ impl<'r> Survey<'r> {
             _ => {
                 archive::complete(zst, content, &mut finding, config.deep_fs);
                 let content = config.keep_undecided.then(|| content.clone());
-                let known = self.maps.iter().position(|(map, _)| rescue::is_map_of(map, &image.member));
                 let pending = Pending { image, finding, content };
-                if let Some(index) = known {
-                    let (_, map) = self.maps.swap_remove(index);
-                    self.decide_pending(Some(zst), pending, Some(&map));
-                } else {
-                    self.wait_for_map(zst, pending);
+                match map {
+                    Some(map) => self.decide_pending(Some(zst), pending, Some(&map)),
+                    None => self.wait_for_map(zst, pending),
                 }
             }
         }
@@ -321,6 +328,11 @@ impl<'r> Survey<'r> {
                     let oldest = self.unverified.remove(0);
                     self.give_unverified(oldest);
                 }
+            }
+            Outcome::Decided(check) if matches!(check.action, Action::WouldKeep { .. }) => {
+                self.current = None;
+                self.give_would_keep();
+                self.would_keep = Some((image, check));
             }
             Outcome::Decided(check) => self.check(&image, &check),
             Outcome::NoRoom(cause) => {
@@ -381,10 +393,33 @@ impl<'r> Survey<'r> {
             self.current = Some(pending.image.clone());
             return self.decide_pending(Some(zst), pending, Some(&map));
         }
+        if let Some(rescued) = map.rescued() {
+            self.note_rescued(&member.path, rescued);
+        }
         if self.maps.len() == MAX_MAPS {
             self.maps.remove(0);
         }
         self.maps.push((member.path.clone(), map));
+    }
+
+    /// Adds what a rescue map says to images whose verdict stands and was not given yet.
+    fn note_rescued(&mut self, map: &[u8], rescued: Rescued) {
+        let checks = self.unverified.iter_mut().map(|staged| (&staged.image, &mut staged.check));
+        let checks = checks.chain(self.would_keep.iter_mut().map(|(image, check)| (&*image, check)));
+        let findings = checks.filter_map(|(image, check)| Some((image, check.finding.as_mut()?)));
+        let deferred = self.deferred.iter_mut().map(|deferred| (&deferred.image, &mut deferred.finding));
+        for (image, finding) in findings.chain(deferred) {
+            if rescue::is_map_of(map, &image.member) {
+                finding.rescued = Some(rescued);
+            }
+        }
+    }
+
+    /// Gives the verdict on the image that would be kept.
+    fn give_would_keep(&mut self) {
+        if let Some((image, check)) = self.would_keep.take() {
+            self.check(&image, &check);
+        }
     }
 
     /// Gives the verdict on staged images whose frames were decoded to their end.
@@ -415,7 +450,9 @@ impl<'r> Survey<'r> {
                 survey.settle_each();
                 Ok(())
             });
-            let is_waiting = !(self.unverified.is_empty() && self.pending.is_empty() && self.current.is_none());
+            let is_waiting = !(self.unverified.is_empty() && self.pending.is_empty())
+                || self.would_keep.is_some()
+                || self.current.is_some();
             if self.is_stopped() || !is_waiting {
                 return;
             }
@@ -432,6 +469,7 @@ impl<'r> Survey<'r> {
             let staged = self.unverified.remove(0);
             self.give_unverified(staged);
         }
+        self.give_would_keep();
         if self.is_stopped() {
             return;
         }
