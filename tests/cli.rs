@@ -405,7 +405,7 @@ fn the_summary_tells_what_was_kept_where_and_what_comes_next() {
     for part in [
         scan.staging().to_str().expect("UTF-8"),
         &format!("{0}/{0}.img", fixture.hash),
-        "dos, 2 partitions: vfat 16.8 MB, ext4 16.8 MB",
+        "dos, 2 partitions: vfat \"FIXTURE\" 16.8 MB, ext4 \"fixture\" 16.8 MB",
         "Checked 2 archives",
         "Next: process the kept images again",
         "No archive was changed.",

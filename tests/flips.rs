@@ -141,10 +141,12 @@ fn report(path: &Path, engine: Engine) -> Value {
         deep_fs: false,
         meter: Arc::new(Meter::default()),
     };
-    let mut report = Report::of(path, &options).to_json();
+    let mut report = Report::of(path, &options).to_json(false);
     for image in report["images"].as_array_mut().into_iter().flatten() {
         for partition in image["partitions"].as_array_mut().into_iter().flatten() {
-            partition["fs"].take();
+            for key in ["fs", "fs_label", "fs_uuid"] {
+                partition[key].take();
+            }
         }
     }
     report

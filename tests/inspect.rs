@@ -4,6 +4,7 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -20,7 +21,8 @@ const MIB: u64 = 1 << 20;
 const IMAGE_FIELDS: [&str; 10] =
     ["img", "size_bytes", "label", "sector_size", "gpt_copy", "damaged", "count", "verdict", "reason", "partitions"];
 /// The fields of a partition in that order.
-const PARTITION_FIELDS: [&str; 7] = ["number", "start_bytes", "size_bytes", "type", "name", "kind", "fs"];
+const PARTITION_FIELDS: [&str; 9] =
+    ["number", "start_bytes", "size_bytes", "type", "name", "kind", "fs", "fs_label", "fs_uuid"];
 
 const DOS: &str = "label: dos\n2048,20480,83\n,20480,7\n,,5\n,8192,83\n,8192,82\n";
 const GPT: &str = "label: gpt\nsize=20480,type=U,name=\"EFI system\"\nsize=8192,name=\"grüße\"\n";
@@ -89,7 +91,8 @@ fn json_has_the_fields_of_the_specification_in_their_order() {
     assert_eq!(keys(image), IMAGE_FIELDS);
     assert_eq!(keys(&image["partitions"][0]), PARTITION_FIELDS);
     let partition = json!({"number": 2, "start_bytes": 22528 * 512, "size_bytes": 8192 * 512,
-        "type": "0FC63DAF-8483-4772-8E79-3D69D8477DE4", "name": "grüße", "kind": "primary", "fs": null});
+        "type": "0FC63DAF-8483-4772-8E79-3D69D8477DE4", "name": "grüße", "kind": "primary",
+        "fs": null, "fs_label": null, "fs_uuid": null});
     assert_eq!(image["partitions"][1], partition);
     let rest = IMAGE_FIELDS[..9].iter().map(|&key| image[key].clone()).collect::<Vec<_>>();
     assert_eq!(json!(rest), json!(["a.img", 64 * MIB, "gpt", 512, "primary", false, 2, "multi", null]));
@@ -173,6 +176,16 @@ fn a_compressed_image_is_what_the_plain_one_is() {
 }
 
 #[test]
+fn a_compressed_image_that_begins_with_zeros_is_not_taken_for_a_tar_of_no_members() {
+    let folder = Folder::new();
+    let plain = folder.blank("disk.img");
+    run("e2fsprogs", "mkfs.ext4", &["-q", "-F", plain.to_str().expect("UTF-8")], "");
+    run("zstd", "zstd", &["-q", "--sparse", plain.to_str().expect("UTF-8")], "");
+    let reports = reports(&[&folder.path("disk.img.zst")]);
+    assert_eq!((&reports[0]["images"][0]["verdict"], &reports[0]["warnings"]), (&json!("none"), &Value::Null));
+}
+
+#[test]
 fn every_image_of_an_archive_is_listed_whatever_its_size() {
     let folder = Folder::new();
     folder.image("a.img", DOS);
@@ -216,10 +229,45 @@ fn the_table_for_people_names_file_image_and_every_partition() {
     assert_eq!(lines[0], path.to_str().expect("UTF-8"));
     assert!(lines[1].contains("a.img") && lines[1].contains("multi: gpt, 2 partitions"), "{}", lines[1]);
     let cells: Vec<Vec<&str>> = lines[2..].iter().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(cells[0], ["NR", "START", "SIZE", "KIND", "FS", "TYPE", "NAME"]);
+    assert_eq!(cells[0], ["NR", "START", "SIZE", "KIND", "TYPE", "NAME", "FSTYPE", "LABEL", "UUID"]);
     assert_eq!(cells[1][..3], ["1", "1048576", "10485760"]);
     assert_eq!(cells[2][..3], ["2", "11534336", "4194304"]);
-    assert_eq!((cells.len(), cells[2].last()), (3, Some(&"grüße")));
+    assert_eq!((cells.len(), &cells[2][cells[2].len() - 2..]), (3, &["grüße", "-"][..]));
+}
+
+#[test]
+fn what_is_in_a_partition_is_shown_with_label_and_uuid() {
+    let folder = Folder::new();
+    let path = folder.image("a.img", GPT);
+    let part = folder.path("part");
+    File::create(&part).and_then(|file| file.set_len(8192 * 512)).expect("a file");
+    let uuid = "01234567-89ab-cdef-0123-456789abcdef";
+    let label = "a b\u{202e}";
+    let args = ["-q", "-F", "-L", label, "-U", uuid, part.to_str().expect("UTF-8")];
+    run("e2fsprogs", "mkfs.ext4", &args, "");
+    let bytes = std::fs::read(&part).expect("a file");
+    File::options().write(true).open(&path).and_then(|file| file.write_all_at(&bytes, 22528 * 512)).expect("written");
+    let partition = &reports(&[&path])[0]["images"][0]["partitions"][1];
+    assert_eq!(["fs", "fs_label", "fs_uuid"].map(|key| &partition[key]), [&json!("ext4"), &json!(label), &json!(uuid)]);
+    let text = inspect(&[], &[&path]).stdout;
+    assert!(text.contains(&format!("grüße      ext4   a b\\u{{202e}} {uuid}\n")), "{text}");
+    assert!(text.contains("2 partitions: ? 10.5 MB, ext4 4.19 MB"), "a label that is not plain is left out: {text}");
+    let whole = &reports(&[&part])[0]["images"][0];
+    assert_eq!(["fs", "fs_label", "fs_uuid"].map(|key| &whole[key]), [&json!("ext4"), &json!(label), &json!(uuid)]);
+    let text = inspect(&[], &[&part]).stdout;
+    assert!(text.contains(&format!("\n    whole disk: ext4, label a b\\u{{202e}}, UUID {uuid}\n")), "{text}");
+}
+
+#[test]
+fn verbose_says_why_each_kind_of_table_was_rejected() {
+    let folder = Folder::new();
+    let path = folder.image("a.img", DOS);
+    let ended = inspect(&["--json", "-v"], &[&path]);
+    let report: Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    let rejected = report["images"][0]["rejected"].as_array().expect("a list");
+    assert!(rejected.contains(&json!({"label": "gpt", "why": "it is dos"})), "{rejected:?}");
+    assert!(inspect(&["-v"], &[&path]).stdout.contains("\n    not gpt: it is dos\n"));
+    assert!(!inspect(&[], &[&path]).stdout.contains("not gpt"));
 }
 
 #[test]

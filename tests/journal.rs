@@ -102,7 +102,7 @@ fn a_kept_image_is_logged_stage_by_stage() {
     assert_eq!(lines[4]["verdict"], "multi");
     assert_eq!(lines[4]["table"], json!({"label": "dos", "sector_size": 512, "gpt_copy": null, "damaged": false}));
     let partition = json!({"number": 1, "start_bytes": 1_048_576, "size_bytes": 16_777_216, "type": "0x0c",
-        "name": null, "kind": "primary", "fs": "vfat"});
+        "name": null, "kind": "primary", "fs": "vfat", "fs_label": "FIXTURE", "fs_uuid": "1234-ABCD"});
     assert_eq!(lines[4]["partition_list"][0], partition);
     assert!(lines[4]["bytes_written"].as_u64() > Some(0));
     assert_fixed(&lines[5], &[("hash", hash.clone()), ("removed_files", json!(0)), ("kept_imgs", json!(1))]);
@@ -397,7 +397,9 @@ fn a_dry_run_finds_what_a_run_finds() {
         // Of an image that could not be kept, the file systems are not looked at.
         for line in lines.iter_mut().filter(|line| line["action"] == "error") {
             for partition in line["partition_list"].as_array_mut().into_iter().flatten() {
-                partition["fs"] = Value::Null;
+                for key in ["fs", "fs_label", "fs_uuid"] {
+                    partition[key] = Value::Null;
+                }
             }
         }
         let keys = ["hash", "img", "ordinal", "partitions", "verdict", "table", "partition_list"];
