@@ -1,0 +1,86 @@
+//! Who is right how often.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Answers of one program on one group of images.
+#[derive(Default, Clone, Copy)]
+pub struct Tally {
+    images: u32,
+    /// The very partitions.
+    exact: u32,
+    /// The same number of them, as none, one or more.
+    right: u32,
+    /// Two or more where there are fewer.
+    false_multi: u32,
+    /// Fewer than two where there are more.
+    missed_multi: u32,
+    undecided: u32,
+    /// One where there is none, or none where there is one.
+    other: u32,
+}
+
+impl Tally {
+    pub fn add(&mut self, is_exact: bool, is_class: bool, is_multi: bool, found: Option<usize>) {
+        self.images += 1;
+        self.exact += u32::from(is_exact);
+        match found {
+            None => self.undecided += 1,
+            Some(_) if is_class => self.right += 1,
+            Some(0..2) if is_multi => self.missed_multi += 1,
+            Some(0..2) => self.other += 1,
+            Some(_) => self.false_multi += 1,
+        }
+    }
+}
+
+/// Tallies by group and program.
+#[derive(Default)]
+pub struct Score(BTreeMap<String, BTreeMap<usize, Tally>>, Vec<&'static str>);
+
+impl Score {
+    pub fn of(&mut self, group: &str, program: &'static str) -> &mut Tally {
+        let index = self.1.iter().position(|name| *name == program).unwrap_or_else(|| {
+            self.1.push(program);
+            self.1.len() - 1
+        });
+        self.0.entry(group.to_owned()).or_default().entry(index).or_default()
+    }
+}
+
+impl fmt::Display for Score {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "right/false multi/missed multi/otherwise wrong, and the very partitions in brackets; +n undecided"
+        )?;
+        write!(f, "{:<30}{:>7}", "group", "images")?;
+        self.1.iter().try_for_each(|name| write!(f, "{name:>21}"))?;
+        writeln!(f)?;
+        let mut total: BTreeMap<usize, Tally> = BTreeMap::new();
+        let line = |f: &mut fmt::Formatter<'_>, group: &str, tallies: &BTreeMap<usize, Tally>| {
+            let images = tallies.values().map(|tally| tally.images).max().unwrap_or(0);
+            write!(f, "{group:<30}{images:>7}")?;
+            for tally in tallies.values() {
+                let undecided = if tally.undecided > 0 { format!("+{}", tally.undecided) } else { String::new() };
+                let Tally { right, false_multi, missed_multi, other, exact, .. } = tally;
+                write!(f, "{:>21}", format!("{right}/{false_multi}/{missed_multi}/{other}{undecided} ({exact})"))?;
+            }
+            writeln!(f)
+        };
+        for (group, tallies) in &self.0 {
+            line(f, group, tallies)?;
+            for (index, tally) in tallies {
+                let sum = total.entry(*index).or_default();
+                sum.images += tally.images;
+                sum.exact += tally.exact;
+                sum.right += tally.right;
+                sum.false_multi += tally.false_multi;
+                sum.missed_multi += tally.missed_multi;
+                sum.undecided += tally.undecided;
+                sum.other += tally.other;
+            }
+        }
+        line(f, "all", &total)
+    }
+}
