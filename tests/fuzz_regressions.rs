@@ -2,6 +2,8 @@
 
 #[path = "../fuzz/src/checks.rs"]
 mod checks;
+#[path = "../fuzz/src/tables.rs"]
+mod tables;
 
 use std::fs;
 use std::path::Path;
@@ -28,4 +30,9 @@ fn what_once_failed_of_the_size_holds() {
 #[test]
 fn what_once_failed_of_provenance_holds() {
     replay("provenance", checks::provenance);
+}
+
+#[test]
+fn what_once_failed_of_tables_holds() {
+    replay("tables", tables::read);
 }
