@@ -100,6 +100,25 @@ pub(super) fn believed_size(view: &View<'_>, slice: &Partition, start: u64, size
     if is_inside(slice, start, size) || start < view.size() { size } else { 0 }
 }
 
+/// The partition that an entry of a VTOC makes, as those of Solaris and of `UnixWare` are: byte and bytes, and its tag, which
+/// one that is for the whole disk has as `whole_disk`.
+pub(super) fn of_vtoc(
+    view: &View<'_>,
+    slice: &Partition,
+    (start, size): (u64, u64),
+    tag: u16,
+    whole_disk: u16,
+) -> Partition {
+    Partition {
+        number: 0,
+        start,
+        size: believed_size(view, slice, start, size),
+        kind: if tag == whole_disk { Kind::Meta } else { Kind::Nested },
+        type_id: PartitionType::Number { id: u32::from(tag), digits: 2 },
+        name: None,
+    }
+}
+
 /// Whether these bytes are within the slice.
 pub(super) fn is_inside(slice: &Partition, start: u64, size: u64) -> bool {
     start >= slice.start && start.saturating_add(size) <= slice.end()

@@ -6,9 +6,9 @@
 
 use super::error::Error;
 use super::fields::{le16, le32};
-use super::nested::{Nested, believed_size};
+use super::nested::{Nested, of_vtoc};
 use super::rejection::{Probe, Rejection};
-use super::table::{Kind, Partition, PartitionType};
+use super::table::Partition;
 use super::view::View;
 
 const SECTOR_SIZE: u64 = 512;
@@ -51,14 +51,7 @@ pub(super) fn nested(view: &View<'_>, slice: &Partition) -> Result<Probe<Nested>
         let size = u64::from(le32(&vtoc, at + SECTORS_AT)) * SECTOR_SIZE;
         let start = slice.start.saturating_add(u64::from(le32(&vtoc, at + START_AT)) * SECTOR_SIZE);
         let tag = le16(&vtoc, at + TAG_AT);
-        (size != 0).then_some(Partition {
-            number: 0,
-            start,
-            size: believed_size(view, slice, start, size),
-            kind: if tag == WHOLE_DISK { Kind::Meta } else { Kind::Nested },
-            type_id: PartitionType::Number { id: u32::from(tag), digits: 2 },
-            name: None,
-        })
+        (size != 0).then(|| of_vtoc(view, slice, (start, size), tag, WHOLE_DISK))
     });
     Ok(Probe::Table(Nested { partitions: partitions.collect(), flaw: None }))
 }
@@ -66,6 +59,7 @@ pub(super) fn nested(view: &View<'_>, slice: &Partition) -> Result<Probe<Nested>
 #[cfg(test)]
 mod tests {
     use super::super::PartitionTable;
+    use super::super::table::Kind;
     use super::super::testdisk::Disk;
     use super::*;
 

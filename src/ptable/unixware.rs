@@ -5,9 +5,9 @@
 
 use super::error::Error;
 use super::fields::{le16, le32};
-use super::nested::{Nested, believed_size};
+use super::nested::{Nested, of_vtoc};
 use super::rejection::{Probe, Rejection};
-use super::table::{Kind, Partition, PartitionType};
+use super::table::Partition;
 use super::view::View;
 
 const SECTOR_SIZE: u64 = 512;
@@ -48,20 +48,14 @@ pub(super) fn nested(view: &View<'_>, slice: &Partition) -> Result<Probe<Nested>
         let start = u64::from(le32(&label, at + START_AT)) * SECTOR_SIZE;
         let size = u64::from(le32(&label, at + SECTORS_AT)) * SECTOR_SIZE;
         let tag = le16(&label, at + TAG_AT);
-        (tag != UNUSED).then_some(Partition {
-            number: 0,
-            start,
-            size: believed_size(view, slice, start, size),
-            kind: if tag == WHOLE_DISK { Kind::Meta } else { Kind::Nested },
-            type_id: PartitionType::Number { id: u32::from(tag), digits: 2 },
-            name: None,
-        })
+        (tag != UNUSED).then(|| of_vtoc(view, slice, (start, size), tag, WHOLE_DISK))
     });
     Ok(Probe::Table(Nested { partitions: partitions.collect(), flaw: None }))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::table::Kind;
     use super::super::testdisk::Disk;
     use super::*;
 
