@@ -31,7 +31,7 @@ impl From<Fault> for Stop {
 /// The last blocks of a frame that set a table: compressed offsets of their headers. Never 0, which no block can have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Setters {
-    /// By [`Field`].
+    /// By [`Field`](super::block::Field).
     pub fields: [Option<NonZeroU64>; 3],
     /// The Huffman table of literals.
     pub huffman: Option<NonZeroU64>,
