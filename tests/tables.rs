@@ -2,65 +2,18 @@
 
 mod common;
 
-use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
 
-use common::run;
-use imgsieve::ptable::{GptCopy, Kind, Label, PartitionTable, read_table, superblock};
+use common::image::{Extent, Image};
+use imgsieve::ptable::{GptCopy, Kind, Label, read_table, superblock};
 use proptest::prelude::*;
 use serde_json::Value;
-use tempfile::TempDir;
 
 const MIB: u64 = 1 << 20;
 
-/// A sparse image in a folder of its own.
-struct Image {
-    path: PathBuf,
-    _dir: TempDir,
-}
-
-impl Image {
-    fn new(size: u64) -> Self {
-        let dir = TempDir::new().unwrap();
-        let path = dir.path().join("disk.img");
-        File::create(&path).unwrap().set_len(size).unwrap();
-        Self { path, _dir: dir }
-    }
-
-    /// Runs a tool on it: `args`, its path, `more`.
-    fn run(&self, package: &str, tool: &str, args: &[&str], more: &[&str], input: &str) -> String {
-        run(package, tool, &[args, &[self.path.to_str().unwrap()], more].concat(), input)
-    }
-
-    fn sfdisk(size: u64, script: &str) -> Self {
-        let image = Self::new(size);
-        image.run("fdisk", "sfdisk", &["--quiet"], &[], script);
-        image
-    }
-
-    fn file(&self) -> File {
-        OpenOptions::new().read(true).write(true).open(&self.path).unwrap()
-    }
-
-    fn write(&self, offset: u64, bytes: &[u8]) {
-        self.file().write_all_at(bytes, offset).unwrap();
-    }
-
-    fn read(&self) -> Option<PartitionTable> {
-        let file = self.file();
-        let size = file.metadata().unwrap().len();
-        read_table(&file, size, None).unwrap_or_else(|error| panic!("{error}"))
-    }
-
-    fn table(&self) -> PartitionTable {
-        self.read().expect("a table")
-    }
-
-    /// Everything in it but its type: number, first byte, bytes.
-    fn extents(&self) -> Vec<(u32, u64, u64)> {
-        self.table().partitions.iter().map(|p| (p.number, p.start, p.size)).collect()
-    }
+/// Everything in it but its type: number, first byte, bytes.
+fn extents(image: &Image) -> Vec<Extent> {
+    image.table().partitions.iter().map(|p| (p.number, p.start, p.size)).collect()
 }
 
 /// What `sfdisk --json` says.
@@ -75,17 +28,6 @@ fn by_sfdisk(image: &Image) -> Vec<(u32, u64, u64)> {
     partitions.iter().map(|p| (number(&p["node"]), bytes(&p["start"]), bytes(&p["size"]))).collect()
 }
 
-/// What `parted` says.
-fn by_parted(image: &Image) -> Vec<(u32, u64, u64)> {
-    let text = image.run("parted", "parted", &["--script", "--machine"], &["unit", "B", "print"], "");
-    let bytes = |field: &str| field.trim_end_matches('B').parse::<u64>().unwrap();
-    text.lines()
-        .skip(2)
-        .map(|line| line.split(':').collect::<Vec<_>>())
-        .map(|fields| (fields[0].parse().unwrap(), bytes(fields[1]), bytes(fields[3])))
-        .collect()
-}
-
 const DOS_SCRIPT: &str = "label: dos\n2048,20480,83\n,20480,7\n,,5\n,8192,83\n,8192,82\n,8192,7\n";
 const GPT_SCRIPT: &str = "label: gpt\nsize=4096,type=U,name=\"EFI system\"\nsize=8192,name=\"grüße\"\ntype=S\n";
 
@@ -95,8 +37,8 @@ fn a_dos_table_is_what_sfdisk_and_parted_say() {
     let table = image.table();
     assert_eq!((table.label, table.sector_size, table.count()), (Label::Dos, 512, 5));
     assert!(!table.is_damaged() && table.complete, "{:?}", table.damage);
-    assert_eq!(image.extents(), by_sfdisk(&image));
-    assert_eq!(image.extents(), by_parted(&image));
+    assert_eq!(extents(&image), by_sfdisk(&image));
+    assert_eq!(extents(&image), image.by_parted());
     let kinds: Vec<_> = table.partitions.iter().map(|p| (p.number, p.kind, p.type_id.to_string())).collect();
     assert_eq!(kinds[2], (3, Kind::Extended, "0x05".to_owned()));
     assert_eq!(kinds[4], (6, Kind::Logical, "0x82".to_owned()));
@@ -107,7 +49,7 @@ fn a_deleted_logical_partition_leaves_a_chain_that_sfdisk_reads_too() {
     let image = Image::sfdisk(64 * MIB, DOS_SCRIPT);
     for number in ["5", "6", "1"] {
         image.run("fdisk", "sfdisk", &["--quiet", "--delete"], &[number], "");
-        assert_eq!(image.extents(), by_sfdisk(&image), "after {number}");
+        assert_eq!(extents(&image), by_sfdisk(&image), "after {number}");
     }
 }
 
@@ -116,7 +58,7 @@ fn logical_partitions_out_of_order_are_numbered_as_sfdisk_does() {
     let script = "label: dos\nunit: sectors\n1: start=2048,size=100000,type=5\n\
                   5: start=60000,size=1000,type=83\n6: start=10000,size=1000,type=83\n7: start=30000,size=1000,type=83\n";
     let image = Image::sfdisk(64 * MIB, script);
-    assert_eq!(image.extents(), by_sfdisk(&image));
+    assert_eq!(extents(&image), by_sfdisk(&image));
     assert_eq!(image.table().count(), 3);
 }
 
@@ -126,8 +68,8 @@ fn a_gpt_is_what_sfdisk_and_parted_say() {
     let table = image.table();
     assert_eq!((table.label, table.gpt_copy, table.count()), (Label::Gpt, Some(GptCopy::Primary), 3));
     assert!(!table.is_damaged(), "{:?}", table.damage);
-    assert_eq!(image.extents(), by_sfdisk(&image));
-    assert_eq!(image.extents(), by_parted(&image));
+    assert_eq!(extents(&image), by_sfdisk(&image));
+    assert_eq!(extents(&image), image.by_parted());
     assert_eq!(table.partitions[0].type_id.to_string(), "C12A7328-F81F-11D2-BA4B-00A0C93EC93B");
     assert_eq!(table.partitions[1].name.as_deref(), Some("grüße"));
     assert_eq!(table.partitions[2].name, None);
@@ -146,7 +88,7 @@ fn parteds_other_labels_are_what_parted_says() {
         image.run("parted", "parted", &["--script"], three, "");
         let table = image.table();
         assert_eq!((table.label, table.count(), table.is_damaged()), (label, 3, false), "{name}");
-        assert_eq!(image.extents(), by_parted(&image), "{name}");
+        assert_eq!(extents(&image), image.by_parted(), "{name}");
     }
 }
 
@@ -158,30 +100,30 @@ fn the_chain_of_an_atari_disk_is_what_parted_says() {
         "mkpart", "logical", "ext2", "6MiB", "12MiB", "mkpart", "logical", "ext2", "13MiB", "20MiB",
     ];
     image.run("parted", "parted", &["--script"], chain, "");
-    let extents = |of: Vec<(u32, u64, u64)>| of.into_iter().map(|(_, start, size)| (start, size)).collect::<Vec<_>>();
+    let places = |of: Vec<Extent>| of.into_iter().map(|(_, start, size)| (start, size)).collect::<Vec<_>>();
     // parted shows the chain itself as one more partition.
-    let by_parted: Vec<_> = extents(by_parted(&image)).into_iter().filter(|&(_, size)| size < 40 * MIB).collect();
-    assert_eq!((extents(image.extents()), image.table().count()), (by_parted, 3));
+    let by_parted: Vec<_> = places(image.by_parted()).into_iter().filter(|&(_, size)| size < 40 * MIB).collect();
+    assert_eq!((places(extents(&image)), image.table().count()), (by_parted, 3));
 }
 
 #[test]
 fn the_backup_gpt_is_used_when_the_primary_is_gone() {
     let image = Image::sfdisk(64 * MIB, GPT_SCRIPT);
-    let extents = image.extents();
+    let before = extents(&image);
     image.write(512, &vec![0; 33 * 512]);
     assert_eq!(image.table().gpt_copy, Some(GptCopy::Backup));
-    assert_eq!(image.extents(), extents);
+    assert_eq!(extents(&image), before);
 }
 
 #[test]
 fn a_gpt_cut_short_or_grown_keeps_its_partitions() {
     let image = Image::sfdisk(64 * MIB, GPT_SCRIPT);
-    let extents = image.extents();
+    let before = extents(&image);
     image.file().set_len(10 * MIB).unwrap();
-    assert_eq!(image.extents(), extents);
+    assert_eq!(extents(&image), before);
     assert_eq!(image.table().damage[0].code(), "image_too_short");
     image.file().set_len(100 * MIB).unwrap();
-    assert_eq!(image.extents(), extents);
+    assert_eq!(extents(&image), before);
     assert!(!image.table().is_damaged());
 }
 
@@ -190,7 +132,7 @@ fn sgdisks_large_and_hybrid_tables_are_read() {
     let image = Image::new(64 * MIB);
     let args = ["--set-alignment=8", "--resize-table=256", "-n", "0:0:+1M", "-n", "200:0:+1M", "-n", "3:0:+1M"];
     image.run("gdisk", "sgdisk", &args, &[], "");
-    assert_eq!(image.extents(), by_sfdisk(&image));
+    assert_eq!(extents(&image), by_sfdisk(&image));
     assert_eq!(image.table().partitions.last().unwrap().number, 200);
     image.run("gdisk", "sgdisk", &["--hybrid", "1:3"], &[], "");
     assert_eq!((image.table().label, image.table().count()), (Label::Gpt, 3));

@@ -6,6 +6,7 @@
 pub mod content;
 pub mod disk;
 pub mod fixture;
+pub mod image;
 pub mod scan;
 
 use std::cell::Cell;
