@@ -270,7 +270,8 @@ impl Finding {
             .collect();
         let more = if parts.len() > SHOWN { format!(", and {} more", parts.len() - SHOWN) } else { String::new() };
         let noun = if parts.len() == 1 { "partition" } else { "partitions" };
-        format!("{text}, {} {noun}: {}{more}", parts.len(), parts[..parts.len().min(SHOWN)].join(", "))
+        let colon = if parts.is_empty() { "" } else { ": " };
+        format!("{text}, {} {noun}{colon}{}{more}", parts.len(), parts[..parts.len().min(SHOWN)].join(", "))
     }
 }
 

@@ -69,7 +69,7 @@ impl Journal {
         object.insert("stage".to_owned(), json!(stage));
         object.extend(fields.into_iter().map(|(key, value)| (key.to_owned(), value)));
         object.insert("run".to_owned(), json!(self.run));
-        let mut line = serde_json::to_vec(&object)?;
+        let mut line = sanitize::json(&serde_json::to_string(&object)?).into_bytes();
         line.push(b'\n');
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         // One write, so that two runs that share a log do not mix their lines; a short one is a full disk.

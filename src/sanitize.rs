@@ -57,6 +57,24 @@ pub fn printable_line(sentence: &str) -> String {
     text
 }
 
+/// JSON text whose strings hold nothing that would move a terminal's cursor or reorder its line: JSON itself lets all but
+/// the ASCII control characters stand. It stays the same JSON.
+#[must_use]
+pub fn json(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for character in text.chars() {
+        // Line breaks of pretty JSON are no part of a string.
+        if character > '~' && moves_cursor(character) {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                write!(plain, "\\u{unit:04x}").expect("a String takes everything");
+            }
+        } else {
+            plain.push(character);
+        }
+    }
+    plain
+}
+
 fn needs_escape(character: char) -> bool {
     character == '\\' || moves_cursor(character)
 }
@@ -78,6 +96,14 @@ mod tests {
         assert_eq!(printable(b"a\x1b[2Jb\nc\\"), r"a\u{1b}[2Jb\nc\\");
         assert_eq!(printable("x\u{202e}gmi.\u{2066}".as_bytes()), r"x\u{202e}gmi.\u{2066}");
         assert_eq!(printable("\u{9b}31m".as_bytes()), r"\u{9b}31m");
+    }
+
+    #[test]
+    fn json_says_the_same_without_moving_the_cursor() {
+        let name = "a\u{9b}31m\u{7f}\u{202e}\u{e0041}é\n";
+        let text = json(&serde_json::to_string(name).expect("a string"));
+        assert_eq!(text, r#""a\u009b31m\u007f\u202e\udb40\udc41é\n""#);
+        assert_eq!(serde_json::from_str::<String>(&text).expect("JSON"), name);
     }
 
     #[test]

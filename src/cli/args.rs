@@ -185,7 +185,7 @@ pub struct InspectArguments {
     /// One JSON object a file, a line each
     #[arg(long)]
     pub json: bool,
-    /// Say of each kind of partition table that an image does not have why not
+    /// Say of each kind of partition table that was looked for, until one was found, why it is not there
     #[arg(short, long)]
     pub verbose: bool,
     /// Name file systems even where that means decoding much of an archive again

@@ -15,7 +15,7 @@ use crate::exit::Exit;
 use crate::inspect::{self, Report};
 use crate::journal::{self, Journal};
 use crate::progress::Terminal;
-use crate::sanitize::printable_line;
+use crate::sanitize::{self, printable_line};
 use crate::scan::{self, panics};
 use crate::summary::Summary;
 use crate::zst::Meter;
@@ -72,7 +72,7 @@ fn run_scan(arguments: ScanArguments) -> Exit {
 
 fn print_summary(summary: &Summary, config: &Config, exit: Exit, wants_json: bool, is_quiet: bool) -> Exit {
     let text = if wants_json {
-        format!("{}\n", summary.json(config, exit.code()))
+        format!("{}\n", sanitize::json(&summary.json(config, exit.code()).to_string()))
     } else if is_quiet {
         String::new()
     } else {
@@ -107,7 +107,11 @@ fn run_inspect(arguments: InspectArguments) -> Exit {
             exit = Exit::Failure;
         }
         let verbose = arguments.verbose;
-        let text = if arguments.json { format!("{}\n", report.to_json(verbose)) } else { report.to_text(verbose) };
+        let text = if arguments.json {
+            format!("{}\n", sanitize::json(&report.to_json(verbose).to_string()))
+        } else {
+            report.to_text(verbose)
+        };
         if print(&text) == Exit::Failure {
             return Exit::Failure;
         }
