@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::cause::Cause;
+use crate::config::Rules;
 use crate::control::Stop;
 use crate::finding::Finding;
 use crate::staging::Space;
@@ -22,6 +23,8 @@ pub struct Archive {
     pub path: PathBuf,
     /// Compressed bytes.
     pub size: u64,
+    /// When it was last changed, as `stat --format %.9Y` prints it: seconds since 1970 and nanoseconds.
+    pub mtime: String,
     /// Place in the order of sizes, from 1.
     pub rank: usize,
 }
@@ -203,21 +206,34 @@ pub struct LeftOut {
     pub not_selected: u64,
 }
 
+/// What a run is going to do.
+#[derive(Debug, Clone)]
+pub struct Start<'a> {
+    /// Archives that were chosen.
+    pub total_archives: usize,
+    /// Their compressed bytes.
+    pub total_bytes: u64,
+    /// What was left out.
+    pub left_out: &'a LeftOut,
+    /// Whether nothing will be staged.
+    pub dry_run: bool,
+    /// Archives read at a time.
+    pub jobs: usize,
+    /// What the answers depend on.
+    pub rules: Rules,
+    /// Space where staging lies, where that is known.
+    pub space: Option<Space>,
+    /// What has to stay free of it, in bytes; none in a dry run.
+    pub minimum: Option<u64>,
+}
+
 /// One thing that happened.
 #[derive(Debug, Clone)]
 pub enum Event<'a> {
     /// All is in order, and the archives are chosen.
     ScriptStart {
-        /// How many.
-        total_archives: usize,
-        /// Their compressed bytes.
-        total_bytes: u64,
-        /// What was left out.
-        left_out: &'a LeftOut,
-        /// Whether nothing will be staged.
-        dry_run: bool,
-        /// Archives read at a time.
-        jobs: usize,
+        /// What is to be done.
+        start: &'a Start<'a>,
     },
     /// An archive is begun.
     ArchiveStart {
@@ -225,6 +241,8 @@ pub enum Event<'a> {
         archive: &'a Arc<Archive>,
         /// How far it is, to be polled.
         meter: &'a Arc<Meter>,
+        /// Which of the workers reads it, from 0.
+        worker: usize,
     },
     /// An image begins to be written.
     ExtractionStart {

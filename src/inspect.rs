@@ -220,7 +220,7 @@ impl Inspected {
         if let Some(cause) = &self.finding.undecidable {
             object.insert("message".to_owned(), json!(cause.message));
         }
-        if let Some(rescued) = self.finding.rescued {
+        if let Some(rescued) = &self.finding.rescued {
             object.insert("rescued_pct".to_owned(), json!(rescued.percent()));
         }
         if verbose {
@@ -234,7 +234,7 @@ impl Inspected {
         let found = printable(self.finding.describe().as_bytes());
         let verdict = self.finding.verdict().as_str();
         let _ = writeln!(text, "  {}  {}  {verdict}: {found}", printable(&self.name), human(self.size));
-        if let Some(rescued) = self.finding.rescued {
+        if let Some(rescued) = &self.finding.rescued {
             let (bytes, of) = (human(rescued.bytes), human(rescued.of));
             let _ = writeln!(text, "    rescued: {:.2}% of the medium ({bytes} of {of})", rescued.percent());
         }

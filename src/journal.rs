@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 use crate::cause::Cause;
 use crate::control::Stop;
 use crate::event::{
-    Action, Archive, ArchiveTotals, Check, Event, Image, LeftOut, NAME_LIMIT, Observer, RunTotals, Scope,
+    Action, Archive, ArchiveTotals, Check, Event, Image, NAME_LIMIT, Observer, RunTotals, Scope, Start,
 };
 use crate::sanitize;
 use crate::units::gigabytes;
@@ -124,15 +124,15 @@ type Fields = Vec<(&'static str, Value)>;
 /// The stage and the fields of each event.
 fn line_of(event: &Event<'_>) -> (&'static str, Fields) {
     match event {
-        Event::ScriptStart { total_archives, total_bytes, left_out, dry_run, jobs } => {
-            ("script_start", script_start(*total_archives, *total_bytes, left_out, *dry_run, *jobs))
-        }
-        Event::ArchiveStart { archive, .. } => {
+        Event::ScriptStart { start } => ("script_start", script_start(start)),
+        Event::ArchiveStart { archive, worker, .. } => {
             let mut fields = of_archive(archive);
             fields.extend([
                 ("size_gb", json!(gigabytes(archive.size))),
                 ("rank", json!(archive.rank)),
                 ("size_bytes", json!(archive.size)),
+                ("mtime", json!(archive.mtime)),
+                ("worker", json!(worker)),
             ]);
             push_name(&mut fields, ("archive", "archive_bytes"), archive.path.as_os_str().as_bytes());
             ("archive_start", fields)
@@ -164,6 +164,7 @@ fn line_of(event: &Event<'_>) -> (&'static str, Fields) {
             fields.extend([
                 ("multipart_imgs", json!(totals.multi)),
                 ("disk_free_pct", json!(space.map(|space| space.free_percent()))),
+                ("available_bytes", json!(space.map(|space| space.available))),
                 ("imgs", json!(totals.images)),
                 ("compressed_bytes", json!(archive.size)),
             ]);
@@ -186,17 +187,21 @@ fn line_of(event: &Event<'_>) -> (&'static str, Fields) {
     }
 }
 
-fn script_start(total_archives: usize, total_bytes: u64, left_out: &LeftOut, dry_run: bool, jobs: usize) -> Fields {
+fn script_start(start: &Start) -> Fields {
+    let left_out = start.left_out;
     let skipped: Vec<String> = left_out.skipped.iter().map(|(hash, _)| hash.to_string_lossy().into_owned()).collect();
     vec![
-        ("total_archives", json!(total_archives)),
-        ("total_bytes", json!(total_bytes)),
+        ("total_archives", json!(start.total_archives)),
+        ("total_bytes", json!(start.total_bytes)),
         ("skipped", json!(skipped)),
         ("too_small", json!(left_out.too_small)),
         ("not_selected", json!(left_out.not_selected)),
-        ("dry_run", json!(dry_run)),
-        ("jobs", json!(jobs)),
+        ("dry_run", json!(start.dry_run)),
+        ("jobs", json!(start.jobs)),
         ("version", json!(env!("CARGO_PKG_VERSION"))),
+        ("rules", json!(start.rules)),
+        ("available_bytes", json!(start.space.map(|space| space.available))),
+        ("minimum_bytes", json!(start.minimum)),
     ]
 }
 
@@ -225,8 +230,11 @@ fn partition_check(archive: &Archive, image: &Image, check: &Check) -> Fields {
     fields.push(("size_bytes", json!(image.size)));
     if let Some(finding) = finding {
         fields.push(("verdict", json!(finding.verdict().as_str())));
-        if let Some(rescued) = finding.rescued {
+        fields.push(("found", json!(finding.describe())));
+        if let Some(rescued) = &finding.rescued {
             fields.push(("rescued_pct", json!(rescued.percent())));
+            let unread = rescued.unread.iter().map(|area| json!([area.start, area.end - area.start]));
+            fields.push(("unread_areas", unread.collect()));
         }
         fields.push(("table", Value::Object(finding.to_json())));
         fields.push(("partition_list", finding.partitions_json(LISTED_PARTITIONS)));

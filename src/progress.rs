@@ -203,17 +203,17 @@ impl Bars {
 
     fn observe(&self, event: &Event<'_>) {
         match event {
-            Event::ScriptStart { total_archives, total_bytes, .. } => {
+            Event::ScriptStart { start } => {
                 let mut state = self.state();
-                state.archives = *total_archives;
+                state.archives = start.total_archives;
                 state.started = Some(Instant::now());
-                self.total.set_length(*total_bytes);
+                self.total.set_length(start.total_bytes);
                 let is_narrow = is_narrow();
                 state.is_narrow = is_narrow;
                 self.total.set_style(total_style(is_narrow));
                 self.multi.add(self.total.clone());
             }
-            Event::ArchiveStart { archive, meter } => {
+            Event::ArchiveStart { archive, meter, .. } => {
                 // Hidden until it has its place: a bar of its own would draw on stderr, over the others.
                 let bar = ProgressBar::with_draw_target(Some(archive.size), ProgressDrawTarget::hidden())
                     .with_style(archive_style(self.state().is_narrow))
@@ -307,7 +307,8 @@ mod tests {
 
     use super::*;
     use crate::cause::Cause;
-    use crate::event::LeftOut;
+    use crate::config::{Config, Site};
+    use crate::event::{LeftOut, Start};
 
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -331,7 +332,8 @@ mod tests {
 
     fn archive(rank: usize) -> Arc<Archive> {
         let hash = format!("{rank:032x}");
-        Arc::new(Archive { path: format!("/cold/{hash}.tar.zst").into(), hash: hash.into(), size: 1_000_000, rank })
+        let path = format!("/cold/{hash}.tar.zst").into();
+        Arc::new(Archive { path, hash: hash.into(), size: 1_000_000, mtime: "0.000000000".to_owned(), rank })
     }
 
     #[test]
@@ -361,16 +363,19 @@ mod tests {
         let target = ProgressDrawTarget::term_like_with_hz(Box::new(term.clone()), DRAW_HZ);
         let terminal = Terminal::new(Verbosity::Normal, Some(target), Box::new(Lines::default()));
         let left_out = LeftOut::default();
-        let start = Event::ScriptStart {
+        let start = Start {
             total_archives: 8,
             total_bytes: 8_000_000,
             left_out: &left_out,
             dry_run: true,
             jobs: 8,
+            rules: Config::new(Site::built_in()).rules(),
+            space: None,
+            minimum: None,
         };
-        terminal.observe(&start).expect("taken");
+        terminal.observe(&Event::ScriptStart { start: &start }).expect("taken");
         for rank in 1..=8 {
-            let event = Event::ArchiveStart { archive: &archive(rank), meter: &Arc::default() };
+            let event = Event::ArchiveStart { archive: &archive(rank), meter: &Arc::default(), worker: 0 };
             terminal.observe(&event).expect("taken");
         }
         terminal.bars.as_ref().expect("bars").draw();

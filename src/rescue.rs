@@ -21,13 +21,18 @@ pub struct RescueMap {
     read: u64,
 }
 
+/// Areas of a medium that are told of at most.
+const AREAS_TOLD: usize = 64;
+
 /// How much of a medium was rescued.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rescued {
     /// Bytes that were read.
     pub bytes: u64,
     /// Bytes that the map tells of, at least 1.
     pub of: u64,
+    /// Where bytes are that were never read, in order: so coarsely that there are at most 64 areas, for a drawing.
+    pub unread: Vec<Range<u64>>,
 }
 
 impl Rescued {
@@ -113,7 +118,24 @@ impl RescueMap {
     /// How much of the medium was read; `None` where the map has no area.
     #[must_use]
     pub fn rescued(&self) -> Option<Rescued> {
-        (self.whole > 0).then_some(Rescued { bytes: self.read, of: self.whole })
+        (self.whole > 0).then(|| Rescued { bytes: self.read, of: self.whole, unread: self.coarse() })
+    }
+
+    /// The unread areas, joined where little lies between them, until they are few.
+    fn coarse(&self) -> Vec<Range<u64>> {
+        let mut areas = self.unread.clone();
+        let mut gap = self.whole / 4096;
+        while areas.len() > AREAS_TOLD {
+            areas.dedup_by(|next, last| {
+                let is_near = next.start - last.end <= gap;
+                if is_near {
+                    last.end = next.end;
+                }
+                is_near
+            });
+            gap = gap.saturating_mul(2).max(1);
+        }
+        areas
     }
 
     /// The first byte of `range` that was never read.
@@ -172,6 +194,8 @@ pub fn has_suffix(name: &[u8], suffix: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     const MAP: &[u8] =
@@ -199,6 +223,18 @@ mod tests {
         assert_eq!(share(b"0 +\n0 0x10000000000 +\n"), Some(100.0));
         assert_eq!(share(b"0 +\n0 0xffffffffffffffff ?\n"), Some(0.0));
         assert_eq!(share(b"0 +\n"), None);
+    }
+
+    #[test]
+    fn many_unread_areas_are_told_as_few() {
+        let mut text = "0 +\n".to_owned();
+        for area in 0..10_000u64 {
+            let position = area * 4096 + if area < 5000 { 0 } else { 1 << 40 };
+            writeln!(text, "{position} 512 -\n{} 3584 +", position + 512).expect("a String takes everything");
+        }
+        let rescued = RescueMap::parse(text.as_bytes()).expect("a map").rescued().expect("areas");
+        let second = (1 << 40) + 5000 * 4096;
+        assert_eq!(rescued.unread, [0..4999 * 4096 + 512, second..second + 4999 * 4096 + 512]);
     }
 
     #[test]

@@ -58,10 +58,10 @@ impl Observer for Summary {
     fn observe(&self, event: &Event<'_>) -> Result<(), Stop> {
         let mut state = self.state();
         match event {
-            Event::ScriptStart { left_out, total_archives, .. } => {
+            Event::ScriptStart { start } => {
                 state.started = Some(Instant::now());
-                state.left_out = (*left_out).clone();
-                state.total_archives = *total_archives;
+                state.left_out = start.left_out.clone();
+                state.total_archives = start.total_archives;
             }
             Event::PartitionCheck { archive, image, check } => {
                 let hash = printable(archive.hash.as_encoded_bytes());

@@ -11,7 +11,7 @@ use serde_json::Value;
 const ENGINES: [&str; 3] = ["decode", "skip", "auto"];
 
 /// What depends on the engine, on the clock or on the folder that a test runs in.
-const FREE: [&str; 20] = [
+const FREE: [&str; 23] = [
     "ts",
     "run",
     "seconds",
@@ -28,6 +28,9 @@ const FREE: [&str; 20] = [
     "rewinds",
     "verified",
     "disk_free_pct",
+    "available_bytes",
+    "mtime",
+    "worker",
     "archive",
     "dest",
     "path",

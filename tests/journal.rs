@@ -438,7 +438,17 @@ fn one_job_and_many_log_the_same() {
             .map(|mut line| {
                 let object = line.as_object_mut().expect("an object");
                 // The last is the temporary folder's path, in base64 because of the name in it.
-                for key in ["ts", "run", "seconds", "disk_free_pct", "jobs", "path_bytes"] {
+                for key in [
+                    "ts",
+                    "run",
+                    "seconds",
+                    "disk_free_pct",
+                    "available_bytes",
+                    "jobs",
+                    "path_bytes",
+                    "worker",
+                    "mtime",
+                ] {
                     object.shift_remove(key);
                 }
                 normal(&line)

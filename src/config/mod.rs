@@ -196,6 +196,30 @@ struct Partial {
     skip: Option<BTreeMap<String, String>>,
 }
 
+/// What the answers on an archive depend on, besides the archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rules {
+    /// Images have to be larger, in bytes.
+    pub min_image_size: u64,
+    /// Partitions that make an image one to be kept.
+    pub min_partitions: u32,
+    /// How the name of an image ends.
+    pub image_suffix: String,
+    /// Whether images that cannot be decided on are kept, too.
+    pub keep_undecided: bool,
+    /// Whether file systems are named even where that costs decoding again.
+    pub fs: bool,
+}
+
+impl Rules {
+    /// Whether answers by these rules are answers by `wanted`, too.
+    #[must_use]
+    pub fn serve(&self, wanted: &Rules) -> bool {
+        let fs = self.fs && wanted.fs;
+        Rules { fs, ..self.clone() } == *wanted
+    }
+}
+
 /// A checked site and the choices of one run.
 #[derive(Debug, Clone)]
 #[allow(clippy::struct_excessive_bools)]
@@ -237,6 +261,18 @@ impl Config {
             abort_on_low_space: false,
             deep_fs: false,
             engine: Engine::Auto,
+        }
+    }
+
+    /// What the run's answers depend on.
+    #[must_use]
+    pub fn rules(&self) -> Rules {
+        Rules {
+            min_image_size: self.site.min_image_size.0,
+            min_partitions: self.site.min_partitions,
+            image_suffix: self.site.image_suffix.clone(),
+            keep_undecided: self.keep_undecided,
+            fs: self.deep_fs,
         }
     }
 
@@ -282,6 +318,17 @@ mod tests {
         let site = read("min_partitions = 3\n[skip]\n").expect("valid");
         assert_eq!((site.min_partitions, site.skip.len()), (3, 0));
         assert_eq!(site.log, Site::built_in().log);
+    }
+
+    #[test]
+    fn answers_serve_who_asks_the_same_or_less() {
+        let rules = |deep_fs, enough| {
+            let mut site = Site::built_in();
+            site.min_partitions = enough;
+            Config { deep_fs, ..Config::new(site) }.rules()
+        };
+        assert!(rules(false, 2).serve(&rules(false, 2)) && rules(true, 2).serve(&rules(false, 2)));
+        assert!(!rules(false, 2).serve(&rules(true, 2)) && !rules(false, 2).serve(&rules(false, 3)));
     }
 
     #[test]

@@ -180,7 +180,7 @@ fn kept_check(finding: &Finding, mut whole: Finding, staged: Staged, size: u64, 
         whole.count = None;
         whole.undecidable.clone_from(&finding.undecidable);
     }
-    whole.rescued = finding.rescued;
+    whole.rescued.clone_from(&finding.rescued);
     whole.complete(&staged.file, size, true, &|_| {});
     let Staged { path, bytes_written, allocated, .. } = staged;
     let action = Action::Kept(Kept { path, bytes_written, allocated, verified, existing: verified.is_none() });

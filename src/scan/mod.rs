@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::cause::Cause;
 use crate::config::Config;
 use crate::control::{Control, Stop};
-use crate::event::{Archive, ArchiveTotals, Event, Observer, RunTotals, Scope};
+use crate::event::{Archive, ArchiveTotals, Event, Observer, RunTotals, Scope, Start};
 use crate::exit::Exit;
 use crate::staging::{self, Space, Staging};
 use crate::zst::Meter;
@@ -68,12 +68,18 @@ pub fn run(config: &Config, control: &Control, observers: &[&dyn Observer]) -> E
     if let Some(exit) = run.end_early() {
         return exit;
     }
+    let space = run.space();
     run.emit(&Event::ScriptStart {
-        total_archives: plan.archives.len(),
-        total_bytes: plan.total_bytes(),
-        left_out: &plan.left_out,
-        dry_run: config.dry_run,
-        jobs: config.jobs(),
+        start: &Start {
+            total_archives: plan.archives.len(),
+            total_bytes: plan.total_bytes(),
+            left_out: &plan.left_out,
+            dry_run: config.dry_run,
+            jobs: config.jobs(),
+            rules: config.rules(),
+            space,
+            minimum: run.staging.as_ref().zip(space).map(|(staging, space)| staging.budget().minimum(&space)),
+        },
     });
     for (path, cause) in &plan.problems {
         run.emit(&Event::Error { scope: Scope::Path(path), cause });
@@ -144,8 +150,8 @@ impl Run<'_> {
         let held = Mutex::new(Vec::new());
         // Each thread of the pool takes archives off one queue. Were they tasks of the pool, a worker that waits for
         // work inside its archive could begin another one, out of order and on top of its own memory.
-        pool.broadcast(|_| {
-            while let Some((archive, meter)) = self.next_archive(&queue) {
+        pool.broadcast(|context| {
+            while let Some((archive, meter)) = self.next_archive(&queue, context.index()) {
                 if let Some(survey) = Survey::run(self, archive, meter) {
                     held.lock().unwrap_or_else(PoisonError::into_inner).push(survey);
                 }
@@ -158,6 +164,7 @@ impl Run<'_> {
     fn next_archive<'p>(
         &self,
         queue: &Mutex<impl Iterator<Item = &'p Arc<Archive>>>,
+        worker: usize,
     ) -> Option<(Arc<Archive>, Arc<Meter>)> {
         let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
         if self.control.is_stopped() {
@@ -169,7 +176,7 @@ impl Run<'_> {
             return None;
         }
         let meter = Arc::new(Meter::new(self.control.flag()));
-        self.emit(&Event::ArchiveStart { archive: &archive, meter: &meter });
+        self.emit(&Event::ArchiveStart { archive: &archive, meter: &meter, worker });
         Some((archive, meter))
     }
 

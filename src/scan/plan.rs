@@ -80,7 +80,8 @@ pub fn select(config: &Config) -> Result<Plan, Cause> {
             // A folder's small archives are not meant; one that was named is, whatever its size.
             plan.left_out.too_small += 1;
         } else if hashes.insert(hash.clone()) {
-            chosen.push(Archive { hash, path, size: metadata.len(), rank: 0 });
+            let mtime = format!("{}.{:09}", metadata.mtime(), metadata.mtime_nsec());
+            chosen.push(Archive { hash, path, size: metadata.len(), mtime, rank: 0 });
         } else {
             let message = format!(
                 "another archive of this run has the hash {} too, and both would be staged to one folder",

@@ -394,7 +394,7 @@ impl<'r> Survey<'r> {
             return self.decide_pending(Some(zst), pending, Some(&map));
         }
         if let Some(rescued) = map.rescued() {
-            self.note_rescued(&member.path, rescued);
+            self.note_rescued(&member.path, &rescued);
         }
         if self.maps.len() == MAX_MAPS {
             self.maps.remove(0);
@@ -403,14 +403,14 @@ impl<'r> Survey<'r> {
     }
 
     /// Adds what a rescue map says to images whose verdict stands and was not given yet.
-    fn note_rescued(&mut self, map: &[u8], rescued: Rescued) {
+    fn note_rescued(&mut self, map: &[u8], rescued: &Rescued) {
         let checks = self.unverified.iter_mut().map(|staged| (&staged.image, &mut staged.check));
         let checks = checks.chain(self.would_keep.iter_mut().map(|(image, check)| (&*image, check)));
         let findings = checks.filter_map(|(image, check)| Some((image, check.finding.as_mut()?)));
         let deferred = self.deferred.iter_mut().map(|deferred| (&deferred.image, &mut deferred.finding));
         for (image, finding) in findings.chain(deferred) {
             if rescue::is_map_of(map, &image.member) {
-                finding.rescued = Some(rescued);
+                finding.rescued = Some(rescued.clone());
             }
         }
     }
