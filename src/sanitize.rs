@@ -42,6 +42,12 @@ pub fn base64(bytes: &[u8]) -> String {
     base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
+/// The bytes that [`base64`] gave `text` for; none where it is no such text.
+#[must_use]
+pub fn from_base64(text: &str) -> Option<Vec<u8>> {
+    base64::engine::general_purpose::STANDARD.decode(text).ok()
+}
+
 /// A sentence as one line that is safe to print, whatever it quotes: as [`printable`], but backslashes stay, because what
 /// it quotes may be escaped already.
 #[must_use]

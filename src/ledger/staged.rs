@@ -1,0 +1,161 @@
+//! Images that were staged, and what became of them, as the log tells it. Only the file system knows whether they are
+//! still there.
+
+use std::collections::HashMap;
+
+use super::{Line, Name};
+
+/// What became of a staged image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// It waits to be processed again.
+    Kept,
+    /// The command was started, and its end is not in the log.
+    Begun,
+    /// The command failed.
+    Failed {
+        /// What it exited with.
+        exit_status: Option<i32>,
+        /// The signal that ended it.
+        signal: Option<String>,
+    },
+    /// The command succeeded.
+    Reprocessed,
+    /// It was removed from staging, after the command had succeeded.
+    Removed,
+}
+
+impl State {
+    /// The word for it in reports.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            State::Kept => "kept",
+            State::Begun => "begun",
+            State::Failed { .. } => "failed",
+            State::Reprocessed => "reprocessed",
+            State::Removed => "removed",
+        }
+    }
+}
+
+/// An image that a run staged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StagedImage {
+    /// Where.
+    pub path: Name,
+    /// The archive it came from.
+    pub hash: Name,
+    /// Its file name in the archive.
+    pub image: Name,
+    /// Which image of its name in the archive it is, from 1.
+    pub ordinal: u32,
+    /// Its length in bytes.
+    pub size: u64,
+    /// What was found in it, in a sentence.
+    pub found: String,
+    /// What became of it.
+    pub state: State,
+}
+
+/// All images that the lines so far tell to have been staged, by path.
+#[derive(Debug, Default)]
+pub struct Staged {
+    images: HashMap<Name, StagedImage>,
+}
+
+impl Staged {
+    /// Takes note of a line.
+    pub fn note(&mut self, line: &Line<'_>) {
+        match line.stage.as_str() {
+            "partition_check" => self.note_check(line),
+            "reprocess_start" => self.set(line, State::Begun),
+            "reprocess_complete" if line.exit_status == Some(0) => self.set(line, State::Reprocessed),
+            "reprocess_complete" => {
+                let signal = line.signal.as_ref().map(|signal| signal.as_str().to_owned());
+                self.set(line, State::Failed { exit_status: line.exit_status, signal });
+            }
+            "removed" => self.set(line, State::Removed),
+            _ => {}
+        }
+    }
+
+    fn note_check(&mut self, line: &Line<'_>) {
+        let is_kept = line.action.as_ref().is_some_and(|action| action.as_str() == "KEPT");
+        let (true, Some(path), Some(hash), Some(image)) = (is_kept, line.path(), line.hash(), line.image()) else {
+            return;
+        };
+        // The script that imgsieve replaces logged no size: such an image cannot be told from half of it.
+        let Some(size) = line.size_bytes else { return };
+        if line.existing == Some(true) && self.images.get(&path).is_some_and(|known| known.size == size) {
+            return;
+        }
+        let found = line.found.as_ref().map_or(String::new(), |found| found.as_str().to_owned());
+        let ordinal = line.ordinal();
+        let staged = StagedImage { path: path.clone(), hash, image, ordinal, size, found, state: State::Kept };
+        self.images.insert(path, staged);
+    }
+
+    fn set(&mut self, line: &Line<'_>, state: State) {
+        if let Some(image) = line.path().and_then(|path| self.images.get_mut(&path)) {
+            image.state = state;
+        }
+    }
+
+    /// The image at `path`, if one was staged there.
+    #[must_use]
+    pub fn get(&self, path: &Name) -> Option<&StagedImage> {
+        self.images.get(path)
+    }
+
+    /// All of them, smallest first.
+    #[must_use]
+    pub fn into_images(self) -> Vec<StagedImage> {
+        let mut images: Vec<StagedImage> = self.images.into_values().collect();
+        images.sort_by(|a, b| (a.size, &a.path).cmp(&(b.size, &b.path)));
+        images
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn states(lines: &[&str]) -> Vec<(String, State)> {
+        let mut staged = Staged::default();
+        for line in lines {
+            staged.note(&serde_json::from_str(line).expect("a line"));
+        }
+        let path = |image: StagedImage| (image.path.as_path().display().to_string(), image.state);
+        staged.into_images().into_iter().map(path).collect()
+    }
+
+    const KEPT: &str = r#"{"stage":"partition_check","hash":"h","img":"a.img","action":"KEPT","path":"/s/h/a.img",
+        "size_bytes":9,"existing":false}"#;
+    const EXISTING: &str = r#"{"stage":"partition_check","hash":"h","img":"a.img","action":"KEPT","path":"/s/h/a.img",
+        "size_bytes":9,"existing":true}"#;
+    const DONE: &str = r#"{"stage":"reprocess_complete","path":"/s/h/a.img","exit_status":0}"#;
+    const REMOVED: &str = r#"{"stage":"removed","path":"/s/h/a.img"}"#;
+
+    #[test]
+    fn an_image_goes_from_kept_to_removed() {
+        let at = |state| vec![("/s/h/a.img".to_owned(), state)];
+        let begun = r#"{"stage":"reprocess_start","path":"/s/h/a.img"}"#;
+        let failed = r#"{"stage":"reprocess_complete","path":"/s/h/a.img","exit_status":null,"signal":"SIGKILL"}"#;
+        assert_eq!(states(&[KEPT]), at(State::Kept));
+        assert_eq!(states(&[KEPT, begun]), at(State::Begun));
+        let signal = Some("SIGKILL".to_owned());
+        assert_eq!(states(&[KEPT, begun, failed]), at(State::Failed { exit_status: None, signal }));
+        assert_eq!(states(&[KEPT, begun, DONE]), at(State::Reprocessed));
+        assert_eq!(states(&[KEPT, DONE, REMOVED]), at(State::Removed));
+    }
+
+    #[test]
+    fn what_is_staged_anew_waits_again_and_what_was_only_found_again_does_not() {
+        let at = |state| vec![("/s/h/a.img".to_owned(), state)];
+        assert_eq!(states(&[KEPT, DONE, EXISTING]), at(State::Reprocessed));
+        assert_eq!(states(&[KEPT, DONE, REMOVED, KEPT]), at(State::Kept));
+        assert_eq!(states(&[EXISTING]), at(State::Kept));
+        assert_eq!(states(&[DONE, REMOVED]), []);
+    }
+}
