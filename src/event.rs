@@ -3,6 +3,7 @@
 //! The core reports, observers listen: the log, the terminal and the summary each see every [`Event`] and know nothing
 //! of each other.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -159,11 +160,73 @@ pub struct ArchiveTotals {
     pub seconds: f64,
 }
 
+/// What an earlier run found in an archive that is not read again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Earlier {
+    /// The run.
+    pub run: String,
+    /// What it said when the archive was done.
+    pub totals: ArchiveTotals,
+    /// How often it warned of something in it.
+    pub warnings: u64,
+    /// The images that it staged, or would have.
+    pub images: Vec<EarlierImage>,
+}
+
+/// An image that an earlier run staged, or would have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EarlierImage {
+    /// Last component of the member's path: untrusted bytes.
+    pub name: Vec<u8>,
+    /// Real size in bytes.
+    pub size: u64,
+    /// What was found in it, in a sentence.
+    pub found: String,
+    /// Whether its partitions could not be told.
+    pub is_undecided: bool,
+    /// Where it was staged, and whether it is still there: if not, it was processed again since.
+    pub place: Option<(PathBuf, bool)>,
+    /// Room that it takes, or would take at most, in bytes.
+    pub room: u64,
+}
+
+/// Archives that earlier runs completed.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Resumed {
+    /// The archives in the order of their ranks, and what was found in them.
+    pub archives: Vec<(Arc<Archive>, Earlier)>,
+}
+
+impl Resumed {
+    /// The archives.
+    pub fn archives(&self) -> impl Iterator<Item = &Arc<Archive>> {
+        self.archives.iter().map(|(archive, _)| archive)
+    }
+
+    /// Compressed bytes of all of them.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.archives.iter().map(|(archive, _)| archive.size).sum()
+    }
+
+    /// The runs that completed them, each once.
+    #[must_use]
+    pub fn runs(&self) -> BTreeSet<&str> {
+        self.archives.iter().map(|(_, earlier)| earlier.run.as_str()).collect()
+    }
+}
+
 /// What is said when a run is done.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RunTotals {
-    /// Archives that were read to their end, or to the error that ended them.
+    /// Archives that were read to their end, or to the error that ended them: by this run, or by the one it resumed.
     pub archives_checked: u64,
+    /// Those of them that an earlier run read.
+    pub resumed: u64,
+    /// Compressed bytes of these.
+    pub resumed_bytes: u64,
+    /// Bytes of their tars.
+    pub resumed_content: u64,
     /// Those of them that ended in an error.
     pub archives_failed: u64,
     /// Compressed bytes of the archives checked.
@@ -221,6 +284,8 @@ pub struct Start<'a> {
     pub jobs: usize,
     /// What the answers depend on.
     pub rules: Rules,
+    /// Archives that earlier runs completed, where the run was to resume them.
+    pub resumed: Option<&'a Resumed>,
     /// Space where staging lies, where that is known.
     pub space: Option<Space>,
     /// What has to stay free of it, in bytes; none in a dry run.
@@ -234,6 +299,13 @@ pub enum Event<'a> {
     ScriptStart {
         /// What is to be done.
         start: &'a Start<'a>,
+    },
+    /// An archive is not read again: an earlier run completed it.
+    ArchiveResumed {
+        /// Which.
+        archive: &'a Archive,
+        /// What was found.
+        earlier: &'a Earlier,
     },
     /// An archive is begun.
     ArchiveStart {

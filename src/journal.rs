@@ -125,6 +125,16 @@ type Fields = Vec<(&'static str, Value)>;
 fn line_of(event: &Event<'_>) -> (&'static str, Fields) {
     match event {
         Event::ScriptStart { start } => ("script_start", script_start(start)),
+        Event::ArchiveResumed { archive, earlier } => {
+            let mut fields = of_archive(archive);
+            fields.extend([
+                ("rank", json!(archive.rank)),
+                ("size_bytes", json!(archive.size)),
+                ("mtime", json!(archive.mtime)),
+                ("by_run", json!(earlier.run)),
+            ]);
+            ("archive_resumed", fields)
+        }
         Event::ArchiveStart { archive, worker, .. } => {
             let mut fields = of_archive(archive);
             fields.extend([
@@ -190,7 +200,7 @@ fn line_of(event: &Event<'_>) -> (&'static str, Fields) {
 fn script_start(start: &Start) -> Fields {
     let left_out = start.left_out;
     let skipped: Vec<String> = left_out.skipped.iter().map(|(hash, _)| hash.to_string_lossy().into_owned()).collect();
-    vec![
+    let mut fields = vec![
         ("total_archives", json!(start.total_archives)),
         ("total_bytes", json!(start.total_bytes)),
         ("skipped", json!(skipped)),
@@ -202,7 +212,15 @@ fn script_start(start: &Start) -> Fields {
         ("rules", json!(start.rules)),
         ("available_bytes", json!(start.space.map(|space| space.available))),
         ("minimum_bytes", json!(start.minimum)),
-    ]
+    ];
+    if let Some(resumed) = start.resumed {
+        fields.extend([
+            ("resumed_archives", json!(resumed.archives.len())),
+            ("resumed_bytes", json!(resumed.bytes())),
+            ("resumed_runs", json!(resumed.runs())),
+        ]);
+    }
+    fields
 }
 
 fn partition_check(archive: &Archive, image: &Image, check: &Check) -> Fields {
@@ -247,6 +265,7 @@ fn script_complete(totals: &RunTotals) -> Fields {
         ("total_multipart", json!(totals.sum.multi)),
         ("archives_checked", json!(totals.archives_checked)),
         ("archives_failed", json!(totals.archives_failed)),
+        ("archives_resumed", json!(totals.resumed)),
         ("imgs", json!(totals.sum.images)),
         ("would_keep", json!(totals.would_keep)),
         ("deferred", json!(totals.deferred)),

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::control::Stop;
-use crate::event::{Archive, Event, Observer, Scope};
+use crate::event::{Archive, Event, Observer, Resumed, Scope};
 use crate::sanitize::{printable, printable_line, printable_short};
 use crate::units::{human, human_seconds};
 use crate::zst::Meter;
@@ -147,6 +147,15 @@ impl Observer for Terminal {
                 let scope = about(Scope::Image(archive, image));
                 self.line(Verbosity::Normal, &format!("imgsieve: deferred: {scope}{}", cause.message));
             }
+            Event::ArchiveResumed { archive, earlier } => {
+                let text = format!(
+                    "{}: done by an earlier run, images: {}, with partitions enough: {}",
+                    hash_of(archive),
+                    earlier.totals.images,
+                    earlier.totals.multi
+                );
+                self.line(Verbosity::Archives, &text);
+            }
             Event::ArchiveStart { archive, .. } => {
                 self.line(Verbosity::Archives, &format!("{}: {} begun", hash_of(archive), human(archive.size)));
             }
@@ -207,7 +216,8 @@ impl Bars {
                 let mut state = self.state();
                 state.archives = start.total_archives;
                 state.started = Some(Instant::now());
-                self.total.set_length(start.total_bytes);
+                let resumed = start.resumed.map_or(0, Resumed::bytes);
+                self.total.set_length(start.total_bytes.saturating_sub(resumed));
                 let is_narrow = is_narrow();
                 state.is_narrow = is_narrow;
                 self.total.set_style(total_style(is_narrow));
@@ -221,6 +231,7 @@ impl Bars {
                 let bar = self.multi.insert_before(&self.total, bar);
                 self.state().running.push((archive.rank, bar, Arc::clone(meter)));
             }
+            Event::ArchiveResumed { .. } => self.state().done += 1,
             Event::ArchiveComplete { archive, .. } | Event::Error { scope: Scope::Archive(archive), .. } => {
                 let mut state = self.state();
                 if let Some(index) = state.running.iter().position(|(rank, ..)| *rank == archive.rank) {
@@ -370,6 +381,7 @@ mod tests {
             dry_run: true,
             jobs: 8,
             rules: Config::new(Site::built_in()).rules(),
+            resumed: None,
             space: None,
             minimum: None,
         };

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::config::Config;
 use crate::control::Stop;
-use crate::event::{Action, Check, Event, Image, LeftOut, Observer, RunTotals, Scope};
+use crate::event::{Action, Check, EarlierImage, Event, Image, LeftOut, Observer, RunTotals, Scope};
 use crate::sanitize::{printable, printable_line, printable_short};
 use crate::units::{human, human_seconds};
 
@@ -19,6 +19,8 @@ const REMEMBERED: usize = 10_000;
 const SHOWN: usize = 20;
 /// Characters of a name that are shown.
 const NAME_SHOWN: usize = 120;
+/// What is said of an image that an earlier run staged.
+const THERE: &str = "there from an earlier run";
 
 /// The observer that remembers what the summary says.
 #[derive(Default)]
@@ -49,8 +51,8 @@ struct KeptImage {
     found: String,
     /// Where it is and what room it takes; none if it would only be kept.
     place: Option<(String, u64)>,
-    /// Whether an earlier run wrote it.
-    existing: bool,
+    /// What is to be said of it where an earlier run wrote it.
+    since: Option<&'static str>,
     undecided: bool,
 }
 
@@ -62,6 +64,10 @@ impl Observer for Summary {
                 state.started = Some(Instant::now());
                 state.left_out = start.left_out.clone();
                 state.total_archives = start.total_archives;
+            }
+            Event::ArchiveResumed { archive, earlier } => {
+                let hash = printable(archive.hash.as_encoded_bytes());
+                earlier.images.iter().for_each(|image| state.resumed(&hash, image));
             }
             Event::PartitionCheck { archive, image, check } => {
                 let hash = printable(archive.hash.as_encoded_bytes());
@@ -101,28 +107,55 @@ impl State {
     }
 
     fn checked(&mut self, hash: String, image: &Image, check: &Check) {
-        let place = match &check.action {
-            Action::Kept(kept) => Some((printable(kept.path.as_os_str().as_encoded_bytes()), kept.allocated)),
+        let (place, since) = match &check.action {
+            Action::Kept(kept) => {
+                let place = (printable(kept.path.as_os_str().as_encoded_bytes()), kept.allocated);
+                (Some(place), kept.existing.then_some(THERE))
+            }
             Action::WouldKeep { at_most } => {
                 self.needed = self.needed.saturating_add(*at_most);
-                None
+                (None, None)
             }
             _ => return,
         };
-        if self.kept.len() == REMEMBERED {
-            self.kept_more += 1;
-            return;
-        }
         let finding = check.finding.as_ref();
-        self.kept.push(KeptImage {
+        self.keep(KeptImage {
             hash,
             name: printable_short(&image.name, NAME_SHOWN),
             size: image.size,
             found: finding.map_or_else(String::new, |finding| printable(finding.describe().as_bytes())),
             place,
-            existing: matches!(&check.action, Action::Kept(kept) if kept.existing),
+            since,
             undecided: finding.is_none_or(|finding| finding.count.is_none()),
         });
+    }
+
+    /// An image of an archive that an earlier run completed.
+    fn resumed(&mut self, hash: &str, image: &EarlierImage) {
+        let place = image.place.as_ref().map(|(path, is_there)| {
+            (printable(path.as_os_str().as_encoded_bytes()), if *is_there { image.room } else { 0 })
+        });
+        if place.is_none() {
+            self.needed = self.needed.saturating_add(image.room);
+        }
+        let since = image.place.as_ref().map(|&(_, is_there)| if is_there { THERE } else { "processed since" });
+        self.keep(KeptImage {
+            hash: hash.to_owned(),
+            name: printable_short(&image.name, NAME_SHOWN),
+            size: image.size,
+            found: printable(image.found.as_bytes()),
+            place,
+            since,
+            undecided: image.is_undecided,
+        });
+    }
+
+    fn keep(&mut self, image: KeptImage) {
+        if self.kept.len() < REMEMBERED {
+            self.kept.push(image);
+        } else {
+            self.kept_more += 1;
+        }
     }
 }
 
@@ -179,6 +212,7 @@ impl Summary {
             "total_archives": state.total_archives,
             "archives_checked": totals.archives_checked,
             "archives_failed": totals.archives_failed,
+            "archives_resumed": totals.resumed,
             "imgs": totals.sum.images,
             "total_multipart": totals.sum.multi,
             "kept_imgs": totals.sum.kept,
@@ -231,9 +265,9 @@ impl State {
             match &image.place {
                 Some((path, allocated)) => {
                     let path = path.strip_prefix(&staging).map_or(path.as_str(), |rest| rest.trim_start_matches('/'));
-                    let existing = if image.existing { ", there from an earlier run" } else { "" };
+                    let since = image.since.map_or(String::new(), |since| format!(", {since}"));
                     let sizes = format!("{}, {} on disk", human(image.size), human(*allocated));
-                    let _ = writeln!(text, "  {path}  {sizes}{existing}");
+                    let _ = writeln!(text, "  {path}  {sizes}{since}");
                 }
                 None => {
                     let _ = writeln!(text, "  {}  {}  {}", image.hash, image.name, human(image.size));
@@ -286,13 +320,23 @@ fn write_totals(text: &mut String, totals: &RunTotals, seconds: f64) {
     let _ = writeln!(
         text,
         "Checked {}: {} compressed, {} of content, in {} ({}, {}).",
-        count(totals.archives_checked, "archive"),
-        human(totals.compressed_bytes),
-        human(sum.content_bytes),
+        count(totals.archives_checked - totals.resumed, "archive"),
+        human(totals.compressed_bytes - totals.resumed_bytes),
+        human(sum.content_bytes - totals.resumed_content),
         human_seconds(seconds),
-        rate(totals.compressed_bytes, seconds, "compressed"),
-        rate(sum.content_bytes, seconds, "content")
+        rate(totals.compressed_bytes - totals.resumed_bytes, seconds, "compressed"),
+        rate(sum.content_bytes - totals.resumed_content, seconds, "content")
     );
+    if totals.resumed > 0 {
+        let _ = writeln!(
+            text,
+            "With {} that earlier runs had checked: {}, {} compressed, {} of content.",
+            count(totals.resumed, "archive"),
+            count(totals.archives_checked, "archive"),
+            human(totals.compressed_bytes),
+            human(sum.content_bytes)
+        );
+    }
     if sum.passed_over_bytes > 0 {
         let _ = writeln!(
             text,

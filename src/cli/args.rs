@@ -24,6 +24,8 @@ Examples:
       try it on the three smallest archives of another folder
   imgsieve scan --only 2c26b46b68ffc68ff99b453c1d304134 --min-free 500GB
       one archive, with another minimum of free space
+  imgsieve scan --resume
+      go on after a crash, or after room was made: what was completed is not done again
   imgsieve scan --dry-run --json --no-progress > survey.json
       figures for another program";
 
@@ -147,6 +149,9 @@ pub struct ScanArguments {
     /// Run although that program runs, or folders are there that should be gone
     #[arg(long)]
     pub force: bool,
+    /// Go on where earlier runs ended: pass over the archives that they completed, by the log
+    #[arg(long)]
+    pub resume: bool,
     /// Stage images whose partitions cannot be told, too
     #[arg(long)]
     pub keep_undecided: bool,
@@ -265,6 +270,7 @@ impl ScanArguments {
             only: self.only,
             wait: self.wait,
             force: self.force,
+            resume: self.resume,
             keep_undecided: self.keep_undecided,
             abort_on_low_space: self.abort_on_low_space,
             deep_fs: self.fs,

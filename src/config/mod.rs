@@ -236,6 +236,8 @@ pub struct Config {
     pub wait: bool,
     /// Run although that program runs, or the folders that have to be gone are there.
     pub force: bool,
+    /// Pass over archives that an earlier run completed.
+    pub resume: bool,
     /// Stage images that cannot be decided on.
     pub keep_undecided: bool,
     /// End the run when space runs low, rather than survey on without writing.
@@ -257,6 +259,7 @@ impl Config {
             only: Vec::new(),
             wait: false,
             force: false,
+            resume: false,
             keep_undecided: false,
             abort_on_low_space: false,
             deep_fs: false,

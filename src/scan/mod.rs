@@ -9,6 +9,7 @@ pub mod panics;
 pub mod plan;
 pub mod preflight;
 mod process;
+mod resume;
 mod survey;
 
 use std::collections::HashMap;
@@ -19,7 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::cause::Cause;
 use crate::config::Config;
 use crate::control::{Control, Stop};
-use crate::event::{Archive, ArchiveTotals, Event, Observer, RunTotals, Scope, Start};
+use crate::event::{Archive, ArchiveTotals, Earlier, Event, Observer, Resumed, RunTotals, Scope, Start};
 use crate::exit::Exit;
 use crate::staging::{self, Space, Staging};
 use crate::zst::Meter;
@@ -58,8 +59,8 @@ pub fn run(config: &Config, control: &Control, observers: &[&dyn Observer]) -> E
         space_is_low: AtomicBool::new(false),
         space_was_low: AtomicBool::new(false),
     };
-    let plan = match run.prepare() {
-        Ok(plan) => plan,
+    let (plan, resumed) = match run.prepare() {
+        Ok(prepared) => prepared,
         Err(cause) => {
             run.emit(&Event::Error { scope: Scope::Run, cause: &cause });
             return run.end_early().unwrap_or(Exit::Failure);
@@ -71,12 +72,13 @@ pub fn run(config: &Config, control: &Control, observers: &[&dyn Observer]) -> E
     let space = run.space();
     run.emit(&Event::ScriptStart {
         start: &Start {
-            total_archives: plan.archives.len(),
-            total_bytes: plan.total_bytes(),
+            total_archives: plan.archives.len() + resumed.as_ref().map_or(0, |resumed| resumed.archives.len()),
+            total_bytes: plan.total_bytes() + resumed.as_ref().map_or(0, Resumed::bytes),
             left_out: &plan.left_out,
             dry_run: config.dry_run,
             jobs: config.jobs(),
             rules: config.rules(),
+            resumed: resumed.as_ref(),
             space,
             minimum: run.staging.as_ref().zip(space).map(|(staging, space)| staging.budget().minimum(&space)),
         },
@@ -85,12 +87,17 @@ pub fn run(config: &Config, control: &Control, observers: &[&dyn Observer]) -> E
         run.emit(&Event::Error { scope: Scope::Path(path), cause });
     }
     for only in &config.only {
-        if !plan.archives.iter().any(|archive| *archive.hash == **only) {
+        let mut chosen = plan.archives.iter().chain(resumed.iter().flat_map(Resumed::archives));
+        if !chosen.any(|archive| *archive.hash == **only) {
             let message =
                 format!("no archive of the hash {only} is to be surveyed: there is none, or it is to be skipped");
             run.emit(&Event::Error { scope: Scope::Run, cause: &Cause::new("only", message) });
         }
     }
+    for (archive, earlier) in resumed.iter().flat_map(|resumed| &resumed.archives) {
+        run.take_over(archive, earlier);
+    }
+    drop(resumed);
     let mut held = run.survey_all(&plan);
     // What found no room is tried again one image at a time, the smallest archive's first.
     held.sort_by_key(Survey::rank);
@@ -109,11 +116,11 @@ pub fn run(config: &Config, control: &Control, observers: &[&dyn Observer]) -> E
 }
 
 impl Run<'_> {
-    fn prepare(&mut self) -> Result<Plan, Cause> {
+    fn prepare(&mut self) -> Result<(Plan, Option<Resumed>), Cause> {
         preflight::check_surroundings(self.config, self.control, &mut |cause| {
             self.emit(&Event::Warning { scope: Scope::Run, cause: &cause });
         })?;
-        let plan = plan::select(self.config)?;
+        let mut plan = plan::select(self.config)?;
         if !self.config.dry_run && !self.control.is_stopped() {
             let staging = preflight::open_staging(self.config)?;
             self.swept = staging.sweep().map_err(|error| Cause::from(&error))?;
@@ -130,7 +137,26 @@ impl Run<'_> {
             }
             self.staging = Some(staging);
         }
-        Ok(plan)
+        let resumed = if self.config.resume {
+            Some(resume::take_up(self.config, &mut plan, &mut |cause| {
+                self.emit(&Event::Warning { scope: Scope::Run, cause: &cause });
+            })?)
+        } else {
+            None
+        };
+        Ok((plan, resumed))
+    }
+
+    /// Tells of an archive that an earlier run completed, and counts it.
+    fn take_over(&self, archive: &Archive, earlier: &Earlier) {
+        self.emit(&Event::ArchiveResumed { archive, earlier });
+        self.add(archive, &earlier.totals, false);
+        let mut totals = self.totals();
+        totals.resumed += 1;
+        totals.resumed_bytes += archive.size;
+        totals.resumed_content += earlier.totals.content_bytes;
+        totals.warnings += earlier.warnings;
+        totals.would_keep += earlier.images.iter().filter(|image| image.place.is_none()).count() as u64;
     }
 
     /// Surveys the archives, each started strictly after the smaller ones. Gives those with images that found no room.

@@ -126,27 +126,9 @@ impl Staging {
         Ok(removed)
     }
 
-    /// A complete image that an earlier run left in this place, of exactly `size` bytes. A file of another size there, or
-    /// no file, is [`Error::InTheWay`].
+    /// As [`find`], in this staging folder.
     pub fn existing(&self, place: &Place<'_>, size: u64) -> Result<Option<Staged>, Error> {
-        let name = folder::check_name(place.name)?;
-        let hash = folder::check_name(place.hash.as_bytes())?;
-        let Some(mut folder) = self.root.subfolder(hash)? else { return Ok(None) };
-        if let Some(number) = place.number() {
-            match folder.subfolder(&number)? {
-                Some(numbered) => folder = numbered,
-                None => return Ok(None),
-            }
-        }
-        let path = folder.join(name);
-        match folder.look(name).map_err(folder::failed("looking at", &path))? {
-            None => Ok(None),
-            Some(Found::File { length, allocated }) if length == size => {
-                let file = folder.open_file(name).map_err(folder::failed("opening", &path))?;
-                Ok(Some(Staged { path, bytes_written: 0, allocated, file }))
-            }
-            Some(_) => Err(keep::in_the_way(&folder, name, size)),
-        }
+        find(&self.root, place, size)
     }
 
     /// Begins to write an image of `size` bytes: room first, then folders, then the partial file.
@@ -189,6 +171,29 @@ impl Place<'_> {
 
     fn number(&self) -> Option<OsString> {
         (self.ordinal > 1).then(|| self.ordinal.to_string().into())
+    }
+}
+
+/// A complete image that an earlier run left in this place of the staging folder `root`, of exactly `size` bytes. A file of
+/// another size there, or no file, is [`Error::InTheWay`].
+pub fn find(root: &Folder, place: &Place<'_>, size: u64) -> Result<Option<Staged>, Error> {
+    let name = folder::check_name(place.name)?;
+    let hash = folder::check_name(place.hash.as_bytes())?;
+    let Some(mut folder) = root.subfolder(hash)? else { return Ok(None) };
+    if let Some(number) = place.number() {
+        match folder.subfolder(&number)? {
+            Some(numbered) => folder = numbered,
+            None => return Ok(None),
+        }
+    }
+    let path = folder.join(name);
+    match folder.look(name).map_err(folder::failed("looking at", &path))? {
+        None => Ok(None),
+        Some(Found::File { length, allocated }) if length == size => {
+            let file = folder.open_file(name).map_err(folder::failed("opening", &path))?;
+            Ok(Some(Staged { path, bytes_written: 0, allocated, file }))
+        }
+        Some(_) => Err(keep::in_the_way(&folder, name, size)),
     }
 }
 

@@ -1,0 +1,309 @@
+//! What `scan --resume` passes over, and what it does again.
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+
+use common::fixture;
+use common::scan::{Scan, end, of_stage, words};
+
+const MULTI: &str = "mbr-multi";
+const SINGLE: &str = "mbr-single";
+
+/// Hashes of the archives that the last run in the log took over, and of those that it began.
+fn last_run(scan: &Scan) -> (BTreeSet<String>, BTreeSet<String>) {
+    let lines = scan.logged();
+    let run = &of_stage(&lines, "script_start").last().expect("a run")["run"];
+    let of_last = |stage| {
+        let lines: Vec<&Value> = of_stage(&lines, stage).into_iter().filter(|line| line["run"] == *run).collect();
+        words(&lines, "hash").into_iter().collect()
+    };
+    (of_last("archive_resumed"), of_last("archive_start"))
+}
+
+fn hashes(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|name| fixture::named(name).hash).collect()
+}
+
+/// A collection of two archives, one of them with an image to be kept, after a run.
+fn done() -> Scan {
+    let scan = Scan::of_named(&[MULTI, SINGLE]);
+    scan.lines();
+    scan
+}
+
+/// What the last run that began each archive said of it, but for times, places and what only one of two runs wrote.
+fn verdicts(lines: &[Value]) -> BTreeMap<String, Vec<String>> {
+    let mut by_hash: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for line in lines {
+        let Some(hash) = line["hash"].as_str() else { continue };
+        let mut line = line.clone();
+        let object = line.as_object_mut().expect("an object");
+        for key in
+            ["ts", "run", "path", "path_bytes", "archive", "worker", "mtime", "verified", "existing", "bytes_written"]
+        {
+            object.shift_remove(key);
+        }
+        match object["stage"].as_str().expect("a word") {
+            "archive_start" => by_hash.insert(hash.to_owned(), Vec::new()).map_or((), drop),
+            "partition_check" => by_hash.entry(hash.to_owned()).or_default().push(line.to_string()),
+            _ => {}
+        }
+    }
+    by_hash
+}
+
+#[test]
+fn a_run_that_is_killed_again_and_again_ends_as_one_that_was_not() {
+    let fixtures: Vec<_> = fixture::all().into_iter().filter(fixture::Fixture::is_quick).collect();
+    let whole = Scan::of(&fixtures).args(&["-j1", "-q"]);
+    assert_eq!(whole.run().code, 1, "some of them cannot be read");
+    let whole_lines = whole.logged();
+    let ends = words(&of_stage(&whole_lines, "archive_complete"), "hash");
+
+    let scan = Scan::of(&fixtures).args(&["-j1", "-q", "--resume"]);
+    for fifth in 1..5 {
+        let mut child = scan.command().spawn().expect("starts");
+        scan.wait_for_line("archive_complete", "hash", &ends[ends.len() * fifth / 5]);
+        child.kill().expect("it runs");
+        child.wait().expect("ours");
+    }
+    assert_eq!(scan.run().code, 1);
+    let lines = scan.logged();
+    assert!(of_stage(&lines, "script_start").len() == 5 && of_stage(&lines, "script_complete").len() <= 2);
+
+    let mut completed = BTreeSet::new();
+    for line in &lines {
+        let hash = line["hash"].as_str().unwrap_or_default();
+        match line["stage"].as_str() {
+            Some("archive_start") => assert!(!completed.contains(hash), "{hash} is done twice"),
+            Some("archive_complete") => {
+                // What had an image that cannot be decided on is tried again.
+                let checks = &verdicts(&lines)[hash];
+                if checks.iter().all(|check| !check.contains(r#""action":"error""#)) {
+                    completed.insert(hash.to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+    assert!(completed.len() > 20, "{}", completed.len());
+    assert_eq!(verdicts(&lines), verdicts(&whole_lines));
+
+    let totals = |lines: &[Value]| {
+        let keys = [
+            "total_multipart",
+            "archives_checked",
+            "archives_failed",
+            "imgs",
+            "deferred",
+            "image_errors",
+            "errors",
+            "warnings",
+            "compressed_bytes",
+            "kept_imgs",
+            "members",
+            "content_bytes",
+        ];
+        let end = of_stage(lines, "script_complete").last().expect("an end").to_owned().clone();
+        keys.map(|key| (key, end[key].clone()))
+    };
+    assert_eq!(totals(&lines), totals(&whole_lines));
+    let start = of_stage(&lines, "script_start").last().expect("a start").to_owned().clone();
+    assert_eq!(start["total_archives"], of_stage(&whole_lines, "script_start")[0]["total_archives"]);
+    assert_eq!(start["resumed_archives"], json!(last_run(&scan).0.len()));
+}
+
+#[test]
+fn what_was_completed_is_passed_over_and_told() {
+    let scan = done();
+    let ended = scan.run_with(&["--resume"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert_eq!(last_run(&scan), (hashes(&[MULTI, SINGLE]), BTreeSet::new()));
+    assert!(ended.stdout.contains("there from an earlier run"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("With 2 archives that earlier runs had checked: 2 archives"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("Found 2 images: 1 kept, 1 not retained."), "{}", ended.stdout);
+    let lines = scan.logged();
+    let starts = of_stage(&lines, "script_start");
+    assert_eq!(starts[1]["resumed_runs"], json!([starts[0]["run"]]));
+    // A run that took over is itself taken over.
+    scan.run_with(&["--resume"]);
+    assert_eq!(last_run(&scan).0.len(), 2);
+}
+
+#[test]
+fn an_archive_that_changed_is_done_again() {
+    let scan = done();
+    let archive = File::options().append(true).open(scan.archive(&fixture::named(SINGLE).hash)).expect("an archive");
+    archive.set_modified(SystemTime::now() - Duration::from_secs(3)).expect("ours");
+    scan.run_with(&["--resume"]);
+    assert_eq!(last_run(&scan), (hashes(&[MULTI]), hashes(&[SINGLE])));
+}
+
+#[test]
+fn what_other_rules_decided_is_done_again() {
+    let scan = done();
+    for (args, again) in [
+        (&["--resume", "--min-partitions", "3"][..], 2),
+        (&["--resume", "--min-image-size", "1"], 2),
+        (&["--resume", "--image-suffix", ".IMG"], 2),
+        (&["--resume", "--fs"], 2),
+        (&["--resume", "--keep-undecided"], 2),
+        (&["--resume", "--min-archive-size", "1"], 0),
+        (&["--resume"], 0),
+    ] {
+        assert_eq!(scan.run_with(args).code, 0);
+        assert_eq!(last_run(&scan).1.len(), again, "{args:?}");
+    }
+}
+
+#[test]
+fn another_major_version_is_not_believed() {
+    let scan = done();
+    let text = fs::read_to_string(scan.log()).expect("a log");
+    for (version, again) in [("1.0.0", 2), ("0.99.3", 0)] {
+        let other =
+            text.replace(concat!("\"version\":\"", env!("CARGO_PKG_VERSION")), &format!("\"version\":\"{version}"));
+        assert_ne!(other, text);
+        fs::write(scan.log(), other).expect("a log");
+        scan.run_with(&["--resume"]);
+        assert_eq!(last_run(&scan).1.len(), again, "{version}");
+    }
+}
+
+#[test]
+fn an_image_that_is_gone_is_staged_again_unless_it_was_processed() {
+    let scan = done();
+    let image = scan.staged(&fixture::named(MULTI));
+    let path = image.canonicalize().expect("staged");
+    fs::remove_file(&image).expect("staged");
+    assert_eq!(scan.run_with(&["--resume"]).code, 0);
+    assert_eq!(last_run(&scan), (hashes(&[SINGLE]), hashes(&[MULTI])));
+
+    fs::remove_file(&image).expect("staged again");
+    let mut log = OpenOptions::new().append(true).open(scan.log()).expect("a log");
+    let line = json!({"ts": "2026-01-01T00:00:00Z", "stage": "reprocess_complete", "path": path, "exit_status": 0, "run": "x"});
+    writeln!(log, "{line}").expect("written");
+    let ended = scan.run_with(&["--resume"]);
+    assert_eq!(last_run(&scan).0.len(), 2);
+    assert!(ended.stdout.contains("processed since") && !image.exists(), "{}", ended.stdout);
+}
+
+#[test]
+fn an_image_that_was_cut_is_no_reason_to_pass_over() {
+    let scan = done();
+    let image = scan.staged(&fixture::named(MULTI));
+    File::options().write(true).open(&image).and_then(|file| file.set_len(1 << 20)).expect("ours");
+    let ended = scan.run_with(&["--resume"]);
+    assert_eq!(last_run(&scan).1, hashes(&[MULTI]));
+    assert!(ended.code == 1 && ended.stderr.contains("is in the way"), "{ended:?}");
+    // What ended so is tried again, once that is mended.
+    fs::remove_file(&image).expect("ours");
+    assert_eq!(scan.run_with(&["--resume"]).code, 0);
+    assert_eq!(last_run(&scan).1, hashes(&[MULTI]));
+}
+
+#[test]
+fn a_dry_run_stages_nothing_that_could_be_taken_over() {
+    let scan = Scan::of_named(&[MULTI, SINGLE]);
+    assert_eq!(scan.run_with(&["--dry-run"]).code, 0);
+    assert_eq!(scan.run_with(&["--dry-run", "--resume"]).code, 0);
+    assert_eq!(last_run(&scan).1.len(), 0, "a dry run is as good as another");
+    assert_eq!(scan.run_with(&["--resume"]).code, 0);
+    assert_eq!(last_run(&scan), (hashes(&[SINGLE]), hashes(&[MULTI])));
+    assert!(scan.staged(&fixture::named(MULTI)).exists());
+    // Nor does it take the place of what was staged before it.
+    scan.run_with(&["--dry-run"]);
+    scan.run_with(&["--resume"]);
+    assert_eq!(last_run(&scan).1.len(), 0);
+}
+
+#[test]
+fn to_verify_is_to_read_what_was_passed_over() {
+    let scan = Scan::of_named(&[SINGLE]).args(&["--dry-run"]);
+    scan.run_with(&["--engine", "skip"]);
+    scan.run_with(&["--verify", "--resume"]);
+    assert_eq!(last_run(&scan).1.len(), 1);
+    scan.run_with(&["--verify", "--resume"]);
+    assert_eq!(last_run(&scan).1.len(), 0);
+}
+
+#[test]
+fn errors_and_what_found_no_room_are_done_again() {
+    let damaged = fixture::all().into_iter().find(|fixture| fixture.folder == "damaged" && fixture.is_quick());
+    let scan = Scan::of(&[damaged.expect("a damaged fixture"), fixture::named(MULTI), fixture::named(SINGLE)]);
+    assert_eq!(scan.run_with(&["--max-image-size", "1MB"]).code, 1);
+    assert_eq!(scan.run_with(&["--resume"]).code, 1);
+    assert_eq!(last_run(&scan).0, hashes(&[SINGLE]));
+    assert_eq!(scan.run_with(&["--resume"]).code, 1);
+    assert_eq!(last_run(&scan).0, hashes(&[SINGLE, MULTI]));
+}
+
+#[test]
+fn a_log_without_a_run_has_nothing_to_take_over() {
+    let scan = Scan::of_named(&[MULTI]).args(&["--resume"]);
+    let ended = scan.run();
+    assert_eq!((ended.code, &*ended.stderr), (0, ""), "{ended:?}");
+    assert_eq!(last_run(&scan).1, hashes(&[MULTI]));
+}
+
+#[test]
+fn torn_lines_and_lines_of_others_are_passed_over_and_told() {
+    let scan = done();
+    let text = fs::read_to_string(scan.log()).expect("a log");
+    fs::write(scan.log(), format!("{{\"ts\":\"2026\n{{\"stage\":\"of the future\",\"hash\":[]}}\n{text}{{\"ts\":\"20"))
+        .expect("a log");
+    let ended = scan.run_with(&["--resume"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let lines: Vec<Value> = fs::read_to_string(scan.log())
+        .expect("a log")
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect();
+    assert_eq!(of_stage(&lines, "archive_resumed").len(), 2);
+    let warning = of_stage(&lines, "warning").pop().expect("a warning");
+    assert_eq!(warning["reason"], "log_unreadable");
+    assert!(ended.stderr.contains("3 lines of") && ended.stderr.contains("the first is line 1"), "{}", ended.stderr);
+}
+
+#[test]
+fn what_cannot_be_read_as_a_log_is_refused() {
+    let scan = Scan::of_named(&[MULTI]).args(&["--resume"]);
+    fs::write(scan.log(), "{\"name\": \"package\"}\n").expect("a file");
+    let ended = scan.run();
+    assert!(ended.code == 1 && ended.stderr.contains("is no log of imgsieve"), "{ended:?}");
+    let ended = end(Scan::of_named(&[MULTI])
+        .args(&["--resume", "--log", "/dev/null"])
+        .command()
+        .stdin(File::open("/dev/null").expect("null")));
+    assert!(ended.code == 1 && ended.stderr.contains("--resume needs one"), "{ended:?}");
+}
+
+#[test]
+fn of_two_runs_at_once_each_is_read_by_its_own_name() {
+    let scan = done();
+    let lines = scan.logged();
+    let run = lines[0]["run"].as_str().expect("a name");
+    // The lines of another run of other rules, in which every archive fails, between those of the first.
+    let mut text = Vec::new();
+    for line in &lines {
+        let mut other = line.clone();
+        other["run"] = json!(format!("{run}-other"));
+        if other["stage"] == "script_start" {
+            other["rules"]["min_partitions"] = json!(9);
+        }
+        if other["stage"] == "archive_complete" {
+            other["stage"] = json!("error");
+            other["scope"] = json!("archive");
+        }
+        writeln!(text, "{line}\n{other}").expect("memory");
+    }
+    fs::write(scan.log(), text).expect("a log");
+    scan.run_with(&["--resume"]);
+    assert_eq!(last_run(&scan).0.len(), 2);
+}
