@@ -3,14 +3,16 @@
 use std::path::PathBuf;
 
 use clap::builder::PossibleValue;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
 
+use super::version;
 use crate::config::{self, Config, Site};
 use crate::progress::Verbosity;
 use crate::units::{MinFree, Size};
 use crate::zst::Engine;
 
-const EXIT_CODES: &str = "\
+pub(super) const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 an error, something left without room, or a precondition that does not hold; 2 wrong usage; \
 129, 130, 143 after SIGHUP, SIGINT, SIGTERM.";
 
@@ -42,10 +44,24 @@ Examples:
   imgsieve config --config site.toml --min-free 500GB
       what scan would go by, with these options";
 
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  imgsieve completions bash > ~/.local/share/bash-completion/completions/imgsieve
+  imgsieve completions zsh > ~/.zfunc/_imgsieve
+      with ~/.zfunc in fpath before compinit
+  imgsieve completions fish > ~/.config/fish/completions/imgsieve.fish";
+
+const MAN_EXAMPLES: &str = "\
+Examples:
+  imgsieve man scan | man -l -
+      the page of scan
+  imgsieve man --to ~/.local/share/man/man1
+      where man finds them";
+
 /// Finds the disk images with two or more partitions in a cold-storage collection of .tar.zst archives, and stages only
 /// those.
 #[derive(Debug, Parser)]
-#[command(name = "imgsieve", version, max_term_width = 100, after_help = EXIT_CODES)]
+#[command(name = "imgsieve", version, long_version = version::long(), max_term_width = 100, after_help = EXIT_CODES)]
 pub struct Arguments {
     #[command(subcommand)]
     pub command: Command,
@@ -55,14 +71,29 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Survey a collection, and stage the images that have partitions enough
+    ///
+    /// Every archive is read once, without extracting it. Images with so many partitions or more as the site asks for are
+    /// written to STAGING/HASH/NAME.img; nothing is written of the others, and no archive is changed.
     #[command(after_help = EXIT_CODES, after_long_help = concat_help())]
     Scan(Box<ScanArguments>),
     /// List the partitions of every image in archives or plain images; nothing is written
+    ///
+    /// Partitions that count are named with their file system, its label and its UUID. What is wrong with a table is told
+    /// with it.
     #[command(after_help = INSPECT_EXAMPLES)]
     Inspect(InspectArguments),
     /// Print the site file in force: the built-in one, or --config's, with the options given
+    ///
+    /// A site file says where things are and what counts. Its comments explain each key; a key that is left out keeps its
+    /// built-in value.
     #[command(after_help = CONFIG_EXAMPLES)]
     Config(SiteArguments),
+    /// Print completions for a shell
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions(CompletionsArguments),
+    /// Print a page of the manual, or write all of them to a folder
+    #[command(after_help = MAN_EXAMPLES)]
+    Man(ManArguments),
 }
 
 fn concat_help() -> String {
@@ -205,6 +236,23 @@ pub struct InspectArguments {
     /// How archives are read
     #[arg(long, value_enum, default_value_t = Engine::Auto)]
     pub engine: Engine,
+}
+
+/// `imgsieve completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArguments {
+    /// For which shell
+    pub shell: Shell,
+}
+
+/// `imgsieve man`.
+#[derive(Debug, Args)]
+pub struct ManArguments {
+    /// Whose page; the program's own where none is named
+    pub subcommand: Option<String>,
+    /// Write every page to this folder, which is made if it is missing
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath, conflicts_with = "subcommand")]
+    pub to: Option<PathBuf>,
 }
 
 impl SiteArguments {

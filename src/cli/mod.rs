@@ -1,11 +1,13 @@
 //! The program: arguments in, exit code out. Wires the run to its observers.
 
 mod args;
+mod pages;
+mod version;
 
 use std::io::Write;
 use std::sync::Arc;
 
-use clap::Parser;
+use clap::FromArgMatches;
 
 use crate::cause::Cause;
 use crate::config::Config;
@@ -20,15 +22,18 @@ use crate::scan::{self, panics};
 use crate::summary::Summary;
 use crate::zst::Meter;
 
-use args::{Arguments, Command, InspectArguments, ScanArguments, SiteArguments};
+use args::{Arguments, Command, InspectArguments, ManArguments, ScanArguments, SiteArguments};
 
 /// Does what the command line says.
 #[must_use]
 pub fn main() -> Exit {
-    let arguments = match Arguments::try_parse() {
+    let mut command = pages::command();
+    let parsed = command.try_get_matches_from_mut(std::env::args_os());
+    let arguments = match parsed.and_then(|matches| Arguments::from_arg_matches(&matches)) {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version go to stdout and are no failure.
+            let error = error.format(&mut command);
             let _ = error.print();
             return if error.use_stderr() { Exit::Usage } else { Exit::Success };
         }
@@ -38,6 +43,8 @@ pub fn main() -> Exit {
         Command::Scan(arguments) => run_scan(*arguments),
         Command::Inspect(arguments) => run_inspect(arguments),
         Command::Config(arguments) => print_config(arguments),
+        Command::Completions(arguments) => print(&pages::completions(arguments.shell)),
+        Command::Man(arguments) => print_manual(arguments),
     }
 }
 
@@ -123,6 +130,20 @@ fn print_config(arguments: SiteArguments) -> Exit {
     match arguments.site() {
         Ok(site) => print(&site.to_toml()),
         Err(error) => usage(&error),
+    }
+}
+
+fn print_manual(arguments: ManArguments) -> Exit {
+    let Some(folder) = arguments.to else {
+        return print(&pages::manual(arguments.subcommand.as_deref()));
+    };
+    match pages::write_manual(&folder) {
+        Ok(()) => Exit::Success,
+        Err(error) => {
+            let cause = Cause::of("manual", &error);
+            let message = format!("{}; make it writable, or name another folder with --to", cause.message);
+            failure(&Cause { message, ..cause })
+        }
     }
 }
 

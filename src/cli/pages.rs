@@ -1,0 +1,241 @@
+//! What the command line says of itself: completions for shells, and the pages of the manual. Both are made of the types
+//! in [`args`](super::args), so that a subcommand or an option is in them as soon as it is there.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::CommandFactory;
+use clap::builder::PossibleValuesParser;
+use clap_complete::Shell;
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, italic, roman};
+
+use super::args::{Arguments, EXIT_CODES};
+use crate::config::Site;
+
+/// The changelog has the date of each version.
+const CHANGELOG: &str = include_str!("../../CHANGELOG.md");
+
+/// Programs that people use with this one.
+const RELATED: [(&str, &str); 5] = [("blkid", "8"), ("losetup", "8"), ("sfdisk", "8"), ("tar", "1"), ("zstd", "1")];
+
+/// Longest line of a page that mandoc has nothing to say about, in bytes.
+const LINE_LIMIT: usize = 80;
+
+/// A page that could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("writing {}", path.display())]
+pub struct Error {
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// The command line, where `man` knows the names of the subcommands.
+pub fn command() -> clap::Command {
+    let command = Arguments::command();
+    let names: Vec<String> = command.get_subcommands().map(|each| each.get_name().to_owned()).collect();
+    command.mut_subcommand("man", |man| {
+        let parser = PossibleValuesParser::new(names);
+        man.mut_arg("subcommand", |name| name.value_parser(parser).hide_possible_values(true))
+    })
+}
+
+/// What `shell` reads to complete the command line.
+pub fn completions(shell: Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command(), "imgsieve", &mut script);
+    String::from_utf8_lossy(&script).into_owned()
+}
+
+/// The page of a subcommand, or of the program, in roff.
+pub fn manual(subcommand: Option<&str>) -> String {
+    let program = documented();
+    let command = subcommand.and_then(|name| program.find_subcommand(name)).unwrap_or(&program);
+    page(&program, command)
+}
+
+/// Writes every page to `folder`, as `imgsieve.1`, `imgsieve-scan.1` and so on. The folder is made if it is missing.
+pub fn write_manual(folder: &Path) -> Result<(), Error> {
+    let error = |path: &Path| {
+        let path = path.to_owned();
+        |source| Error { path, source }
+    };
+    std::fs::create_dir_all(folder).map_err(error(folder))?;
+    let program = documented();
+    for command in std::iter::once(&program).chain(program.get_subcommands()) {
+        let path = folder.join(format!("{}.1", page_name(command)));
+        std::fs::write(&path, page(&program, command)).map_err(error(&path))?;
+    }
+    Ok(())
+}
+
+/// The command line with all that is derived, less `help`, which the manual stands in for.
+fn documented() -> clap::Command {
+    let mut program = command().disable_help_subcommand(true);
+    program.build();
+    program
+}
+
+fn page_name(command: &clap::Command) -> &str {
+    command.get_display_name().unwrap_or(command.get_name())
+}
+
+fn page(program: &clap::Command, command: &clap::Command) -> String {
+    let mut page = Vec::new();
+    render(program, command, &mut page).expect("a Vec takes everything");
+    tidy(&String::from_utf8_lossy(&page))
+}
+
+fn render(program: &clap::Command, command: &clap::Command, page: &mut Vec<u8>) -> io::Result<()> {
+    // As the help has it: clap_mangen's own does not tell what may be repeated, nor what stands behind `--`.
+    let usage = command.clone().render_usage().to_string();
+    let command = command.clone().override_usage(usage.trim_start_matches("Usage: ").to_owned());
+    let version = concat!("imgsieve ", env!("CARGO_PKG_VERSION"));
+    let title = page_name(&command).to_uppercase();
+    let man = Man::new(command.clone()).title(title).date(released()).source(version).manual("User Commands");
+    man.render_title(page)?;
+    man.render_name_section(page)?;
+    man.render_synopsis_section(page)?;
+    man.render_description_section(page)?;
+    man.render_options_section(page)?;
+    if command.has_subcommands() {
+        man.render_subcommands_section(page)?;
+    }
+    let mut roff = Roff::new();
+    exit_status(&mut roff);
+    files(&mut roff, &command);
+    examples(&mut roff, &command);
+    see_also(&mut roff, program, &command);
+    roff.to_writer(page)
+}
+
+/// The date of the newest version in the changelog, `YYYY-MM-DD`.
+fn released() -> &'static str {
+    let dates = CHANGELOG.lines().filter_map(|line| line.strip_prefix("## [")?.split_once("] - "));
+    dates.map(|(_, date)| date).next().unwrap_or_default()
+}
+
+fn exit_status(roff: &mut Roff) {
+    roff.control("SH", ["EXIT STATUS"]);
+    let list = EXIT_CODES.trim_start_matches("Exit codes: ").trim_end_matches('.');
+    for (codes, meaning) in list.split("; ").filter_map(code_and_meaning) {
+        roff.control("TP", []);
+        roff.text([bold(codes)]);
+        roff.text([roman(meaning)]);
+    }
+}
+
+/// `129, 130 after a signal` in two.
+fn code_and_meaning(text: &str) -> Option<(&str, &str)> {
+    let (codes, meaning) = text.split_at_checked(text.find(char::is_alphabetic)?)?;
+    Some((codes.trim_end(), meaning))
+}
+
+/// The built-in places that the command can be given others for.
+fn files(roff: &mut Roff, command: &clap::Command) {
+    let site = Site::built_in();
+    let kept = site.staging.join("HASH/NAME.img");
+    let partial = site.staging.join("HASH/.imgsieve-N.partial");
+    let collection =
+        site.collection.iter().map(|path| ("collection", path, "The collection. Nothing in it is changed."));
+    let places = [
+        ("staging", &kept, "An image that was kept, whole."),
+        ("staging", &partial, "An image that is being written. The next run removes what a killed one left."),
+        ("log", &site.log, "The log, JSON Lines, appended to."),
+    ];
+    let with_subcommands = || std::iter::once(command).chain(command.get_subcommands());
+    let takes = |id: &str| with_subcommands().flat_map(clap::Command::get_arguments).any(|each| each.get_id() == id);
+    let entries: Vec<_> = collection.chain(places).filter(|(id, ..)| takes(id)).collect();
+    if entries.is_empty() {
+        return;
+    }
+    roff.control("SH", ["FILES"]);
+    for (_, path, what) in entries {
+        roff.control("TP", []);
+        roff.text([italic(path.to_string_lossy())]);
+        roff.text([roman(what)]);
+    }
+}
+
+/// The examples of the command's help, or for the program the first of each subcommand.
+fn examples(roff: &mut Roff, command: &clap::Command) {
+    let firsts = command.get_subcommands().filter_map(|each| examples_in_help(each).into_iter().next());
+    let examples: Vec<Example> = examples_in_help(command).into_iter().chain(firsts).collect();
+    if examples.is_empty() {
+        return;
+    }
+    roff.control("SH", ["EXAMPLES"]);
+    for Example { line, explanation } in examples {
+        roff.control(if explanation.is_empty() { "PP" } else { "TP" }, []);
+        roff.text([bold(line)]);
+        if !explanation.is_empty() {
+            roff.text([roman(explanation)]);
+        }
+    }
+}
+
+/// A command line, and what it does; nothing where that goes without saying.
+struct Example {
+    line: String,
+    explanation: String,
+}
+
+/// In the help, a command line is indented by two, and what it does by more.
+fn examples_in_help(command: &clap::Command) -> Vec<Example> {
+    let help = command.get_after_long_help().or(command.get_after_help()).map(ToString::to_string).unwrap_or_default();
+    let lines = help.lines().skip_while(|line| *line != "Examples:").skip(1).take_while(|line| !line.is_empty());
+    let mut examples: Vec<Example> = Vec::new();
+    for line in lines {
+        match examples.last_mut() {
+            Some(example) if line.starts_with("   ") => {
+                let space = if example.explanation.is_empty() { "" } else { " " };
+                example.explanation.extend([space, line.trim()]);
+            }
+            _ => examples.push(Example { line: line.trim().to_owned(), explanation: String::new() }),
+        }
+    }
+    examples
+}
+
+fn see_also(roff: &mut Roff, program: &clap::Command, command: &clap::Command) {
+    roff.control("SH", ["SEE ALSO"]);
+    let ours = std::iter::once(program).chain(program.get_subcommands()).map(page_name);
+    let others = ours.filter(|name| *name != page_name(command)).map(|name| (name, "1"));
+    let mut list = Vec::new();
+    for (name, section) in others.chain(RELATED) {
+        let separator = if list.is_empty() { "" } else { ", " };
+        list.extend([roman(separator), bold(name), roman(format!("({section})"))]);
+    }
+    roff.text(list);
+}
+
+/// The page as the linters of manuals like it: no space without effect, and no line longer than [`LINE_LIMIT`].
+fn tidy(page: &str) -> String {
+    let is_space = |line: &str| matches!(line, ".br" | ".sp" | ".PP");
+    let mut tidied: Vec<String> = Vec::new();
+    for line in page.lines().map(str::trim_end) {
+        let line = if line.is_empty() { ".sp" } else { line };
+        match tidied.last_mut() {
+            Some(last) if is_space(line) && last == ".br" => line.clone_into(last),
+            Some(last) if is_space(line) && (is_space(last) || last.starts_with(".SH")) => {}
+            _ if line.starts_with('.') => tidied.push(line.to_owned()),
+            _ => tidied.extend(wrapped(line)),
+        }
+    }
+    tidied.join("\n") + "\n"
+}
+
+/// A line of text, broken at spaces.
+fn wrapped(text: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.len() + 1 + word.len() <= LINE_LIMIT => line.extend([" ", word]),
+            // What begins like a request is none.
+            _ if word.starts_with(['.', '\'']) => lines.push(format!("\\&{word}")),
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
