@@ -1,0 +1,279 @@
+//! What a packager takes: completions, pages of the manual, the version, the changelog, and the commit that a build is of.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use common::scan::{end, imgsieve};
+use common::{run, status};
+use tempfile::TempDir;
+
+fn printed(args: &[&str]) -> String {
+    let ended = end(imgsieve().args(args));
+    assert_eq!((ended.code, &*ended.stderr), (0, ""), "{args:?}");
+    ended.stdout
+}
+
+/// As the help lists them, without `help` itself.
+fn subcommands() -> Vec<String> {
+    let help = printed(&["--help"]);
+    let list = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    // What is indented by more goes on with the line before.
+    let names = list.filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+    let names: Vec<String> = names.filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    assert!(names.iter().any(|name| name == "scan"), "{names:?}");
+    names.into_iter().filter(|name| name != "help").collect()
+}
+
+/// The program's standard output and standard error together, once it ended well.
+fn said(package: &str, program: &str, args: &[&str]) -> String {
+    let output = Command::new(program).args(args).env("LC_ALL", "C.UTF-8").output();
+    let output = output.unwrap_or_else(|error| panic!("{program} cannot be run ({error}): install {package}"));
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    assert!(output.status.success(), "{program} {args:?}: {said}");
+    said
+}
+
+// Completions.
+
+#[test]
+fn every_shell_parses_its_completions() {
+    // Where nobody types, elvish has no editor that could be told how to complete.
+    const EDITOR: &str = "var edit: = (ns [&completion:=(ns [&arg-completer=[&]])])\n";
+    let folder = TempDir::new().expect("a temporary folder");
+    for (shell, check, before) in
+        [("bash", "-n", ""), ("zsh", "-n", ""), ("fish", "-n", ""), ("elvish", "-compileonly", EDITOR)]
+    {
+        let script = folder.path().join(shell);
+        fs::write(&script, format!("{before}{}", printed(&["completions", shell]))).expect("a script");
+        assert_eq!(said(shell, shell, &[check, &script.to_string_lossy()]), "", "{shell}");
+    }
+}
+
+#[test]
+fn completions_of_every_shell_have_every_subcommand() {
+    let subcommands = subcommands();
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = printed(&["completions", shell]);
+        for name in &subcommands {
+            assert!(script.contains(name), "{shell}: {name}");
+        }
+    }
+}
+
+#[test]
+fn bash_completes_subcommands_and_options() {
+    let complete = "
+        complete -p imgsieve > /dev/null || exit
+        COMP_WORDS=(imgsieve insp) COMP_CWORD=1; _imgsieve imgsieve insp imgsieve; echo \"${COMPREPLY[@]}\"
+        COMP_WORDS=(imgsieve scan --max) COMP_CWORD=2; _imgsieve imgsieve --max scan; echo \"${COMPREPLY[@]}\"
+        COMP_WORDS=(imgsieve man sc) COMP_CWORD=2; _imgsieve imgsieve sc man; echo \"${COMPREPLY[@]}\"";
+    let script = printed(&["completions", "bash"]) + complete;
+    assert_eq!(run("bash", "bash", &["--norc", "-s"], &script), "inspect\n--max-window --max-image-size\nscan\n");
+}
+
+// The manual.
+
+/// A folder with every page, and their paths and names without `.1`, sorted.
+fn manual() -> (TempDir, Vec<(String, String)>) {
+    let folder = TempDir::new().expect("a temporary folder");
+    let to = folder.path().join("share/man1");
+    printed(&["man", "--to", &to.to_string_lossy()]);
+    let paths = fs::read_dir(to).expect("the folder was made").map(|entry| entry.expect("an entry").path());
+    let mut pages: Vec<_> = paths
+        .map(|path| {
+            assert_eq!(path.extension().expect("a section"), "1");
+            (path.display().to_string(), path.file_stem().expect("a name").display().to_string())
+        })
+        .collect();
+    pages.sort_by(|(_, one), (_, other)| one.cmp(other));
+    (folder, pages)
+}
+
+#[test]
+fn there_is_a_page_for_the_program_and_each_subcommand() {
+    let (_folder, pages) = manual();
+    let names: Vec<&str> = pages.iter().map(|(_, name)| name.as_str()).collect();
+    let mut expected: Vec<String> = subcommands().iter().map(|name| format!("imgsieve-{name}")).collect();
+    expected.push("imgsieve".to_owned());
+    expected.sort();
+    assert_eq!(names, expected);
+    for (path, name) in &pages {
+        let page = fs::read_to_string(path).expect("a page");
+        let subcommand = name.strip_prefix("imgsieve-");
+        assert_eq!(printed(&[&["man"], subcommand.as_slice()].concat()), page, "{name}");
+    }
+}
+
+#[test]
+fn no_linter_has_a_word_to_say_about_a_page() {
+    let (_folder, pages) = manual();
+    for (path, name) in pages {
+        assert_eq!(said("mandoc", "mandoc", &["-T", "lint", &path]), "", "{name}");
+        let man = ["--warnings=w", "--local-file", "--troff-device=utf8", &path];
+        let output = Command::new("man").args(man).env("LC_ALL", "C.UTF-8").output().expect("man of man-db");
+        assert_eq!((String::from_utf8_lossy(&output.stderr), output.status.code()), ("".into(), Some(0)), "{name}");
+        assert!(said("man-db", "lexgrog", &[&path]).contains(&format!("\"{name} - ")), "{name}");
+    }
+}
+
+#[test]
+fn a_page_has_each_section_and_every_option_of_the_help() {
+    let (_folder, pages) = manual();
+    for (path, name) in pages {
+        let page = fs::read_to_string(&path).expect("a page");
+        let sections: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix(".SH ")).collect();
+        let needed = ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "\"EXIT STATUS\"", "EXAMPLES", "\"SEE ALSO\""];
+        let there: Vec<&str> = sections.iter().copied().filter(|section| needed.contains(section)).collect();
+        assert_eq!(there, needed, "{name}");
+        assert!(sections.contains(&"FILES") || name != "imgsieve" && !page.contains("\\-\\-log"), "{name}");
+        let subcommand = name.strip_prefix("imgsieve-");
+        let help = printed(&[subcommand.as_slice(), &["--help"]].concat());
+        let options = help
+            .split(|each: char| each != '-' && !each.is_ascii_lowercase())
+            .filter(|word| word.starts_with("--") && word.len() > 2);
+        for option in options {
+            assert!(page.contains(&option.replace('-', "\\-")), "{name}: {option}");
+        }
+    }
+}
+
+#[test]
+fn a_page_of_no_subcommand_is_wrong_usage() {
+    let ended = end(imgsieve().args(["man", "sieve"]));
+    assert_eq!((ended.code, &*ended.stdout), (2, ""));
+    assert!(ended.stderr.contains("'sieve'") && ended.stderr.contains("scan"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_folder_that_cannot_take_the_manual_is_named() {
+    let ended = end(imgsieve().args(["man", "--to", "/dev/null/man1"]));
+    assert_eq!((ended.code, &*ended.stdout), (1, ""));
+    assert!(ended.stderr.contains("/dev/null/man1: Not a directory"), "{}", ended.stderr);
+}
+
+// Versions.
+
+#[test]
+fn the_version_is_short_or_names_commit_and_libzstd() {
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(printed(&["-V"]), format!("imgsieve {version}\n"));
+    let long = printed(&["--version"]);
+    let lines: Vec<&str> = long.lines().collect();
+    let [name, commit, libzstd] = lines[..] else { panic!("{long}") };
+    assert_eq!(name, format!("imgsieve {version}"));
+    assert_eq!(libzstd, format!("libzstd {}", zstd::zstd_safe::version_string()));
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    if folder.join(".git").exists() {
+        let head = run("git", "git", &["-C", &folder.to_string_lossy(), "rev-parse", "HEAD"], "");
+        assert!(commit.starts_with(&format!("commit {}", &head[..12])), "{commit}");
+    }
+}
+
+#[test]
+fn the_changelog_has_this_version_and_the_manual_its_date() {
+    let changelog = include_str!("../CHANGELOG.md");
+    let version = format!("## [{}] - ", env!("CARGO_PKG_VERSION"));
+    let date = changelog.lines().find_map(|line| line.strip_prefix(&version)).expect("this version");
+    let title = format!(".TH IMGSIEVE 1 {date} \"imgsieve {}\"", env!("CARGO_PKG_VERSION"));
+    assert!(printed(&["man"]).lines().any(|line| line.starts_with(&title)), "{title}");
+}
+
+// The commit that a build is of.
+
+/// The build script, in a folder of its own.
+struct Build {
+    folder: TempDir,
+}
+
+impl Build {
+    fn new() -> Build {
+        let folder = TempDir::new().expect("a temporary folder");
+        let build = Build { folder };
+        fs::create_dir(build.folder.path().join("src")).expect("a folder");
+        build.write("src/main.rs", "fn main() {}");
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/build.rs");
+        let mut rustc = Command::new("rustc");
+        rustc.args(["--edition", "2024", "-o", "build", script]).current_dir(build.folder.path());
+        assert_eq!(status(&mut rustc, "rustc"), 0);
+        build
+    }
+
+    fn write(&self, path: &str, content: &str) {
+        fs::write(self.folder.path().join(path), content).expect("a file");
+    }
+
+    fn git(&self, args: &[&str]) -> String {
+        let folder = self.folder.path().to_string_lossy();
+        let user = ["-c", "user.name=n", "-c", "user.email=e@localhost", "-c", "commit.gpgsign=false"];
+        run("git", "git", &[&["-C", &folder], &user[..], args].concat(), "")
+    }
+
+    /// What the script says of the commit, and the paths that it watches.
+    fn run(&self) -> (String, Vec<String>) {
+        let path = self.folder.path();
+        let said = end(Command::new(path.join("build")).current_dir(path)).stdout;
+        let after = |start: &str| -> Vec<String> {
+            said.lines().filter_map(|line| line.strip_prefix(start)).map(str::to_owned).collect()
+        };
+        let commits = after("cargo::rustc-env=IMGSIEVE_COMMIT=");
+        let watched = after("cargo::rerun-if-changed=");
+        // Cargo runs a script at every build if it watches what is not there.
+        assert!(watched.iter().all(|each| path.join(each).exists()), "{watched:?}");
+        (commits.concat(), watched)
+    }
+}
+
+#[test]
+fn a_build_of_a_clone_is_of_its_head() {
+    let build = Build::new();
+    build.git(&["init", "--quiet"]);
+    build.git(&["add", "src"]);
+    build.git(&["commit", "--quiet", "--message=first"]);
+    let head = build.git(&["rev-parse", "HEAD"]);
+    let (commit, watched) = build.run();
+    assert_eq!(commit, head[..12]);
+    // What grows when HEAD moves.
+    assert!(watched.iter().any(|path| path == ".git/logs/HEAD"), "{watched:?}");
+    build.write("src/main.rs", "fn main() { }");
+    assert_eq!(build.run().0, format!("{}, with changes", &head[..12]));
+}
+
+#[test]
+fn a_build_without_a_reflog_watches_all_that_moves_head() {
+    let build = Build::new();
+    build.git(&["init", "--quiet"]);
+    build.git(&["config", "core.logAllRefUpdates", "false"]);
+    build.git(&["add", "src"]);
+    build.git(&["commit", "--quiet", "--message=first"]);
+    let (_, watched) = build.run();
+    assert!([".git/HEAD", ".git/refs"].iter().all(|path| watched.iter().any(|each| each == path)), "{watched:?}");
+}
+
+#[test]
+fn a_build_of_a_packaged_crate_is_of_the_commit_that_was_packaged() {
+    let build = Build::new();
+    let info = |dirty: &str| {
+        format!(r#"{{ "git": {{ "sha1": "0123456789abcdef0123456789abcdef01234567"{dirty} }}, "path_in_vcs": "" }}"#)
+    };
+    build.write(".cargo_vcs_info.json", &info(""));
+    assert_eq!(build.run().0, "0123456789ab");
+    build.write(".cargo_vcs_info.json", &info(r#", "dirty": true"#));
+    assert_eq!(build.run().0, "0123456789ab, with changes");
+}
+
+#[test]
+fn a_build_that_nothing_is_known_of_is_none_the_less_one() {
+    let build = Build::new();
+    assert_eq!(build.run().0, "unknown");
+    // A repository without a commit, and one that is broken.
+    build.git(&["init", "--quiet"]);
+    assert_eq!(build.run().0, "unknown");
+    build.write(".git/HEAD", "");
+    assert_eq!(build.run().0, "unknown");
+    build.write(".cargo_vcs_info.json", "{ \"git\": { \"sha1\": \"\n0123456789 not a commit\" } }");
+    assert_eq!(build.run().0, "unknown");
+}
