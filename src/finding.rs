@@ -270,8 +270,9 @@ impl Finding {
             .collect();
         let more = if parts.len() > SHOWN { format!(", and {} more", parts.len() - SHOWN) } else { String::new() };
         let noun = if parts.len() == 1 { "partition" } else { "partitions" };
+        let limit = if table.complete { "" } else { " or more" };
         let colon = if parts.is_empty() { "" } else { ": " };
-        format!("{text}, {} {noun}{colon}{}{more}", parts.len(), parts[..parts.len().min(SHOWN)].join(", "))
+        format!("{text}, {} {noun}{limit}{colon}{}{more}", parts.len(), parts[..parts.len().min(SHOWN)].join(", "))
     }
 }
 
@@ -311,4 +312,24 @@ fn is_dear(image: &dyn ReadAt, range: &Range<u64>) -> bool {
     let mut buf = vec![0; usize::try_from(range.end - range.start).unwrap_or(0)];
     let read = image.read_at(range.start, &mut buf);
     read.is_err_and(|error| matches!(zst::Error::within(&error), Some(zst::Error::Dear { .. })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_that_was_not_read_to_its_end_is_not_told_as_whole() {
+        let mut image = vec![0; 1 << 20];
+        image[510..512].copy_from_slice(&[0x55, 0xaa]);
+        for (entry, start) in [(446, 256u32), (462, 512), (478, 768)] {
+            image[entry + 4] = 0x83;
+            image[entry + 8..entry + 12].copy_from_slice(&start.to_le_bytes());
+            image[entry + 12..entry + 16].copy_from_slice(&256u32.to_le_bytes());
+        }
+        let mut finding = Finding::examine(&image, 1 << 20, None);
+        assert_eq!(finding.describe(), "dos, 3 partitions: ? 131 kB, ? 131 kB, ? 131 kB");
+        finding.table.as_mut().expect("a table").complete = false;
+        assert!(finding.describe().starts_with("dos, 3 partitions or more: "), "{}", finding.describe());
+    }
 }
