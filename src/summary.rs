@@ -317,25 +317,35 @@ impl State {
 
 fn write_totals(text: &mut String, totals: &RunTotals, seconds: f64) {
     let sum = &totals.sum;
-    let _ = writeln!(
-        text,
-        "Checked {}: {} compressed, {} of content, in {} ({}, {}).",
-        count(totals.archives_checked - totals.resumed, "archive"),
-        human(totals.compressed_bytes - totals.resumed_bytes),
-        human(sum.content_bytes - totals.resumed_content),
+    let compressed = totals.compressed_bytes - totals.resumed_bytes;
+    let content = sum.content_bytes - totals.resumed_content;
+    let pace = format!(
+        "in {} ({}, {})",
         human_seconds(seconds),
-        rate(totals.compressed_bytes - totals.resumed_bytes, seconds, "compressed"),
-        rate(sum.content_bytes - totals.resumed_content, seconds, "content")
+        rate(compressed, seconds, "compressed"),
+        rate(content, seconds, "content")
     );
-    if totals.resumed > 0 {
-        let _ = writeln!(
-            text,
-            "With {} that earlier runs had checked: {}, {} compressed, {} of content.",
-            count(totals.resumed, "archive"),
-            count(totals.archives_checked, "archive"),
-            human(totals.compressed_bytes),
-            human(sum.content_bytes)
-        );
+    let checked = format!(
+        "{}: {} compressed, {} of content",
+        count(totals.archives_checked, "archive"),
+        human(totals.compressed_bytes),
+        human(sum.content_bytes)
+    );
+    match totals.archives_checked - totals.resumed {
+        own if totals.resumed == 0 || own == 0 => {
+            let when = if totals.resumed == 0 { &pace } else { "in earlier runs" };
+            let _ = writeln!(text, "Checked {checked}, {when}.");
+        }
+        own => {
+            let _ = writeln!(text, "Checked {checked}; {} of them in earlier runs.", totals.resumed);
+            let own = count(own, "archive");
+            let _ = writeln!(
+                text,
+                "This run: {own}, {} compressed, {} of content, {pace}.",
+                human(compressed),
+                human(content)
+            );
+        }
     }
     if sum.passed_over_bytes > 0 {
         let _ = writeln!(
@@ -359,7 +369,8 @@ fn write_totals(text: &mut String, totals: &RunTotals, seconds: f64) {
     }
     let _ = writeln!(text, "Found {}: {}.", count(sum.images, "image"), parts.join(", "));
     if sum.bytes_written > 0 {
-        let _ = writeln!(text, "Wrote {} to staging.", human(sum.bytes_written));
+        let runs = if totals.resumed > 0 { ", earlier runs included" } else { "" };
+        let _ = writeln!(text, "Wrote {} to staging{runs}.", human(sum.bytes_written));
     }
     if sum.removed_files > 0 {
         let _ = writeln!(text, "Removed {} of ours from staging.", count(sum.removed_files, "partial file"));

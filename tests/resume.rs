@@ -126,7 +126,7 @@ fn what_was_completed_is_passed_over_and_told() {
     assert_eq!(ended.code, 0, "{ended:?}");
     assert_eq!(last_run(&scan), (hashes(&[MULTI, SINGLE]), BTreeSet::new()));
     assert!(ended.stdout.contains("there from an earlier run"), "{}", ended.stdout);
-    assert!(ended.stdout.contains("With 2 archives that earlier runs had checked: 2 archives"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("of content, in earlier runs.\n"), "{}", ended.stdout);
     assert!(ended.stdout.contains("Found 2 images: 1 kept, 1 not retained."), "{}", ended.stdout);
     let lines = scan.logged();
     let starts = of_stage(&lines, "script_start");
@@ -141,8 +141,9 @@ fn an_archive_that_changed_is_done_again() {
     let scan = done();
     let archive = File::options().append(true).open(scan.archive(&fixture::named(SINGLE).hash)).expect("an archive");
     archive.set_modified(SystemTime::now() - Duration::from_secs(3)).expect("ours");
-    scan.run_with(&["--resume"]);
+    let ended = scan.run_with(&["--resume"]);
     assert_eq!(last_run(&scan), (hashes(&[MULTI]), hashes(&[SINGLE])));
+    assert!(ended.stdout.contains("; 1 of them in earlier runs.\nThis run: 1 archive, "), "{}", ended.stdout);
 }
 
 #[test]
