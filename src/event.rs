@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -245,6 +246,82 @@ pub struct RunTotals {
     pub warnings: u64,
 }
 
+/// An image in staging that is processed again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StagedFile {
+    /// The archive it came from.
+    pub hash: OsString,
+    /// Its file name: untrusted bytes.
+    pub name: Vec<u8>,
+    /// Which image of this name in the archive it is, from 1.
+    pub ordinal: u32,
+    /// Where it is, as the log has it.
+    pub path: PathBuf,
+    /// Its length in bytes, as the log has it.
+    pub size: u64,
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommandEnd {
+    /// By itself, with this exit status.
+    Exited(i32),
+    /// By the signal of this number.
+    Signalled(i32),
+    /// It did not begin, or its end cannot be told; why.
+    Unknown(Cause),
+}
+
+/// What came of a command.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// How it ended.
+    pub end: CommandEnd,
+    /// Wall time it took, in seconds.
+    pub seconds: f64,
+    /// The file that has what it printed.
+    pub output: PathBuf,
+}
+
+impl CommandEnd {
+    /// Whether it did what it was to do.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        *self == CommandEnd::Exited(0)
+    }
+}
+
+impl fmt::Display for CommandEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CommandEnd::Exited(status) => write!(f, "exit status {status}"),
+            CommandEnd::Signalled(number) => match signal_hook::low_level::signal_name(*number) {
+                Some(name) => write!(f, "ended by {name}"),
+                None => write!(f, "ended by signal {number}"),
+            },
+            CommandEnd::Unknown(cause) => f.write_str(&cause.message),
+        }
+    }
+}
+
+/// What is only for those who watch, and not for the log.
+#[derive(Debug, Clone, Copy)]
+pub enum Live<'a> {
+    /// So many staged images are going to be processed again.
+    Reprocessing {
+        /// How many.
+        images: usize,
+        /// Their bytes.
+        bytes: u64,
+    },
+    /// The run is done with an image, whatever came of it.
+    Done(&'a StagedFile),
+    /// A command printed a line.
+    Output(&'a StagedFile, &'a [u8]),
+    /// Something to know, in a sentence.
+    Note(&'a str),
+}
+
 /// What an event is about.
 #[derive(Debug, Clone, Copy)]
 pub enum Scope<'a> {
@@ -256,6 +333,8 @@ pub enum Scope<'a> {
     Archive(&'a Archive),
     /// One image.
     Image(&'a Archive, &'a Image),
+    /// One image in staging.
+    Staged(&'a StagedFile),
 }
 
 /// Archives that a plan leaves out.
@@ -402,10 +481,36 @@ pub enum Event<'a> {
         /// What was found and done.
         totals: &'a RunTotals,
     },
+    /// A staged image is about to be processed again.
+    ReprocessStart {
+        /// Which.
+        image: &'a StagedFile,
+        /// The command and its arguments.
+        command: &'a [OsString],
+    },
+    /// The command is done with a staged image.
+    ReprocessComplete {
+        /// Which.
+        image: &'a StagedFile,
+        /// What came of it.
+        outcome: &'a Outcome,
+    },
+    /// A staged image was removed: it has been processed again.
+    Removed {
+        /// Which.
+        image: &'a StagedFile,
+    },
+    /// For those who watch.
+    Live(Live<'a>),
 }
 
 /// Somebody who is told of everything that happens, from any thread, in the order in which it happens to an archive.
 pub trait Observer: Send + Sync {
     /// Takes note. `Err` ends the run: only who must not miss anything gives it.
     fn observe(&self, event: &Event<'_>) -> Result<(), Stop>;
+
+    /// Has what was noted last as long as the disk does. `Err` ends the run.
+    fn sync(&self) -> Result<(), Stop> {
+        Ok(())
+    }
 }

@@ -4,7 +4,7 @@
 //! added stands after them. A reader finds only whole lines, to the last byte, except where the machine died in the
 //! middle of a write: such a torn line is ended by the next run before it writes its own.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -17,7 +17,8 @@ use serde_json::{Map, Value, json};
 use crate::cause::Cause;
 use crate::control::Stop;
 use crate::event::{
-    Action, Archive, ArchiveTotals, Check, Event, Image, NAME_LIMIT, Observer, RunTotals, Scope, Start,
+    Action, Archive, ArchiveTotals, Check, CommandEnd, Event, Image, NAME_LIMIT, Observer, Outcome, RunTotals, Scope,
+    StagedFile, Start,
 };
 use crate::sanitize;
 use crate::units::gigabytes;
@@ -60,6 +61,10 @@ impl Journal {
             Ok(file) => Ok(Journal { path: path.to_owned(), run, file: Mutex::new(file) }),
             Err(source) => Err(Error { path: path.to_owned(), source }),
         }
+    }
+
+    fn is_lost(&self, error: &io::Error) -> Stop {
+        Stop::Observer(format!("the log {} can no longer be written: {error}", self.path.display()))
     }
 
     fn append(&self, stage: &str, fields: Vec<(&'static str, Value)>) -> io::Result<()> {
@@ -112,18 +117,21 @@ fn end_torn_line(file: &mut File) -> io::Result<()> {
 
 impl Observer for Journal {
     fn observe(&self, event: &Event<'_>) -> Result<(), Stop> {
-        let (stage, fields) = line_of(event);
-        self.append(stage, fields).map_err(|error| {
-            Stop::Observer(format!("the log {} can no longer be written: {error}", self.path.display()))
-        })
+        let Some((stage, fields)) = line_of(event) else { return Ok(()) };
+        self.append(stage, fields).map_err(|error| self.is_lost(&error))
+    }
+
+    fn sync(&self) -> Result<(), Stop> {
+        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.sync_data().map_err(|error| self.is_lost(&error))
     }
 }
 
 type Fields = Vec<(&'static str, Value)>;
 
-/// The stage and the fields of each event.
-fn line_of(event: &Event<'_>) -> (&'static str, Fields) {
-    match event {
+/// The stage and the fields of each event that is logged.
+fn line_of(event: &Event<'_>) -> Option<(&'static str, Fields)> {
+    Some(match event {
         Event::ScriptStart { start } => ("script_start", script_start(start)),
         Event::ArchiveResumed { archive, earlier } => {
             let mut fields = of_archive(archive);
@@ -194,7 +202,11 @@ fn line_of(event: &Event<'_>) -> (&'static str, Fields) {
         Event::Abort { cause } => ("abort", of_cause(cause).to_vec()),
         Event::Interrupted { signal } => ("interrupted", vec![("signal", json!(signal_name(*signal)))]),
         Event::ScriptComplete { totals } => ("script_complete", script_complete(totals)),
-    }
+        Event::ReprocessStart { image, command } => ("reprocess_start", reprocess_start(image, command)),
+        Event::ReprocessComplete { image, outcome } => ("reprocess_complete", reprocess_complete(image, outcome)),
+        Event::Removed { image } => ("removed", of_staged(image)),
+        Event::Live(_) => return None,
+    })
 }
 
 fn script_start(start: &Start) -> Fields {
@@ -278,6 +290,32 @@ fn script_complete(totals: &RunTotals) -> Fields {
     fields
 }
 
+fn reprocess_start(image: &StagedFile, command: &[OsString]) -> Fields {
+    let mut fields = of_staged(image);
+    fields.push(("command", command.iter().map(|word| json!(word.to_string_lossy())).collect()));
+    if command.iter().any(|word| word.to_str().is_none()) {
+        let exact = command.iter().map(|word| json!(sanitize::base64(word.as_bytes())));
+        fields.push(("command_bytes", exact.collect()));
+    }
+    fields
+}
+
+fn reprocess_complete(image: &StagedFile, outcome: &Outcome) -> Fields {
+    let mut fields = of_staged(image);
+    let (exit_status, signal) = match outcome.end {
+        CommandEnd::Exited(status) => (Some(status), None),
+        CommandEnd::Signalled(number) => (None, Some(signal_name(number))),
+        CommandEnd::Unknown(_) => (None, None),
+    };
+    fields.extend([("exit_status", json!(exit_status)), ("signal", json!(signal))]);
+    if let CommandEnd::Unknown(cause) = &outcome.end {
+        fields.extend(of_cause(cause));
+    }
+    fields.push(("seconds", json!((outcome.seconds * 1000.0).round() / 1000.0)));
+    push_name(&mut fields, ("output", "output_bytes"), outcome.output.as_os_str().as_bytes());
+    fields
+}
+
 fn of_totals(totals: &ArchiveTotals) -> [(&'static str, Value); 18] {
     [
         ("kept_imgs", json!(totals.kept)),
@@ -319,6 +357,18 @@ fn of_image(archive: &Archive, image: &Image) -> Fields {
     fields
 }
 
+fn of_staged(image: &StagedFile) -> Fields {
+    let mut fields = Vec::new();
+    push_name(&mut fields, ("hash", "hash_bytes"), image.hash.as_bytes());
+    push_name(&mut fields, ("img", "img_bytes"), &image.name);
+    if image.ordinal > 1 {
+        fields.push(("ordinal", json!(image.ordinal)));
+    }
+    push_name(&mut fields, ("path", "path_bytes"), image.path.as_os_str().as_bytes());
+    fields.push(("size_bytes", json!(image.size)));
+    fields
+}
+
 fn of_cause(cause: &Cause) -> [(&'static str, Value); 2] {
     [("reason", json!(cause.code)), ("message", json!(cause.message))]
 }
@@ -333,6 +383,7 @@ fn of_scope(scope: Scope<'_>, cause: &Cause) -> Fields {
         }
         Scope::Archive(archive) => ("archive", of_archive(archive)),
         Scope::Image(archive, image) => ("image", of_image(archive, image)),
+        Scope::Staged(image) => ("staged", of_staged(image)),
     };
     fields.insert(0, ("scope", json!(word)));
     fields.extend(of_cause(cause));

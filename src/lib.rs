@@ -6,6 +6,8 @@
 //! [`ReadAt`](positioned_io::ReadAt) to a table. Each module may use only those below it:
 //!
 //! - [`cli`]: arguments in, exit code out ([`exit`]); the wiring.
+//! - [`reprocess`]: the second phase. A command of the user's for each staged image, its output, the lock on the image, and
+//!   its removal.
 //! - [`scan`]: the run. What has to be in order first, which archives and in which order, the pool of workers, one
 //!   archive from open to verdicts, what is kept and what is tried again.
 //! - [`inspect`]: the partitions of every image in a file, with nothing written.
@@ -37,6 +39,7 @@ pub mod ledger;
 pub mod member;
 pub mod progress;
 pub mod ptable;
+pub mod reprocess;
 pub mod rescue;
 pub mod sanitize;
 pub mod scan;

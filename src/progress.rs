@@ -4,7 +4,10 @@
 //! that is being read, one for the run, all in compressed bytes, whose total is known from the start. The core only
 //! counts; one thread here looks at the counters and draws.
 
+mod reprocess;
+
 use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -13,7 +16,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::control::Stop;
-use crate::event::{Archive, Event, Observer, Resumed, Scope};
+use crate::event::{Archive, Event, Live, Observer, Resumed, Scope};
 use crate::sanitize::{printable, printable_line, printable_short};
 use crate::units::{human, human_seconds};
 use crate::zst::Meter;
@@ -46,6 +49,8 @@ pub struct Terminal {
     bars: Option<Arc<Bars>>,
     drawer: Mutex<Option<(Sender<()>, JoinHandle<()>)>>,
     sink: Mutex<Box<dyn Write + Send>>,
+    /// Whether staged images are processed again, and nothing is surveyed.
+    reprocesses: AtomicBool,
 }
 
 struct Bars {
@@ -61,6 +66,8 @@ struct State {
     done: usize,
     done_bytes: u64,
     started: Option<Instant>,
+    /// Where staged images are processed again, and nothing is surveyed.
+    reprocessing: Option<reprocess::Counts>,
     is_narrow: bool,
 }
 
@@ -86,7 +93,13 @@ impl Terminal {
             // Without the thread, bars only move when something happens.
             std::thread::Builder::new().name("draw".to_owned()).spawn(draw).ok().map(|thread| (stop, thread))
         });
-        Terminal { verbosity, bars, drawer: Mutex::new(drawer), sink: Mutex::new(sink) }
+        Terminal {
+            verbosity,
+            bars,
+            drawer: Mutex::new(drawer),
+            sink: Mutex::new(sink),
+            reprocesses: AtomicBool::new(false),
+        }
     }
 
     /// Clears the bars; what is printed after that stands where they were.
@@ -130,7 +143,12 @@ impl Observer for Terminal {
             }
             Event::Interrupted { signal } => {
                 let name = signal_hook::low_level::signal_name(*signal).unwrap_or("a signal");
-                self.line(Verbosity::Quiet, &format!("imgsieve: interrupted by {name}; partial files are removed"));
+                let what = if self.reprocesses.load(Ordering::Relaxed) {
+                    "what is not done stays in staging"
+                } else {
+                    "partial files are removed"
+                };
+                self.line(Verbosity::Quiet, &format!("imgsieve: interrupted by {name}; {what}"));
             }
             Event::Warning { scope, cause } => {
                 self.line(Verbosity::Normal, &format!("imgsieve: warning: {}{}", about(*scope), cause.message));
@@ -176,7 +194,8 @@ impl Observer for Terminal {
                 let scope = about(Scope::Image(archive, image));
                 self.line(Verbosity::Images, &format!("{scope}{}: {found}", check.action.as_str()));
             }
-            _ => {}
+            Event::Live(Live::Reprocessing { .. }) => self.reprocesses.store(true, Ordering::Relaxed),
+            other => reprocess::tell(self, other),
         }
         Ok(())
     }
@@ -191,6 +210,7 @@ fn about(scope: Scope<'_>) -> String {
     match scope {
         Scope::Run => String::new(),
         Scope::Path(path) => format!("{}: ", printable(path.as_os_str().as_encoded_bytes())),
+        Scope::Staged(image) => format!("{}: ", printable(image.path.as_os_str().as_encoded_bytes())),
         Scope::Archive(archive) => format!("{}: ", printable(archive.path.as_os_str().as_encoded_bytes())),
         Scope::Image(archive, image) => format!(
             "{} in {}: ",
@@ -242,7 +262,20 @@ impl Bars {
                     self.multi.remove(&bar);
                 }
             }
-            _ => {}
+            Event::Live(Live::Reprocessing { images, bytes }) => {
+                let mut state = self.state();
+                state.is_narrow = is_narrow();
+                self.total.set_style(total_style(state.is_narrow));
+                self.multi.add(self.total.clone());
+                state.reprocessing.insert(reprocess::Counts::new(*images, *bytes)).show(&self.total);
+            }
+            other => {
+                if let Some(counts) = &mut self.state().reprocessing
+                    && counts.observe(other)
+                {
+                    counts.show(&self.total);
+                }
+            }
         }
     }
 

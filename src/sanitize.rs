@@ -42,7 +42,7 @@ pub fn base64(bytes: &[u8]) -> String {
     base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
-/// The bytes that [`base64`] gave `text` for; none where it is no such text.
+/// The bytes that [`base64()`] gave `text` for; none where it is no such text.
 #[must_use]
 pub fn from_base64(text: &str) -> Option<Vec<u8>> {
     base64::engine::general_purpose::STANDARD.decode(text).ok()
@@ -61,6 +61,31 @@ pub fn printable_line(sentence: &str) -> String {
         }
     }
     text
+}
+
+/// `bytes` as one word of a command that a shell takes apart again, with nothing in it that a terminal obeys: as it is,
+/// in single quotes, or as bash's, zsh's and ksh's `$'\033'`.
+#[must_use]
+pub fn shell_word(bytes: &[u8]) -> String {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"%+,-./:=@_".contains(byte);
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !bytes.is_empty() && bytes.iter().all(is_plain) => text.to_owned(),
+        Ok(text) if !text.contains(moves_cursor) => format!("'{}'", text.replace('\'', r"'\''")),
+        _ => {
+            let mut word = "$'".to_owned();
+            for &byte in bytes {
+                match byte {
+                    b'\'' | b'\\' => write!(word, "\\{}", char::from(byte)),
+                    b' '..=b'~' => write!(word, "{}", char::from(byte)),
+                    // Three digits at most, so that what follows is no part of it.
+                    _ => write!(word, "\\{byte:03o}"),
+                }
+                .expect("a String takes everything");
+            }
+            word.push('\'');
+            word
+        }
+    }
 }
 
 /// JSON text whose strings hold nothing that would move a terminal's cursor or reorder its line: JSON itself lets all but
@@ -124,6 +149,20 @@ mod tests {
             printable_line("/s/a\x1b\n\u{202e} is in the way of a\\u{1b}"),
             r"/s/a\u{1b}\n\u{202e} is in the way of a\u{1b}"
         );
+    }
+
+    #[test]
+    fn a_shell_takes_a_word_back_to_the_bytes_it_was() {
+        for word in
+            [&b""[..], b"/s/a.img", b"it's", b"a b$(c)\\", "\u{202e}x'\\0".as_bytes(), b"\x1b[2J\n7", b"\xff0~{}"]
+        {
+            let text = shell_word(word);
+            assert_eq!(printable_line(&text), text);
+            let command = format!("printf %s {text}");
+            let output = std::process::Command::new("bash").args(["-c", &command]).output().expect("bash");
+            assert_eq!(output.stdout, word, "{text}");
+        }
+        assert_eq!(shell_word(b"--image=/s/a.img"), "--image=/s/a.img");
     }
 
     #[test]

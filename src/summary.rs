@@ -83,6 +83,7 @@ impl Observer for Summary {
                         printable_short(&image.name, NAME_SHOWN),
                         printable(archive.hash.as_encoded_bytes())
                     ),
+                    Scope::Staged(image) => format!("{}: ", printable(image.path.as_os_str().as_encoded_bytes())),
                 };
                 state.problem(format!("{about}{}", printable_line(&cause.message)));
             }
@@ -397,12 +398,12 @@ fn write_next(text: &mut String, state: &State, totals: &RunTotals, config: &Con
         );
     }
     if totals.sum.kept > 0 {
-        text.push_str("Next: process the kept images again, every partition of them. ");
+        text.push_str("Next: process the kept images again, every partition of them (imgsieve reprocess). ");
     } else if totals.would_keep > 0 {
         text.push_str("Next: run again without --dry-run to stage them. ");
     }
     if totals.deferred > 0 {
-        text.push_str("Make room and run again for those without it: what is staged is not written again. ");
+        text.push_str("Make room for those without it and go on (--resume): what is staged is not written again. ");
     }
     if totals.image_errors > 0 || totals.archives_failed > 0 {
         text.push_str("Look at those with an error by hand (imgsieve inspect). ");

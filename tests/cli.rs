@@ -73,7 +73,7 @@ fn help_of_scan_has_every_option_and_examples() {
 
 #[test]
 fn help_of_every_command_has_examples() {
-    for (command, option) in [("inspect", "--json"), ("config", "--config")] {
+    for (command, option) in [("reprocess", "--remove"), ("inspect", "--json"), ("config", "--config")] {
         let ended = imgsieve_with(&[command, "--help"]);
         assert_eq!((ended.code, &*ended.stderr), (0, ""));
         assert!(ended.stdout.contains(&format!("Examples:\n  imgsieve {command} ")), "{}", ended.stdout);
@@ -81,7 +81,7 @@ fn help_of_every_command_has_examples() {
     }
     let ended = imgsieve_with(&["--help"]);
     assert_eq!(ended.code, 0);
-    for word in ["scan", "inspect", "config", "Exit codes:"] {
+    for word in ["scan", "reprocess", "inspect", "config", "Exit codes:"] {
         assert!(ended.stdout.contains(word), "{word}");
     }
 }

@@ -3,6 +3,8 @@
 
 #[path = "common/hostile.rs"]
 mod support;
+#[path = "common/terminal.rs"]
+mod terminal;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,6 +22,7 @@ use imgsieve::exit::Exit;
 use imgsieve::scan;
 use sha2::{Digest, Sha256};
 use support::*;
+use terminal::Terminal;
 
 const BIG: &str = "b1600000000000000000000000000b16";
 /// An image of data that takes a while to write.
@@ -245,61 +248,6 @@ fn an_observer_that_cannot_go_on_ends_the_run() {
         // What was whole before is no half image.
         let expected = (stage == "img_found").then_some(2 * MIB as u64);
         assert_eq!(staged.get(&format!("{BIG}/disk.img")).copied(), expected, "{stage}");
-    }
-}
-
-/// A terminal of tmux's.
-struct Terminal {
-    socket: String,
-}
-
-impl Terminal {
-    fn tmux(&self, arguments: &[&str]) -> String {
-        let output = Command::new("tmux")
-            .args(["-L", &self.socket, "-f", "/dev/null"])
-            .args(arguments)
-            .env("LC_ALL", "C.UTF-8")
-            .output()
-            .unwrap_or_else(|error| panic!("tmux cannot be run ({error}): install the Debian package tmux"));
-        assert!(output.status.success(), "tmux {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).expect("UTF-8")
-    }
-
-    /// A terminal of that size, in which `command` runs.
-    fn start(name: &str, columns: u16, command: &str) -> Terminal {
-        let terminal = Terminal { socket: format!("imgsieve-{}-{name}", std::process::id()) };
-        let columns = columns.to_string();
-        terminal.tmux(&[
-            "new-session",
-            "-d",
-            "-x",
-            &columns,
-            "-y",
-            "30",
-            &format!("{command}; echo ended $?; sleep 600"),
-        ]);
-        terminal
-    }
-
-    fn screen(&self) -> String {
-        self.tmux(&["capture-pane", "-p"])
-    }
-
-    fn wait_for(&self, is_there: impl Fn(&str) -> bool) -> String {
-        for _ in 0..2000 {
-            let screen = self.screen();
-            if is_there(&screen) {
-                return screen;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        panic!("it never comes: {}", self.screen());
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        let _ = Command::new("tmux").args(["-L", &self.socket, "kill-server"]).status();
     }
 }
 

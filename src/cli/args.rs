@@ -12,6 +12,8 @@ use crate::progress::Verbosity;
 use crate::units::{MinFree, Size};
 use crate::zst::Engine;
 
+use super::reprocess::{self, ReprocessArguments};
+
 pub(super) const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 an error, something left without room, or a precondition that does not hold; 2 wrong usage; \
 129, 130, 143 after SIGHUP, SIGINT, SIGTERM.";
@@ -76,6 +78,9 @@ pub enum Command {
     /// written to STAGING/HASH/NAME.img; nothing is written of the others, and no archive is changed.
     #[command(after_help = EXIT_CODES, after_long_help = concat_help())]
     Scan(Box<ScanArguments>),
+    /// Run a command for each staged image, smallest first: the second phase
+    #[command(after_help = EXIT_CODES, after_long_help = reprocess_help())]
+    Reprocess(Box<ReprocessArguments>),
     /// List the partitions of every image in archives or plain images; nothing is written
     ///
     /// Partitions that count are named with their file system, its label and its UUID. What is wrong with a table is told
@@ -94,6 +99,10 @@ pub enum Command {
     /// Print a page of the manual, or write all of them to a folder
     #[command(after_help = MAN_EXAMPLES)]
     Man(ManArguments),
+}
+
+fn reprocess_help() -> String {
+    format!("{}\n\n{EXIT_CODES}", reprocess::EXAMPLES)
 }
 
 fn concat_help() -> String {
@@ -116,7 +125,7 @@ impl ValueEnum for Engine {
 }
 
 /// Options that override a key of the site file.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct SiteArguments {
     /// Folders whose *.tar.zst are surveyed, or single archives, which may be of any size
     #[arg(value_name = "COLLECTION")]

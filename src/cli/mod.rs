@@ -2,6 +2,7 @@
 
 mod args;
 mod pages;
+mod reprocess;
 mod version;
 
 use std::io::Write;
@@ -41,6 +42,7 @@ pub fn main() -> Exit {
     panics::install_hook();
     match arguments.command {
         Command::Scan(arguments) => run_scan(*arguments),
+        Command::Reprocess(arguments) => reprocess::run(*arguments),
         Command::Inspect(arguments) => run_inspect(arguments),
         Command::Config(arguments) => print_config(arguments),
         Command::Completions(arguments) => print(&pages::completions(arguments.shell)),
@@ -62,11 +64,7 @@ fn run_scan(arguments: ScanArguments) -> Exit {
     }
     let journal = match Journal::open(&config.site.log, journal::new_run_id()) {
         Ok(journal) => journal,
-        Err(error) => {
-            let cause = Cause::of("log", &error);
-            let message = format!("{}; make it writable, or name another with --log", cause.message);
-            return failure(&Cause { message, ..cause });
-        }
+        Err(error) => return failure(&log_cause(&error)),
     };
     let terminal = Terminal::stderr(verbosity, wants_bars);
     let summary = Summary::default();
@@ -161,6 +159,12 @@ fn print(text: &str) -> Exit {
 /// A message that may have several lines, as one about a site file does, with nothing in them that a terminal obeys.
 fn printable_lines(message: &str) -> String {
     message.lines().map(printable_line).collect::<Vec<_>>().join("\n")
+}
+
+/// Why the log cannot be appended to, and the mend.
+fn log_cause(error: &journal::Error) -> Cause {
+    let cause = Cause::of("log", error);
+    Cause { message: format!("{}; make it writable, or name another with --log", cause.message), ..cause }
 }
 
 fn usage(error: &dyn std::error::Error) -> Exit {

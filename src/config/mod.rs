@@ -2,6 +2,8 @@
 //! nothing below has to.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -46,6 +48,8 @@ pub struct Site {
     /// Largest image that is staged; none for no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_image_size: Option<Size>,
+    /// The command that a staged image is processed again with, and its arguments, in which `{}` is the image's path.
+    pub reprocess: Vec<String>,
     /// Archives read at a time; none for one a processor.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jobs: Option<usize>,
@@ -141,6 +145,9 @@ impl Site {
         if self.wait_for.contains('/') {
             return refuse("wait-for", &self.wait_for, "a base name, without '/'");
         }
+        if !is_command(&self.reprocess) {
+            return refuse("reprocess", &format!("{:?}", self.reprocess), COMMAND_FORM);
+        }
         Ok(())
     }
 
@@ -159,6 +166,22 @@ impl Site {
             return BUILT_IN.to_owned();
         }
         toml::to_string(self).unwrap_or_else(|error| format!("# not to be written as TOML: {error}\n"))
+    }
+}
+
+/// What [`is_command`] asks for.
+pub const COMMAND_FORM: &str = "a program and its arguments, in one of which {} stands for the image";
+
+/// Whether `command` is a program and its arguments, and one of these has the place of the image, `{}`. The image is never
+/// the program: what is in it is nobody's word.
+#[must_use]
+pub fn is_command<S: AsRef<OsStr>>(command: &[S]) -> bool {
+    let has_place = |word: &S| word.as_ref().as_bytes().windows(2).any(|pair| pair == b"{}");
+    match command {
+        [program, arguments @ ..] => {
+            !program.as_ref().is_empty() && !has_place(program) && arguments.iter().any(has_place)
+        }
+        [] => false,
     }
 }
 
@@ -192,6 +215,7 @@ struct Partial {
     cleared: Option<Vec<PathBuf>>,
     max_window: Option<Size>,
     max_image_size: Option<Size>,
+    reprocess: Option<Vec<String>>,
     jobs: Option<usize>,
     skip: Option<BTreeMap<String, String>>,
 }
@@ -304,6 +328,7 @@ mod tests {
         assert_eq!(site.collection, [Path::new("/data/cold/img-read")]);
         assert_eq!((site.min_archive_size, site.min_image_size), (Size(1_000_000_000), Size(1_000_000_000)));
         assert_eq!(site.skip["983dbb7dfb2a6ea867e233653a64f9d6"], "osxgather");
+        assert_eq!(site.reprocess, ["sudo", "ntt-orchestrator", "--image", "{}"]);
         assert_eq!(site.cleared_paths()[0], Path::new("/data/staging/archives-2019"));
     }
 
@@ -367,10 +392,14 @@ mod tests {
             "jobs = 0",
             "max_window = '4GiB'",
             "wait_for = 'a/b'",
+            "reprocess = []",
+            "reprocess = ['']",
+            "reprocess = ['ntt', '--image']",
+            "reprocess = ['{}', '{}']",
         ] {
             assert!(read(text).expect("reads").check().is_err(), "{text}");
         }
-        for text in ["min_free = '120%'", "min_image_size = 'big'", "jobs = -1", "skip = 3"] {
+        for text in ["min_free = '120%'", "min_image_size = 'big'", "jobs = -1", "skip = 3", "reprocess = 'ntt {}'"] {
             assert!(read(text).is_err(), "{text}");
         }
     }

@@ -281,7 +281,7 @@ struct Fold {
 impl Fold {
     fn note(&mut self, line: &Line<'_>) {
         self.account.staged.note(line);
-        if matches!(line.stage.as_str(), "reprocess_start" | "reprocess_complete" | "removed") {
+        if self.is_of_reprocessing(line) {
             return;
         }
         let hash = line.hash();
@@ -296,6 +296,15 @@ impl Fold {
         match hash {
             Some(hash) => self.note_archive(run, hash, line),
             None => self.account.runs[run].note(line),
+        }
+    }
+
+    /// Whether a line tells of staged images being processed again, which is no run that surveys.
+    fn is_of_reprocessing(&self, line: &Line<'_>) -> bool {
+        match line.stage.as_str() {
+            "reprocess_start" | "reprocess_complete" | "removed" => true,
+            "interrupted" => !self.runs.contains_key(line.run()),
+            _ => line.scope.as_ref().is_some_and(|scope| scope.as_str() == "staged"),
         }
     }
 
@@ -448,6 +457,8 @@ mod tests {
 {"ts":"2026-01-02T00:00:01Z","stage":"archive_start","hash":"b","size_bytes":6,"run":"r2"}
 {"ts":"2026-01-02T00:00:02Z","stage":"error","scope":"archive","hash":"b","reason":"corrupt","message":"cut short","run":"r2"}
 {"ts":"2026-01-02T00:00:02Z","stage":"script_complete","run":"r2"}
+{"ts":"2026-01-03T00:00:00Z","stage":"error","scope":"staged","hash":"a","path":"/s/a/a.img","reason":"gone","run":"p1"}
+{"ts":"2026-01-03T00:00:01Z","stage":"interrupted","signal":"SIGINT","run":"p1"}
 "#;
 
     fn account(selection: &Selection) -> Option<Account> {

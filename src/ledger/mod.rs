@@ -10,7 +10,7 @@ mod staged;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -77,6 +77,12 @@ impl Name {
     }
 }
 
+impl From<&OsStr> for Name {
+    fn from(name: &OsStr) -> Name {
+        Name(name.to_owned())
+    }
+}
+
 /// What was met while a log was read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reading {
@@ -114,10 +120,23 @@ pub enum Error {
 
 /// Reads the log at `path` and gives every line that is understood to `each`, in order. Memory is bounded, whatever the
 /// log's length. An empty log is one of no run.
-pub fn read(path: &Path, mut each: impl FnMut(&Line<'_>)) -> Result<Reading, Error> {
+pub fn read(path: &Path, each: impl FnMut(&Line<'_>)) -> Result<Reading, Error> {
+    let (reading, _) = read_from(path, 0, each)?;
+    if reading.lines == 0 && reading.unreadable + reading.unknown > 0 {
+        return Err(Error::Foreign { path: path.to_owned(), lines: reading.unreadable + reading.unknown });
+    }
+    Ok(reading)
+}
+
+/// Reads the log at `path` as [`read`] does, from byte `start` on, where a line begins. Also gives the byte where the
+/// last line that is whole ends: there, what is written meanwhile can be read by another call.
+pub fn read_from(path: &Path, start: u64, mut each: impl FnMut(&Line<'_>)) -> Result<(Reading, u64), Error> {
     let failed = |source| Error::Io { path: path.to_owned(), source };
-    let file = File::open(path).map_err(failed)?;
-    let mut batches = Batches { input: file, bytes: Vec::new(), whole: 0, is_cut: false, ended: false };
+    let mut file = File::open(path).map_err(failed)?;
+    if start > 0 {
+        file.seek(SeekFrom::Start(start)).map_err(failed)?;
+    }
+    let mut batches = Batches::new(file, start);
     let mut reading = Reading::default();
     let mut number = 0;
     while let Some(batch) = batches.next().map_err(failed)? {
@@ -139,10 +158,7 @@ pub fn read(path: &Path, mut each: impl FnMut(&Line<'_>)) -> Result<Reading, Err
             }
         }
     }
-    if reading.lines == 0 && number > 0 {
-        return Err(Error::Foreign { path: path.to_owned(), lines: number });
-    }
-    Ok(reading)
+    Ok((reading, batches.lines_end))
 }
 
 /// A file in pieces of whole lines, each without its last newline.
@@ -154,23 +170,34 @@ struct Batches<R> {
     /// Whether the line at the start was too long, and lost its beginning.
     is_cut: bool,
     ended: bool,
+    /// Where in the file the bytes begin.
+    position: u64,
+    /// Where in the file the last line ends that was given with its newline.
+    lines_end: u64,
 }
 
 impl<R: Read> Batches<R> {
+    fn new(input: R, position: u64) -> Batches<R> {
+        Batches { input, bytes: Vec::new(), whole: 0, is_cut: false, ended: false, position, lines_end: position }
+    }
+
     fn next(&mut self) -> io::Result<Option<&[u8]>> {
         self.bytes.drain(..self.whole);
+        self.position += self.whole as u64;
         self.whole = 0;
         while !self.ended {
             let known = self.bytes.len();
             self.ended = self.input.by_ref().take(BATCH as u64).read_to_end(&mut self.bytes)? == 0;
             let Some(newline) = self.bytes[known..].iter().rposition(|&byte| byte == b'\n') else {
                 if self.bytes.len() > LINE_LIMIT {
+                    self.position += self.bytes.len() as u64;
                     self.bytes.clear();
                     self.is_cut = true;
                 }
                 continue;
             };
             self.whole = known + newline + 1;
+            self.lines_end = self.position + self.whole as u64;
             if std::mem::take(&mut self.is_cut) {
                 // What is left of a line that was too long must not be taken for one.
                 let end = self.bytes.iter().position(|&byte| byte == b'\n').unwrap_or(0);
@@ -220,6 +247,22 @@ mod tests {
         assert!(text.len() > 2 * BATCH);
         let (stages, reading) = read_text(&text);
         assert_eq!((stages.len(), reading.unreadable), (60_000, 0));
+    }
+
+    #[test]
+    fn what_is_appended_is_read_from_where_the_last_whole_line_ended() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("log.jsonl");
+        let line = "{\"stage\":\"removed\"}\n";
+        let long = format!("{}\n", "x".repeat(LINE_LIMIT + BATCH));
+        std::fs::write(&path, format!("{line}{long}{line}{{\"stage\":\"rem")).expect("a log");
+        let (reading, end) = read_from(&path, 0, |_| ()).expect("a log");
+        assert_eq!((reading.lines, reading.unreadable), (2, 2));
+        assert_eq!(end, (2 * line.len() + long.len()) as u64);
+        std::fs::write(&path, format!("{line}{long}{line}{line}{line}")).expect("a log");
+        let (reading, end) = read_from(&path, end, |_| ()).expect("a log");
+        assert_eq!((reading.lines, reading.unreadable), (2, 0));
+        assert_eq!(end, path.metadata().expect("a log").len());
     }
 
     #[test]

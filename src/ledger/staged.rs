@@ -59,7 +59,7 @@ pub struct StagedImage {
 }
 
 /// All images that the lines so far tell to have been staged, by path.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Staged {
     images: HashMap<Name, StagedImage>,
 }

@@ -29,6 +29,16 @@ pub enum Found {
     Other,
 }
 
+/// A file that is held: while this lives, no other file takes its place in the file system.
+#[derive(Debug)]
+pub struct Held {
+    handle: OwnedFd,
+    /// Length in bytes when it was looked at.
+    pub length: u64,
+    /// Whether it is a regular file.
+    pub is_file: bool,
+}
+
 /// An open folder, and the path it was opened by (for messages only).
 pub struct Folder {
     handle: OwnedFd,
@@ -97,6 +107,38 @@ impl Folder {
     pub fn open_file(&self, name: &OsStr) -> Result<File, Errno> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         rustix::fs::openat(&self.handle, name, flags, Mode::empty()).map(File::from)
+    }
+
+    /// Opens the file `name` to read it and to append to it, making it where it is not.
+    pub fn open_append(&self, name: &OsStr) -> Result<File, Errno> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::APPEND | OFlags::NOFOLLOW;
+        let flags = flags | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        rustix::fs::openat(&self.handle, name, flags, Mode::from_raw_mode(0o666)).map(File::from)
+    }
+
+    /// Holds what stands under `name`, links not followed, without opening it for anything; none where there is nothing.
+    pub fn hold(&self, name: &OsStr) -> Result<Option<Held>, Errno> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let handle = match rustix::fs::openat(&self.handle, name, flags, Mode::empty()) {
+            Ok(handle) => handle,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(errno) => return Err(errno),
+        };
+        let stat = rustix::fs::fstat(&handle)?;
+        let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        Ok(Some(Held { handle, length: u64::try_from(stat.st_size).unwrap_or(0), is_file }))
+    }
+
+    /// Whether what stands under `name` is what is held, and as long as it was.
+    pub fn still_has(&self, name: &OsStr, held: &Held) -> Result<bool, Errno> {
+        let now = match rustix::fs::statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => stat,
+            Err(Errno::NOENT) => return Ok(false),
+            Err(errno) => return Err(errno),
+        };
+        let then = rustix::fs::fstat(&held.handle)?;
+        let is_it = (now.st_dev, now.st_ino) == (then.st_dev, then.st_ino);
+        Ok(is_it && u64::try_from(now.st_size).is_ok_and(|length| length == held.length))
     }
 
     /// What stands under `name`, links not followed.
@@ -225,6 +267,26 @@ mod tests {
         std::os::unix::fs::symlink("/tmp", place.path().join("hash")).expect("a link");
         let folder = Folder::open(place.path()).expect("a folder");
         assert!(matches!(folder.make_subfolder(OsStr::new("hash")), Err(Error::NotAFolder { .. })));
+    }
+
+    #[test]
+    fn a_file_that_is_held_is_told_from_one_that_took_its_name() {
+        let place = tempfile::tempdir().expect("a temporary folder");
+        let folder = Folder::open(place.path()).expect("a folder");
+        let (name, path) = (OsStr::new("x"), place.path().join("x"));
+        assert!(folder.hold(name).expect("looked at").is_none());
+        std::fs::write(&path, "12345").expect("a file");
+        let held = folder.hold(name).expect("looked at").expect("there");
+        assert_eq!((held.length, held.is_file), (5, true));
+        assert_eq!(folder.still_has(name, &held), Ok(true));
+        std::fs::write(&path, "123456").expect("longer");
+        assert_eq!(folder.still_has(name, &held), Ok(false));
+        std::fs::remove_file(&path).expect("ours");
+        assert_eq!(folder.still_has(name, &held), Ok(false));
+        std::fs::write(&path, "12345").expect("another");
+        assert_eq!(folder.still_has(name, &held), Ok(false));
+        std::os::unix::fs::symlink("/dev/null", place.path().join("link")).expect("a link");
+        assert!(!folder.hold(OsStr::new("link")).expect("looked at").expect("there").is_file);
     }
 
     #[test]

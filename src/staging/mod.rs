@@ -22,7 +22,7 @@ use rustix::io::Errno;
 
 pub use budget::{Budget, FreeSpace, Refusal, Reservation, Space};
 pub use error::Error;
-pub use folder::{Folder, Found};
+pub use folder::{Folder, Found, Held};
 pub use keep::{Keep, Room, Staged};
 
 use crate::units::MinFree;
@@ -169,6 +169,24 @@ impl Place<'_> {
         folder::check_name(self.hash.as_bytes()).and(folder::check_name(self.name)).map(|_| ())
     }
 
+    /// The folder in `root`, the staging folder, that the image lies in; none where there is no such folder.
+    pub fn folder_in(&self, root: &Folder) -> Result<Option<Folder>, Error> {
+        self.check()?;
+        match (root.subfolder(self.hash)?, self.number()) {
+            (Some(folder), Some(number)) => folder.subfolder(&number),
+            (folder, _) => Ok(folder),
+        }
+    }
+
+    /// The image's path, where `root` is the staging folder.
+    pub fn path_in(&self, root: &Path) -> Result<PathBuf, Error> {
+        self.check()?;
+        let mut path = root.join(self.hash);
+        path.extend(self.number());
+        path.push(OsStr::from_bytes(self.name));
+        Ok(path)
+    }
+
     fn number(&self) -> Option<OsString> {
         (self.ordinal > 1).then(|| self.ordinal.to_string().into())
     }
@@ -178,14 +196,7 @@ impl Place<'_> {
 /// another size there, or no file, is [`Error::InTheWay`].
 pub fn find(root: &Folder, place: &Place<'_>, size: u64) -> Result<Option<Staged>, Error> {
     let name = folder::check_name(place.name)?;
-    let hash = folder::check_name(place.hash.as_bytes())?;
-    let Some(mut folder) = root.subfolder(hash)? else { return Ok(None) };
-    if let Some(number) = place.number() {
-        match folder.subfolder(&number)? {
-            Some(numbered) => folder = numbered,
-            None => return Ok(None),
-        }
-    }
+    let Some(folder) = place.folder_in(root)? else { return Ok(None) };
     let path = folder.join(name);
     match folder.look(name).map_err(folder::failed("looking at", &path))? {
         None => Ok(None),

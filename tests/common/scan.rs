@@ -119,6 +119,14 @@ impl Scan {
         command
     }
 
+    /// `imgsieve reprocess` with the site file, these options, and a shell that runs `script` with the image as `$1`.
+    pub fn reprocess(&self, options: &[&str], script: &str) -> Command {
+        let mut command = imgsieve();
+        command.arg("reprocess").arg("--config").arg(self.site_file()).args(options);
+        command.args(["--", "sh", "-c", script, "script", "{}"]);
+        command
+    }
+
     /// Runs it to its end.
     pub fn run(&self) -> Ended {
         end(&mut self.command())

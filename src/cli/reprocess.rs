@@ -1,0 +1,155 @@
+//! `imgsieve reprocess`: its arguments, and the wiring of its run.
+
+use std::ffi::OsString;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::cause::Cause;
+use crate::config::{self, COMMAND_FORM};
+use crate::control::Control;
+use crate::event::{Event, Observer, Scope};
+use crate::exit::Exit;
+use crate::journal::{self, Journal};
+use crate::progress::{Terminal, Verbosity};
+use crate::reprocess::{Options, Reprocess};
+
+use super::args::SiteArguments;
+
+pub const EXAMPLES: &str = "\
+Examples:
+  imgsieve reprocess --dry-run
+      the commands that would be run, smallest image first
+  imgsieve reprocess --remove
+      the site's command for each staged image, which is removed once that succeeded
+  imgsieve reprocess -- ./look-at --image={} --verbose
+      another command
+  imgsieve reprocess --only 2c26b46b68ffc68ff99b453c1d304134 --again -v
+      one image, although it was reprocessed before, with what the command prints";
+
+/// `imgsieve reprocess`.
+#[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools)]
+pub struct ReprocessArguments {
+    /// The command and its arguments, {} being the image's path [default: the site's `reprocess`]
+    #[arg(value_name = "COMMAND", last = true)]
+    command: Vec<OsString>,
+    /// Site file (TOML) instead of the built-in one; see `imgsieve config`
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The log that tells which images were staged; appended to
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+    /// Where the images are
+    #[arg(long, value_name = "FOLDER")]
+    staging: Option<PathBuf>,
+    /// Commands run at a time
+    #[arg(long, short, value_name = "N", default_value = "1")]
+    jobs: NonZeroUsize,
+    /// Only images from the archive of this hash; may be repeated
+    #[arg(long, value_name = "HASH")]
+    only: Vec<String>,
+    /// Remove an image from staging once its own success is logged; archives are never touched
+    #[arg(long)]
+    remove: bool,
+    /// Run the command again for images that it succeeded with before
+    #[arg(long)]
+    again: bool,
+    /// Print the commands that would be run, and do nothing
+    #[arg(long, short = 'n')]
+    dry_run: bool,
+    /// No progress bar
+    #[arg(long)]
+    no_progress: bool,
+    /// Errors only: no warnings, bar or summary
+    #[arg(long, short, conflicts_with = "verbose")]
+    quiet: bool,
+    /// A line an image, and what the commands print
+    #[arg(long, short, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+impl ReprocessArguments {
+    fn options(self) -> Result<Options, config::Error> {
+        if !self.command.is_empty() && !config::is_command(&self.command) {
+            let value = format!("{:?}", self.command);
+            return Err(config::Error::Value { key: "COMMAND", value, why: COMMAND_FORM });
+        }
+        let places =
+            SiteArguments { config: self.config, staging: self.staging, log: self.log, ..SiteArguments::default() };
+        let site = places.site()?;
+        let command = if self.command.is_empty() {
+            site.reprocess.into_iter().map(OsString::from).collect()
+        } else {
+            self.command
+        };
+        Ok(Options {
+            staging: site.staging,
+            log: site.log,
+            image_suffix: site.image_suffix,
+            command,
+            jobs: self.jobs.get(),
+            only: self.only,
+            remove: self.remove,
+            again: self.again,
+            follow: self.verbose > 0,
+        })
+    }
+}
+
+/// Does what the arguments say.
+pub fn run(arguments: ReprocessArguments) -> Exit {
+    let verbosity = match (arguments.quiet, arguments.verbose) {
+        (true, _) => Verbosity::Quiet,
+        (false, 0) => Verbosity::Normal,
+        (false, _) => Verbosity::Archives,
+    };
+    let (is_quiet, is_dry) = (arguments.quiet, arguments.dry_run);
+    let wants_bars = !arguments.no_progress && !is_dry;
+    let options = match arguments.options() {
+        Ok(options) => options,
+        Err(error) => return super::usage(&error),
+    };
+    let control = Control::new();
+    if let Err(error) = control.listen() {
+        return super::failure(&Cause::of("signals", &error));
+    }
+    let reprocess = match Reprocess::prepare(&options) {
+        Ok(reprocess) => reprocess,
+        Err(cause) => return super::failure(&cause),
+    };
+    let plan = reprocess.plan();
+    let is_idle = plan.images.is_empty();
+    let terminal = Terminal::stderr(verbosity, wants_bars && !is_idle);
+    for cause in &plan.warnings {
+        let _ = terminal.observe(&Event::Warning { scope: Scope::Run, cause });
+    }
+    for cause in &plan.errors {
+        let _ = terminal.observe(&Event::Error { scope: Scope::Run, cause });
+    }
+    let (exit, text) = if is_dry {
+        reprocess.dry_run(&control, &[&terminal])
+    } else {
+        // Nothing to do is nothing to log.
+        let journal = if is_idle { None } else { Some(Journal::open(&options.log, journal::new_run_id())) };
+        let journal = match journal.transpose() {
+            Ok(journal) => journal,
+            Err(error) => return super::failure(&super::log_cause(&error)),
+        };
+        let mut observers: Vec<&dyn Observer> = Vec::new();
+        if let Some(journal) = &journal {
+            observers.push(journal);
+        }
+        observers.push(&terminal);
+        let (exit, report) = reprocess.run(&control, &observers);
+        let text = if is_quiet { String::new() } else { report.text(&options.staging, &options.log) };
+        (exit, text)
+    };
+    terminal.finish();
+    match super::print(&text) {
+        Exit::Success => exit,
+        failed if exit == Exit::Success => failed,
+        _ => exit,
+    }
+}

@@ -1,0 +1,95 @@
+//! Staged images that are processed again: their lines, and their bar.
+//!
+//! The bar is only drawn when something happens, not with time: the command may be asking for a password on the same
+//! terminal, and what it asked must not be drawn over.
+
+use std::fmt::Write as _;
+
+use indicatif::ProgressBar;
+
+use crate::event::{Event, Live, StagedFile};
+use crate::sanitize::{printable, printable_short};
+use crate::units::{human, human_seconds};
+
+use super::{HASH_SHOWN, NAME_SHOWN, Terminal, Verbosity};
+
+/// How far it is.
+#[derive(Default)]
+pub(super) struct Counts {
+    images: usize,
+    bytes: u64,
+    done: usize,
+    done_bytes: u64,
+    running: Vec<StagedFile>,
+}
+
+impl Counts {
+    pub(super) fn new(images: usize, bytes: u64) -> Counts {
+        Counts { images, bytes, ..Counts::default() }
+    }
+
+    /// Takes note of an event; gives whether anything is to be drawn.
+    pub(super) fn observe(&mut self, event: &Event<'_>) -> bool {
+        match event {
+            Event::ReprocessStart { image, .. } => self.running.push((*image).clone()),
+            Event::ReprocessComplete { image, .. } => self.running.retain(|running| running != *image),
+            Event::Live(Live::Done(image)) => {
+                self.done += 1;
+                self.done_bytes = self.done_bytes.saturating_add(image.size);
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    pub(super) fn show(&self, bar: &ProgressBar) {
+        let mut message = format!("{} of {}", human(self.done_bytes), human(self.bytes));
+        if let Some(image) = self.running.first() {
+            message.push_str(", ");
+            message.push_str(&printable_short(&image.name, HASH_SHOWN));
+        }
+        if self.running.len() > 1 {
+            write!(message, " and {} more", self.running.len() - 1).expect("a String takes everything");
+        }
+        bar.set_length(self.bytes);
+        bar.set_prefix(format!("{} of {} images", self.done, self.images));
+        bar.set_message(message);
+        bar.set_position(self.done_bytes);
+    }
+}
+
+/// Says what happens to staged images.
+pub(super) fn tell(terminal: &Terminal, event: &Event<'_>) {
+    match event {
+        Event::ReprocessStart { image, .. } => {
+            terminal.line(Verbosity::Archives, &format!("{}: {} begun", path_of(image), human(image.size)));
+        }
+        Event::ReprocessComplete { image, outcome } if outcome.end.is_success() => {
+            let text = format!("{}: reprocessed in {}", path_of(image), human_seconds(outcome.seconds));
+            terminal.line(Verbosity::Archives, &text);
+        }
+        Event::ReprocessComplete { image, outcome } => {
+            let text = format!(
+                "imgsieve: error: {}: {}; what the command printed is in {}",
+                path_of(image),
+                outcome.end,
+                printable(outcome.output.as_os_str().as_encoded_bytes())
+            );
+            terminal.line(Verbosity::Quiet, &text);
+        }
+        Event::Removed { image } => {
+            terminal.line(Verbosity::Archives, &format!("{}: removed from staging", path_of(image)));
+        }
+        Event::Live(Live::Output(image, line)) => {
+            let name = printable_short(&image.name, NAME_SHOWN);
+            let line = String::from_utf8_lossy(line).replace('\t', "    ");
+            terminal.line(Verbosity::Archives, &format!("{name}: {line}"));
+        }
+        Event::Live(Live::Note(text)) => terminal.line(Verbosity::Normal, &format!("imgsieve: {text}")),
+        _ => {}
+    }
+}
+
+fn path_of(image: &StagedFile) -> String {
+    printable(image.path.as_os_str().as_encoded_bytes())
+}

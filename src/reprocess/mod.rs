@@ -1,0 +1,260 @@
+//! The second phase: staged images are processed again, by a command of the user's.
+//!
+//! [`plan`] reads the log and chooses; then the command is run for one image after the other, smallest first, its output
+//! going to a file beside the image, which is also the [lock](output) on it. A failure stops none of the others. An image
+//! is only ever removed after its own success is in the log and the log on the disk.
+
+mod children;
+pub mod command;
+mod one;
+mod output;
+pub mod plan;
+mod report;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crate::cause::Cause;
+use crate::control::{Control, Stop};
+use crate::event::{Event, Live, Observer, Scope, StagedFile};
+use crate::exit::Exit;
+use crate::scan::panics;
+use crate::staging::Folder;
+
+use children::{Children, Relay};
+use plan::{Chosen, Plan, Task};
+
+pub use report::Report;
+
+/// What a run is told.
+#[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools)]
+pub struct Options {
+    /// The staging folder.
+    pub staging: PathBuf,
+    /// The log.
+    pub log: PathBuf,
+    /// How the name of an image ends.
+    pub image_suffix: String,
+    /// The command and its arguments, in which `{}` is the image's path.
+    pub command: Vec<OsString>,
+    /// Commands at a time, at least 1.
+    pub jobs: usize,
+    /// Only images of these hashes; empty for all.
+    pub only: Vec<String>,
+    /// Remove an image that was processed again.
+    pub remove: bool,
+    /// Process images again that were so before.
+    pub again: bool,
+    /// Show what the commands print.
+    pub follow: bool,
+}
+
+/// A run that could begin.
+pub struct Reprocess<'a> {
+    options: &'a Options,
+    plan: Plan,
+    /// None where there is nothing to do.
+    staging: Option<Folder>,
+    /// Where the command's program is; none where it is not to be run.
+    program: Option<PathBuf>,
+}
+
+/// What all workers of a run share.
+struct Run<'a> {
+    options: &'a Options,
+    plan: &'a Plan,
+    staging: &'a Folder,
+    program: Option<&'a PathBuf>,
+    control: &'a Control,
+    observers: &'a [&'a dyn Observer],
+    children: Children,
+    report: Mutex<Report>,
+}
+
+impl<'a> Reprocess<'a> {
+    /// Reads the log, and sees that all is in order. Nothing is changed.
+    pub fn prepare(options: &'a Options) -> Result<Reprocess<'a>, Cause> {
+        let plan = Plan::read(options)?;
+        let mut reprocess = Reprocess { options, plan, staging: None, program: None };
+        let images = &reprocess.plan.images;
+        if images.is_empty() {
+            return Ok(reprocess);
+        }
+        let runs = images.iter().any(|chosen| chosen.task == Task::Run);
+        if let Some(program) = options.command.first().filter(|_| runs) {
+            reprocess.program = Some(command::find(program)?);
+        }
+        let staging = Folder::open(&options.staging).map_err(|error| {
+            let cause = Cause::from(&error);
+            Cause { message: format!("{}; name the staging folder with --staging", cause.message), ..cause }
+        })?;
+        reprocess.staging = Some(staging);
+        Ok(reprocess)
+    }
+
+    /// What is going to be done.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Does it, and tells `observers`. The caller has told of the plan's own errors and warnings.
+    #[must_use]
+    pub fn run(&self, control: &Control, observers: &[&dyn Observer]) -> (Exit, Report) {
+        let begun = Instant::now();
+        let report = Report::new(self.plan.reprocessed_before);
+        let Some(staging) = &self.staging else { return (self.exit(&report), report) };
+        let run = Run {
+            options: self.options,
+            plan: &self.plan,
+            staging,
+            program: self.program.as_ref(),
+            control,
+            observers,
+            children: Children::default(),
+            report: Mutex::new(report),
+        };
+        run.all();
+        let exit = run.end_early();
+        let mut report = run.report.into_inner().unwrap_or_else(PoisonError::into_inner);
+        report.seconds = begun.elapsed().as_secs_f64();
+        (exit.unwrap_or_else(|| self.exit(&report)), report)
+    }
+
+    /// The commands that would be run, a line each, and whether nothing is in their way. Nothing is changed.
+    #[must_use]
+    pub fn dry_run(&self, control: &Control, observers: &[&dyn Observer]) -> (Exit, String) {
+        let mut text = String::new();
+        let Some(staging) = &self.staging else { return (self.exit(&Report::default()), text) };
+        let run = Run {
+            options: self.options,
+            plan: &self.plan,
+            staging,
+            program: None,
+            control,
+            observers,
+            children: Children::default(),
+            report: Mutex::default(),
+        };
+        for chosen in self.plan.images.iter().take_while(|_| !control.is_stopped()) {
+            if let Some(line) = run.dry_one(chosen) {
+                text.push_str(&line);
+                text.push('\n');
+            }
+        }
+        let exit = match control.cause() {
+            Some(Stop::Signal(signal)) => Exit::Signal(signal),
+            _ => self.exit(&run.report()),
+        };
+        (exit, text)
+    }
+
+    fn exit(&self, report: &Report) -> Exit {
+        if self.plan.errors.is_empty() && report.failed == 0 { Exit::Success } else { Exit::Failure }
+    }
+}
+
+impl Run<'_> {
+    /// Processes all images, each started after the smaller ones.
+    fn all(&self) {
+        let images = &self.plan.images;
+        let bytes = images.iter().fold(0_u64, |sum, chosen| sum.saturating_add(chosen.image.size));
+        self.emit(&Event::Live(Live::Reprocessing { images: images.len(), bytes }));
+        let queue = Mutex::new(images.iter());
+        let work = || {
+            while let Some(chosen) = self.next(&queue) {
+                self.guarded(chosen);
+            }
+        };
+        let relay = Relay::new();
+        let handle = relay.as_ref().map(Relay::handle).ok();
+        std::thread::scope(|scope| {
+            let tell = |text: &str| {
+                self.emit(&Event::Live(Live::Note(text)));
+            };
+            let relaying = relay.and_then(|relay| {
+                let pass_on = move || relay.run(&self.children, &tell);
+                std::thread::Builder::new().name("signals".to_owned()).spawn_scoped(scope, pass_on)
+            });
+            if let Err(error) = relaying {
+                tell(&format!("signals to imgsieve will not be passed on to the command: {error}"));
+            }
+            let mut workers = Vec::new();
+            for index in 0..self.options.jobs.min(images.len()) {
+                let name = format!("{}-{index}", panics::WORKER_NAME);
+                match std::thread::Builder::new().name(name).spawn_scoped(scope, work) {
+                    Ok(worker) => workers.push(worker),
+                    Err(error) => {
+                        tell(&format!("only {index} commands are run at a time: no thread for more: {error}"));
+                        break;
+                    }
+                }
+            }
+            if workers.is_empty() {
+                work();
+            }
+            for worker in workers {
+                let _ = worker.join();
+            }
+            if let Some(handle) = handle {
+                handle.close();
+            }
+        });
+        let left = queue.into_inner().unwrap_or_else(PoisonError::into_inner).count();
+        self.report().not_begun += left as u64;
+    }
+
+    fn next<'p>(&self, queue: &Mutex<impl Iterator<Item = &'p Chosen>>) -> Option<&'p Chosen> {
+        let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.control.is_stopped() { None } else { queue.next() }
+    }
+
+    /// Tells all observers, and gives whether all of them could take it. One that cannot go on ends the run.
+    fn emit(&self, event: &Event<'_>) -> bool {
+        self.all_observers(|observer| observer.observe(event))
+    }
+
+    /// Has what was told last as long as the disk does.
+    fn sync(&self) -> bool {
+        self.all_observers(|observer| observer.sync())
+    }
+
+    fn all_observers(&self, tell: impl Fn(&dyn Observer) -> Result<(), Stop>) -> bool {
+        let mut all = true;
+        for observer in self.observers {
+            if let Err(stop) = tell(*observer) {
+                self.control.stop(stop);
+                all = false;
+            }
+        }
+        all
+    }
+
+    /// Tells of an image that something is in the way of.
+    fn fail(&self, image: &StagedFile, cause: &Cause) {
+        self.report().fail(&image.path, crate::sanitize::printable_line(&cause.message));
+        self.emit(&Event::Error { scope: Scope::Staged(image), cause });
+    }
+
+    fn report(&self) -> MutexGuard<'_, Report> {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The end of a run that was stopped, if it was: the last line of the log says why.
+    fn end_early(&self) -> Option<Exit> {
+        match self.control.cause()? {
+            Stop::Signal(signal) => {
+                self.emit(&Event::Interrupted { signal });
+                Some(Exit::Signal(signal))
+            }
+            Stop::Observer(message) => {
+                self.emit(&Event::Abort { cause: &Cause::new("log", message) });
+                Some(Exit::Failure)
+            }
+            Stop::LowSpace => Some(Exit::Failure),
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! One image, from a look at it to its removal.
+
+use std::any::Any;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Instant;
+
+use crate::cause::Cause;
+use crate::event::{CommandEnd, Event, Live, Outcome, Scope, StagedFile};
+use crate::scan::panics;
+use crate::staging::{Folder, Held, Place};
+use crate::units::human_seconds;
+
+use super::Run;
+use super::command;
+use super::output::{self, Output};
+use super::plan::{Chosen, Task};
+
+/// Hex digits of a medium's identity.
+const IDENTITY: usize = 32;
+
+/// An image that is where the log says, and as long.
+struct Present {
+    folder: Folder,
+    held: Held,
+    /// Its absolute path.
+    path: PathBuf,
+}
+
+impl Run<'_> {
+    /// Does with an image what is to be done; a panic is told as its failure.
+    pub(super) fn guarded(&self, chosen: &Chosen) {
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.one(chosen)));
+        let failure = outcome.unwrap_or_else(|payload: Box<dyn Any + Send>| {
+            let message = format!("a fault of imgsieve itself, please report it: {}", panics::message(&*payload));
+            Err(Cause::new("panic", message))
+        });
+        if let Err(cause) = failure {
+            self.fail(&chosen.image, &cause);
+        }
+        self.emit(&Event::Live(Live::Done(&chosen.image)));
+    }
+
+    fn one(&self, chosen: &Chosen) -> Result<(), Cause> {
+        let image = &chosen.image;
+        let Some(present) = self.look(chosen)? else { return Ok(()) };
+        self.check_output(&present.path)?;
+        let output = Output::open(&present.folder, OsStr::from_bytes(&image.name))?;
+        // Between the look into the log and the lock, another run may have been here.
+        let state = self.plan.state_now(image, self.options).map_err(|error| Cause::of("log", &error))?;
+        let task = state.map_or(Some(chosen.task), |state| self.options.task(&state));
+        match task {
+            None => {
+                self.report().passed_over += 1;
+                Ok(())
+            }
+            Some(Task::Remove) => self.remove(image, &present),
+            Some(Task::Run) => self.reprocess(image, &present, &output),
+        }
+    }
+
+    /// What would be done with an image, as a line for a shell.
+    pub(super) fn dry_one(&self, chosen: &Chosen) -> Option<String> {
+        let present = match self.look(chosen) {
+            Ok(present) => present?,
+            Err(cause) => {
+                self.fail(&chosen.image, &cause);
+                return None;
+            }
+        };
+        let remove = command::line(&["rm".into(), "--".into(), present.path.clone().into()]);
+        let run = command::line(&command::fill(&self.options.command, &present.path));
+        Some(match chosen.task {
+            Task::Remove => remove,
+            Task::Run if self.options.remove => format!("{run} && {remove}"),
+            Task::Run => run,
+        })
+    }
+
+    /// Finds the image; none where it is gone after it was reprocessed.
+    fn look(&self, chosen: &Chosen) -> Result<Option<Present>, Cause> {
+        let image = &chosen.image;
+        let place = Place { hash: &image.hash, ordinal: image.ordinal, name: &image.name };
+        let path = place.path_in(&self.options.staging).map_err(|error| Cause::from(&error))?;
+        let folder = place.folder_in(self.staging).map_err(|error| Cause::from(&error))?;
+        let look = |errno| Cause::new("staging_io", format!("looking at it: {errno}"));
+        let name = OsStr::from_bytes(&image.name);
+        let held = folder.as_ref().map(|folder| folder.hold(name).map_err(look)).transpose()?.flatten();
+        let (Some(folder), Some(held)) = (folder, held) else {
+            if chosen.was_reprocessed {
+                self.report().gone += 1;
+                return Ok(None);
+            }
+            let message = format!(
+                "it is gone from staging and was never reprocessed; `imgsieve scan --only {}` stages it again",
+                command::line(std::slice::from_ref(&image.hash))
+            );
+            return Err(Cause::new("gone", message));
+        };
+        if !held.is_file {
+            let message = "it is no regular file (links are not followed), and so not what was staged; remove it";
+            return Err(Cause::new("changed", message));
+        }
+        if held.length != image.size {
+            let message = format!(
+                "it has {} bytes, and {} were staged: it is half, or was changed; remove it, and `imgsieve scan --only \
+                 {}` stages it again",
+                held.length,
+                image.size,
+                command::line(std::slice::from_ref(&image.hash))
+            );
+            return Err(Cause::new("changed", message));
+        }
+        Ok(Some(Present { folder, held, path }))
+    }
+
+    /// Refuses to append to another image: an archive may have one whose name is that of an output.
+    fn check_output(&self, path: &Path) -> Result<(), Cause> {
+        let output = output::name_for(path.as_os_str());
+        if !self.plan.is_staged(&output) {
+            return Ok(());
+        }
+        let shown = crate::sanitize::printable(output.as_bytes());
+        Err(Cause::new("output", format!("what the command prints would be written to {shown}, a staged image")))
+    }
+
+    fn reprocess(&self, image: &StagedFile, present: &Present, output: &Output) -> Result<(), Cause> {
+        if !has_identity(&image.name, &self.options.image_suffix) {
+            let message = "its name is not 32 hex digits, from which the next stage takes the medium's identity";
+            self.emit(&Event::Warning { scope: Scope::Staged(image), cause: &Cause::new("name", message) });
+        }
+        let words = command::fill(&self.options.command, &present.path);
+        output.note(&command::line(&words))?;
+        self.emit(&Event::ReprocessStart { image, command: &words });
+        let begun = Instant::now();
+        let end = self.run_command(image, &words, output);
+        let outcome = Outcome { end, seconds: begun.elapsed().as_secs_f64(), output: output.path().to_owned() };
+        // The log has it all the same.
+        let _ = output.note(&format!("{}, after {}", outcome.end, human_seconds(outcome.seconds)));
+        let is_logged = self.emit(&Event::ReprocessComplete { image, outcome: &outcome });
+        if !outcome.end.is_success() {
+            let shown = crate::sanitize::printable(outcome.output.as_os_str().as_bytes());
+            let why = crate::sanitize::printable_line(&outcome.end.to_string());
+            self.report().fail(&image.path, format!("{why}; what the command printed is in {shown}"));
+            return Ok(());
+        }
+        let mut report = self.report();
+        report.reprocessed.0 += 1;
+        report.reprocessed.1 = report.reprocessed.1.saturating_add(image.size);
+        drop(report);
+        if self.options.remove && is_logged { self.remove(image, present) } else { Ok(()) }
+    }
+
+    fn run_command(&self, image: &StagedFile, words: &[std::ffi::OsString], output: &Output) -> CommandEnd {
+        let unknown = |message: String| CommandEnd::Unknown(Cause::new("command", message));
+        let (Some(program), Some((name, arguments))) = (self.program, words.split_first()) else {
+            return unknown("there is no command".to_owned());
+        };
+        let start = || -> std::io::Result<Option<Child>> {
+            let mut command = Command::new(program);
+            command.arg0(name).args(arguments).stdin(Stdio::null()).stdout(output.stdio()?).stderr(output.stdio()?);
+            self.children.start(&mut command, self.control)
+        };
+        let mut follower = output.follow();
+        let mut child = match start() {
+            Ok(Some(child)) => child,
+            Ok(None) => return unknown("it was not begun, for the run ends".to_owned()),
+            Err(error) => return unknown(format!("the command cannot be started: {error}")),
+        };
+        let mut show = |line: &[u8]| {
+            self.emit(&Event::Live(Live::Output(image, line)));
+        };
+        let ended = if self.options.follow {
+            let ended = self.children.wait(&mut child, Some(&mut || follower.advance(&mut show)));
+            follower.finish(&mut show);
+            ended
+        } else {
+            self.children.wait(&mut child, None)
+        };
+        match ended {
+            Ok(status) => end_of(status),
+            Err(error) => unknown(format!("the command's end cannot be told: {error}")),
+        }
+    }
+
+    /// Removes an image whose success is logged, once the log is on the disk.
+    fn remove(&self, image: &StagedFile, present: &Present) -> Result<(), Cause> {
+        if !self.sync() {
+            return Ok(());
+        }
+        let name = OsStr::from_bytes(&image.name);
+        let removed = match present.folder.still_has(name, &present.held) {
+            Ok(true) => present.folder.remove(name),
+            Ok(false) => {
+                let message = "it was reprocessed, but is not removed: it was replaced or changed meanwhile";
+                return Err(Cause::new("changed", message));
+            }
+            Err(errno) => Err(errno),
+        };
+        removed.map_err(|errno| Cause::new("staging_io", format!("it was reprocessed, but removing it: {errno}")))?;
+        self.emit(&Event::Removed { image });
+        let mut report = self.report();
+        report.removed.0 += 1;
+        report.removed.1 = report.removed.1.saturating_add(image.size);
+        Ok(())
+    }
+}
+
+fn end_of(status: ExitStatus) -> CommandEnd {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => CommandEnd::Exited(code),
+        (None, Some(number)) => CommandEnd::Signalled(number),
+        (None, None) => CommandEnd::Unknown(Cause::new("command", "the command's end cannot be told")),
+    }
+}
+
+/// Whether a name is 32 hex digits and the suffix of images.
+fn has_identity(name: &[u8], suffix: &str) -> bool {
+    name.split_at_checked(IDENTITY).is_some_and(|(identity, rest)| {
+        identity.iter().all(u8::is_ascii_hexdigit) && rest.eq_ignore_ascii_case(suffix.as_bytes())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_is_32_hex_digits() {
+        assert!(has_identity(b"2c26b46b68ffc68ff99b453c1d304134.img", ".img"));
+        assert!(has_identity(b"2C26B46B68FFC68FF99B453C1D304134.IMG", ".img"));
+        for name in ["2c26b46b68ffc68ff99b453c1d30413.img", "2c26b46b68ffc68ff99b453c1d30413g.img", "disk.img", ""] {
+            assert!(!has_identity(name.as_bytes(), ".img"), "{name}");
+        }
+        assert!(!has_identity(b"2c26b46b68ffc68ff99b453c1d304134-2.img", ".img"));
+    }
+}

@@ -1,0 +1,100 @@
+//! What a run came to, for a person.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use crate::sanitize::printable;
+use crate::units::{human, human_seconds};
+
+/// Failures that are listed; others only have their number.
+const LISTED: usize = 10_000;
+
+/// What became of the images.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Images that the command succeeded with, and their bytes.
+    pub reprocessed: (u64, u64),
+    /// Images that were removed, and their bytes.
+    pub removed: (u64, u64),
+    /// Images that were passed over, for they were reprocessed before.
+    pub passed_over: u64,
+    /// Images that were reprocessed before and are gone.
+    pub gone: u64,
+    /// Images that were not come to.
+    pub not_begun: u64,
+    /// Images that something was in the way of.
+    pub failed: u64,
+    /// The first of them, and why.
+    failures: Vec<(String, String)>,
+    /// Wall time in seconds.
+    pub seconds: f64,
+}
+
+impl Report {
+    /// Nothing was done yet, and so many images are passed over.
+    #[must_use]
+    pub fn new(passed_over: u64) -> Report {
+        Report { passed_over, ..Report::default() }
+    }
+
+    /// Adds an image that something was in the way of.
+    pub fn fail(&mut self, path: &Path, why: String) {
+        self.failed += 1;
+        if self.failures.len() < LISTED {
+            self.failures.push((printable(path.as_os_str().as_encoded_bytes()), why));
+        }
+    }
+
+    /// The end of a run, in lines.
+    #[must_use]
+    pub fn text(&self, staging: &Path, log: &Path) -> String {
+        let mut text = String::new();
+        let shown = |path: &Path| printable(path.as_os_str().as_encoded_bytes());
+        self.write(&mut text, &shown(staging), &shown(log)).expect("a String takes everything");
+        text
+    }
+
+    fn write(&self, text: &mut String, staging: &str, log: &str) -> std::fmt::Result {
+        let (count, bytes) = self.reprocessed;
+        if count + self.removed.0 + self.failed + self.not_begun == 0 {
+            writeln!(text, "Nothing to reprocess in {staging}, by the log {log}.")?;
+        } else {
+            writeln!(text, "Reprocessed {}, {}, in {}.", images(count), human(bytes), human_seconds(self.seconds))?;
+        }
+        let (count, bytes) = self.removed;
+        if count > 0 {
+            writeln!(text, "Removed {} from staging, {}. No archive was changed.", images(count), human(bytes))?;
+        }
+        if self.passed_over > 0 {
+            writeln!(
+                text,
+                "Passed over {}, reprocessed before: --again runs the command again, --remove removes what it succeeded with.",
+                images(self.passed_over)
+            )?;
+        }
+        if self.gone > 0 {
+            writeln!(text, "Gone from staging after they were reprocessed: {}.", images(self.gone))?;
+        }
+        if self.not_begun > 0 {
+            writeln!(text, "Not begun: {}.", images(self.not_begun))?;
+        }
+        if self.failed > 0 {
+            writeln!(text, "Failed: {}:", images(self.failed))?;
+            for (path, why) in &self.failures {
+                writeln!(text, "  {path}\n      {why}")?;
+            }
+            let more = self.failed - self.failures.len() as u64;
+            if more > 0 {
+                writeln!(text, "  [{more} more]")?;
+            }
+        }
+        if self.failed + self.not_begun > 0 {
+            writeln!(text, "Next: `imgsieve reprocess` runs what is left. The log is {log}.")?;
+        }
+        Ok(())
+    }
+}
+
+fn images(count: u64) -> String {
+    format!("{count} image{}", if count == 1 { "" } else { "s" })
+}
