@@ -8,6 +8,7 @@ use clap_complete::Shell;
 
 use super::version;
 use crate::config::{self, Config, Site};
+use crate::ledger::account::Selection;
 use crate::progress::Verbosity;
 use crate::units::{MinFree, Size};
 use crate::zst::Engine;
@@ -38,6 +39,17 @@ Examples:
   imgsieve inspect disk.img
   imgsieve inspect /mnt/cold/*.tar.zst
   imgsieve inspect --json disk.img | jq '.images[].partitions'";
+
+const REPORT_EXAMPLES: &str = "\
+Examples:
+  imgsieve report
+      what the last run found, from the site file's log
+  imgsieve report --run all survey.jsonl
+      all runs of another log: of each archive, what the last run that began it found
+  imgsieve report --csv > images.csv
+      a row an image, for a spreadsheet
+  imgsieve report --kept -0 | xargs -0r -n1 sudo ntt-orchestrator --image
+      every kept image that is still to be reprocessed";
 
 const CONFIG_EXAMPLES: &str = "\
 Examples:
@@ -87,6 +99,12 @@ pub enum Command {
     /// with it.
     #[command(after_help = INSPECT_EXAMPLES)]
     Inspect(InspectArguments),
+    /// Say what runs found, from their log: what is multi, what went wrong, what remains to do
+    ///
+    /// The log tells what was done, the file system what is still in staging. What remains to be done comes with the
+    /// commands that do it.
+    #[command(after_help = REPORT_EXAMPLES)]
+    Report(ReportArguments),
     /// Print the site file in force: the built-in one, or --config's, with the options given
     ///
     /// A site file says where things are and what counts. Its comments explain each key; a key that is left out keeps its
@@ -245,6 +263,50 @@ pub struct InspectArguments {
     /// How archives are read
     #[arg(long, value_enum, default_value_t = Engine::Auto)]
     pub engine: Engine,
+}
+
+/// `imgsieve report`.
+#[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools)]
+pub struct ReportArguments {
+    /// The log [default: the site file's]
+    #[arg(value_name = "LOG")]
+    pub log: Option<PathBuf>,
+    /// Site file (TOML) instead of the built-in one; see `imgsieve config`
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Which run: its name in the log, `last`, or `all` [default: last; with --kept, all]
+    #[arg(long, value_name = "ID|last|all", value_parser = selection)]
+    pub run: Option<Selection>,
+    #[command(flatten)]
+    pub format: ReportFormat,
+    /// With --kept: end each path with NUL instead of a newline
+    #[arg(short = '0', long = "null", requires = "kept")]
+    pub null: bool,
+}
+
+/// What `imgsieve report` makes, instead of text for a person.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub struct ReportFormat {
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// A header and a row an image, comma-separated (RFC 4180)
+    #[arg(long)]
+    pub csv: bool,
+    /// Only the paths of kept images that are still to be reprocessed, one a line
+    #[arg(long)]
+    pub kept: bool,
+}
+
+#[allow(clippy::unnecessary_wraps)]
+fn selection(text: &str) -> Result<Selection, std::convert::Infallible> {
+    Ok(match text {
+        "last" => Selection::Last,
+        "all" => Selection::All,
+        id => Selection::Run(id.to_owned()),
+    })
 }
 
 /// `imgsieve completions`.

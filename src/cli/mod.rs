@@ -2,10 +2,11 @@
 
 mod args;
 mod pages;
+mod report;
 mod reprocess;
 mod version;
 
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::sync::Arc;
 
 use clap::FromArgMatches;
@@ -15,7 +16,7 @@ use crate::config::Config;
 use crate::control::Control;
 use crate::event::Observer;
 use crate::exit::Exit;
-use crate::inspect::{self, Report};
+use crate::inspect;
 use crate::journal::{self, Journal};
 use crate::progress::Terminal;
 use crate::sanitize::{self, printable_line};
@@ -24,6 +25,9 @@ use crate::summary::Summary;
 use crate::zst::Meter;
 
 use args::{Arguments, Command, InspectArguments, ManArguments, ScanArguments, SiteArguments};
+
+/// Bytes that are written at a time.
+const OUTPUT_BUFFER: usize = 64 << 10;
 
 /// Does what the command line says.
 #[must_use]
@@ -44,6 +48,7 @@ pub fn main() -> Exit {
         Command::Scan(arguments) => run_scan(*arguments),
         Command::Reprocess(arguments) => reprocess::run(*arguments),
         Command::Inspect(arguments) => run_inspect(arguments),
+        Command::Report(arguments) => report::run(arguments),
         Command::Config(arguments) => print_config(arguments),
         Command::Completions(arguments) => print(&pages::completions(arguments.shell)),
         Command::Man(arguments) => print_manual(arguments),
@@ -104,7 +109,7 @@ fn run_inspect(arguments: InspectArguments) -> Exit {
     };
     let mut exit = Exit::Success;
     for file in &arguments.files {
-        let report = Report::of(file, &options);
+        let report = inspect::Report::of(file, &options);
         if let Some(crate::control::Stop::Signal(signal)) = control.cause() {
             return Exit::Signal(signal);
         }
@@ -147,13 +152,25 @@ fn print_manual(arguments: ManArguments) -> Exit {
 
 /// Prints to stdout. A reader who has seen enough (`| head`) is no error.
 fn print(text: &str) -> Exit {
-    let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    print_all(|out| out.write_all(text.as_bytes()))
+}
+
+/// As [`print()`], what `write` writes.
+fn print_all(write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Exit {
+    let mut stdout = BufWriter::with_capacity(OUTPUT_BUFFER, std::io::stdout().lock());
+    let written = write(&mut stdout).and_then(|()| stdout.flush());
+    // What could not be written must not be tried again.
+    let _ = stdout.into_parts();
+    match written {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             failure(&Cause::new("stdout", format!("writing to standard output: {error}")))
         }
         _ => Exit::Success,
     }
+}
+
+fn warn(note: &str) {
+    let _ = writeln!(std::io::stderr(), "imgsieve: warning: {}", printable_lines(note));
 }
 
 /// A message that may have several lines, as one about a site file does, with nothing in them that a terminal obeys.

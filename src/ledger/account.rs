@@ -1,19 +1,28 @@
 //! What runs found, archive by archive: the state of a collection as the log tells it.
 
-use std::collections::{HashMap, HashSet};
+mod fold;
+mod sums;
+
 use std::path::Path;
 use std::time::SystemTime;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::event::ArchiveTotals;
 
-use super::{Error, Line, Name, Reading, Staged, Text, read};
+use super::{Error, Line, Name, Reading, Staged, Text};
+use fold::Fold;
 
-/// Images that are told of one by one; of what lies beyond, archives only have the number.
-const IMAGES_MOST: usize = 200_000;
+pub use fold::{Runs, runs};
+pub use sums::Sums;
+
 /// Errors and warnings of a run, or of an archive, that are told one by one.
 const PROBLEMS_MOST: usize = 1000;
+/// Partitions of an image that are told of; no log lists more.
+const PARTITIONS_MOST: usize = 128;
+/// Times at which the room of a run is told.
+const SPACES_MOST: usize = 4096;
 
 /// Which runs an account is of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,8 +46,14 @@ pub struct Account {
     pub staged: Staged,
     /// How the log read.
     pub reading: Reading,
-    /// Images that are not told of, because there are too many.
+    /// Archives that are not told of one by one, because there are too many.
+    pub archives_more: u64,
+    /// Images that are not told of one by one, because there are too many.
     pub images_more: u64,
+    /// Lines of runs that are not told of, because there are too many.
+    pub lines_more: u64,
+    /// What is not told of one by one, in sum.
+    pub more: Sums,
 }
 
 /// One run.
@@ -56,14 +71,22 @@ pub struct Run {
     pub dry_run: bool,
     /// Archives read at a time.
     pub jobs: u64,
+    /// Partitions that made an image one to be kept.
+    pub min_partitions: u32,
     /// Archives that were chosen.
     pub total_archives: u64,
     /// Their compressed bytes.
     pub total_bytes: u64,
     /// What had to stay free where staging lies, in bytes.
     pub minimum: Option<u64>,
-    /// Room where staging lies, in bytes, whenever that was told.
+    /// Room where staging lies, in bytes, as often as it was told, or every so often in a long run.
     pub space: Vec<(SystemTime, u64)>,
+    /// What it did, over all archives that it is told to have begun, be they begun again since or not.
+    pub sums: Sums,
+    /// Those of its errors that are not among the problems, because there are too many.
+    pub problems_more: u64,
+    /// What it warned of that is about no archive.
+    pub warnings: Vec<Problem>,
     /// Archives that it took over from earlier runs.
     pub resumed: u64,
     /// How it ended; none where it still runs, or was killed.
@@ -216,165 +239,16 @@ pub struct Partition {
 impl Account {
     /// Reads the log at `path`. None where it has no run of those that were selected.
     pub fn read(path: &Path, selection: &Selection) -> Result<Option<Account>, Error> {
-        let mut wanted = Wanted::default();
-        if *selection != Selection::All {
-            read(path, |line| wanted.select(selection, line))?;
-            if wanted.run.is_none() {
-                return Ok(None);
-            }
-        }
-        let mut fold = Fold { wanted, ..Fold::default() };
-        let reading = read(path, |line| fold.note(line))?;
-        let mut account = fold.account;
-        account.reading = reading;
-        Ok((!account.runs.is_empty()).then_some(account))
-    }
-}
-
-/// What of a log is wanted.
-#[derive(Default)]
-struct Wanted {
-    /// The run; none for all.
-    run: Option<String>,
-    /// What it took over: by which run, and which archive.
-    resumed: HashSet<(String, Name)>,
-}
-
-impl Wanted {
-    /// Finds the run, and what it took over.
-    fn select(&mut self, selection: &Selection, line: &Line<'_>) {
-        match (line.stage.as_str(), selection) {
-            (_, Selection::Run(id)) if line.run() == id => self.run = Some(id.clone()),
-            ("script_start", Selection::Last) => {
-                self.run = Some(line.run().to_owned());
-                self.resumed.clear();
-            }
-            _ => {}
-        }
-        if line.stage.as_str() == "archive_resumed"
-            && self.run.as_deref() == Some(line.run())
-            && let (Some(hash), Some(by)) = (line.hash(), &line.by_run)
-        {
-            self.resumed.insert((by.as_str().to_owned(), hash));
-        }
-    }
-
-    fn has_run(&self, run: &str) -> bool {
-        self.run.as_ref().is_none_or(|wanted| wanted == run)
-    }
-
-    fn has(&self, run: &str, hash: &Name) -> bool {
-        self.has_run(run) || self.resumed.contains(&(run.to_owned(), hash.clone()))
-    }
-}
-
-#[derive(Default)]
-struct Fold {
-    wanted: Wanted,
-    account: Account,
-    runs: HashMap<String, usize>,
-    /// Where each archive is in the account.
-    archives: HashMap<Name, usize>,
-    images: usize,
-}
-
-impl Fold {
-    fn note(&mut self, line: &Line<'_>) {
-        self.account.staged.note(line);
-        if self.is_of_reprocessing(line) {
-            return;
-        }
-        let hash = line.hash();
-        let is_wanted = match &hash {
-            Some(hash) => self.wanted.has(line.run(), hash),
-            None => self.wanted.has_run(line.run()),
-        };
-        if !is_wanted {
-            return;
-        }
-        let run = self.run(line);
-        match hash {
-            Some(hash) => self.note_archive(run, hash, line),
-            None => self.account.runs[run].note(line),
-        }
-    }
-
-    /// Whether a line tells of staged images being processed again, which is no run that surveys.
-    fn is_of_reprocessing(&self, line: &Line<'_>) -> bool {
-        match line.stage.as_str() {
-            "reprocess_start" | "reprocess_complete" | "removed" => true,
-            "interrupted" => !self.runs.contains_key(line.run()),
-            _ => line.scope.as_ref().is_some_and(|scope| scope.as_str() == "staged"),
-        }
-    }
-
-    fn run(&mut self, line: &Line<'_>) -> usize {
-        let time = line.time();
-        let runs = &mut self.account.runs;
-        let run = *self.runs.entry(line.run().to_owned()).or_insert_with(|| {
-            runs.push(Run { id: line.run().to_owned(), began: time, ..Run::default() });
-            runs.len() - 1
-        });
-        runs[run].heard = time.or(runs[run].heard);
-        run
-    }
-
-    fn note_archive(&mut self, run: usize, hash: Name, line: &Line<'_>) {
-        match line.stage.as_str() {
-            "archive_start" => return self.begin(run, hash, line),
-            "archive_resumed" => {
-                self.account.runs[run].resumed += 1;
-                return;
-            }
-            _ => {}
-        }
-        let Some(archive) = self.archives.get(&hash).map(|&index| &mut self.account.archives[index]) else { return };
-        // Of two runs at once, the one that began the archive last tells of it.
-        if archive.run != run {
-            return;
-        }
-        match (line.stage.as_str(), line.scope.as_ref().map(Text::as_str)) {
-            ("archive_complete", _) => {
-                if let (Some(time), Some(available)) = (line.time(), line.available_bytes) {
-                    self.account.runs[run].space.push((time, available));
-                }
-                archive.end = ArchiveEnd::Complete { time: line.time(), totals: Box::new(line.totals()) };
-            }
-            ("error", Some("archive")) => archive.end = ArchiveEnd::Failed(Problem::of(line)),
-            ("warning", _) if archive.warnings.len() < PROBLEMS_MOST => archive.warnings.push(Problem::of(line)),
-            ("partition_check", _) if self.images < IMAGES_MOST => {
-                self.images += 1;
-                archive.images.push(ImageAccount::of(line));
-            }
-            ("partition_check", _) => self.account.images_more += 1,
-            _ => {}
-        }
-    }
-
-    fn begin(&mut self, run: usize, hash: Name, line: &Line<'_>) {
-        let archive = ArchiveAccount {
-            hash: hash.clone(),
-            path: line.archive(),
-            size: line.size_bytes.unwrap_or(0),
-            run,
-            worker: line.worker.unwrap_or(0),
-            began: line.time(),
-            end: ArchiveEnd::Open,
-            images: Vec::new(),
-            warnings: Vec::new(),
-        };
-        let archives = &mut self.account.archives;
-        if let Some(&known) = self.archives.get(&hash) {
-            self.images -= archives[known].images.len();
-            archives[known] = archive;
-        } else {
-            self.archives.insert(hash, archives.len());
-            archives.push(archive);
-        }
+        let account = Fold::read(path, selection)?;
+        Ok(account.filter(|account| !account.runs.is_empty()))
     }
 }
 
 impl Run {
+    fn new(id: &str, began: Option<SystemTime>) -> Run {
+        Run { id: id.to_owned(), began, min_partitions: 2, ..Run::default() }
+    }
+
     /// Takes note of a line that is about no archive.
     fn note(&mut self, line: &Line<'_>) {
         match line.stage.as_str() {
@@ -382,19 +256,39 @@ impl Run {
                 self.version = line.version.as_ref().map(|version| version.as_str().to_owned());
                 self.dry_run = line.dry_run.unwrap_or(false);
                 self.jobs = line.jobs.unwrap_or(1);
+                self.min_partitions = line.rules.as_ref().map_or(2, |rules| rules.min_partitions);
                 self.total_archives = line.total_archives.unwrap_or(0);
                 self.total_bytes = line.total_bytes.unwrap_or(0);
                 self.minimum = line.minimum_bytes;
+                // Runs of the script that imgsieve replaces have no names, and so are one.
+                self.end = None;
             }
             "script_complete" => self.end = Some(RunEnd::Complete),
             "interrupted" => self.end = Some(RunEnd::Interrupted(text(line.signal.as_ref()))),
             "abort" => self.end = Some(RunEnd::Aborted(text(line.message.as_ref()))),
             "error" if self.problems.len() < PROBLEMS_MOST => self.problems.push(Problem::of(line)),
+            "error" => self.problems_more += 1,
+            "warning" => {
+                self.sums.warnings += 1;
+                if self.warnings.len() < PROBLEMS_MOST {
+                    self.warnings.push(Problem::of(line));
+                }
+            }
             _ => {}
         }
-        if let (Some(time), Some(available)) = (line.time(), line.available_bytes) {
-            self.space.push((time, available));
+        self.note_space(line);
+    }
+
+    fn note_space(&mut self, line: &Line<'_>) {
+        let (Some(time), Some(available)) = (line.time(), line.available_bytes) else { return };
+        if self.space.len() == SPACES_MOST {
+            let mut is_odd = true;
+            self.space.retain(|_| {
+                is_odd = !is_odd;
+                !is_odd
+            });
         }
+        self.space.push((time, available));
     }
 }
 
@@ -413,8 +307,8 @@ impl ImageAccount {
     fn of(line: &Line<'_>) -> ImageAccount {
         let owned = |text: &Text<'_>| text.as_str().to_owned();
         // What another version wrote, and cannot be read, is not told.
-        let parse = |raw: &serde_json::value::RawValue| serde_json::from_str(raw.get()).ok();
-        let partitions = line.partition_list.and_then(|raw| serde_json::from_str(raw.get()).ok());
+        let parse = |raw: &RawValue| serde_json::from_str(raw.get()).ok();
+        let partitions = line.partition_list.map_or(Vec::new(), |raw| partitions(raw.get()));
         ImageAccount {
             name: line.image(),
             ordinal: line.ordinal(),
@@ -428,11 +322,18 @@ impl ImageAccount {
             verified: line.verified,
             room: line.allocated_bytes.or(line.at_most_bytes),
             table: line.table.and_then(parse).unwrap_or_default(),
-            partitions: partitions.unwrap_or_default(),
+            partitions,
             rescued_pct: line.rescued_pct,
             unread: line.unread_areas.clone().unwrap_or_default(),
         }
     }
+}
+
+/// The partitions in a list. What another version wrote, and cannot be read, is not told.
+fn partitions(list: &str) -> Vec<Partition> {
+    // As text first: what is no partition can be a hundred times shorter than what is made of it.
+    let list: Vec<&RawValue> = serde_json::from_str(list).unwrap_or_default();
+    list.into_iter().take(PARTITIONS_MOST).filter_map(|raw| serde_json::from_str(raw.get()).ok()).collect()
 }
 
 fn text(text: Option<&Text<'_>>) -> String {

@@ -16,6 +16,9 @@ use super::Name;
 /// The fields that are read of a line, of whatever stage. What a stage does not have is none.
 #[derive(Debug, serde::Deserialize)]
 pub struct Line<'a> {
+    /// Bytes of the line.
+    #[serde(skip)]
+    pub length: usize,
     /// When it was written.
     #[serde(borrow)]
     pub ts: Option<Text<'a>>,

@@ -3,7 +3,10 @@
 
 use std::collections::HashMap;
 
-use super::{Line, Name};
+use super::{Line, Listener, Name, Peek};
+
+/// Memory for staged images, in bytes, roughly: over half a million of them. More fit into no staging folder.
+const MEMORY: usize = 512 << 20;
 
 /// What became of a staged image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,13 +61,40 @@ pub struct StagedImage {
     pub state: State,
 }
 
+impl StagedImage {
+    /// The memory that it takes, in bytes, roughly.
+    fn weight(&self) -> usize {
+        let names = 2 * self.path.bytes().len() + self.hash.bytes().len() + self.image.bytes().len();
+        2 * size_of::<StagedImage>() + names + self.found.len()
+    }
+}
+
 /// All images that the lines so far tell to have been staged, by path.
 #[derive(Debug, Clone, Default)]
 pub struct Staged {
     images: HashMap<Name, StagedImage>,
+    /// What they take, in bytes, roughly.
+    taken: usize,
+    more: u64,
+}
+
+impl Listener for Staged {
+    fn note(&mut self, line: &Line<'_>) {
+        Staged::note(self, line);
+    }
 }
 
 impl Staged {
+    /// Whether a line may have to be noted.
+    #[must_use]
+    pub fn wants(line: Peek<'_>) -> bool {
+        match line.stage {
+            "partition_check" => line.has(b"\"action\":\"KEPT\""),
+            "reprocess_start" | "reprocess_complete" | "removed" => true,
+            _ => false,
+        }
+    }
+
     /// Takes note of a line.
     pub fn note(&mut self, line: &Line<'_>) {
         match line.stage.as_str() {
@@ -93,7 +123,15 @@ impl Staged {
         let found = line.found.as_ref().map_or(String::new(), |found| found.as_str().to_owned());
         let ordinal = line.ordinal();
         let staged = StagedImage { path: path.clone(), hash, image, ordinal, size, found, state: State::Kept };
-        self.images.insert(path, staged);
+        let weight = staged.weight();
+        if !self.images.contains_key(&path) && self.taken + weight > MEMORY {
+            self.more += 1;
+            return;
+        }
+        self.taken += weight;
+        if let Some(before) = self.images.insert(path, staged) {
+            self.taken -= before.weight().min(self.taken);
+        }
     }
 
     fn set(&mut self, line: &Line<'_>, state: State) {
@@ -106,6 +144,17 @@ impl Staged {
     #[must_use]
     pub fn get(&self, path: &Name) -> Option<&StagedImage> {
         self.images.get(path)
+    }
+
+    /// Times that an image was staged and is not among these, because there are too many.
+    #[must_use]
+    pub fn more(&self) -> u64 {
+        self.more
+    }
+
+    /// All of them, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &StagedImage> {
+        self.images.values()
     }
 
     /// All of them, smallest first.

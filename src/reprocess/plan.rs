@@ -55,7 +55,7 @@ impl Plan {
     /// Reads the log and chooses.
     pub fn read(options: &Options) -> Result<Plan, Cause> {
         let mut staged = Staged::default();
-        let (reading, end) = ledger::read_from(&options.log, 0, |line| staged.note(line)).map_err(|error| {
+        let (reading, end) = ledger::read_from(&options.log, 0, Staged::wants, &mut staged).map_err(|error| {
             let cause = Cause::of("log", &error);
             Cause { message: format!("{}; name the log of the scan with --log", cause.message), ..cause }
         })?;
@@ -143,7 +143,7 @@ impl Plan {
     pub fn state_now(&self, image: &StagedFile, options: &Options) -> Result<Option<State>, ledger::Error> {
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         let Log { staged, end } = &mut *log;
-        (_, *end) = ledger::read_from(&options.log, *end, |line| staged.note(line))?;
+        (_, *end) = ledger::read_from(&options.log, *end, Staged::wants, staged)?;
         Ok(staged.get(&Name::from(image.path.as_os_str())).map(|staged| staged.state.clone()))
     }
 }

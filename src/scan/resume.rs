@@ -30,7 +30,9 @@ pub fn take_up(config: &Config, plan: &mut Plan, warn: &mut dyn FnMut(Cause)) ->
         return Err(Cause::new("resume", message));
     }
     let mut history = History::new(config, &plan.archives);
-    let reading = ledger::read(log, |line| history.note(line)).map_err(|error| Cause::of("resume", &error))?;
+    let mut note = |line: &Line<'_>| history.note(line);
+    let reading =
+        ledger::read_some(log, |line| !line.is_said_again(), &mut note).map_err(|error| Cause::of("resume", &error))?;
     if let Some(first) = reading.first_unreadable {
         let message = format!(
             "{} lines of {} are torn or no log lines and were passed over; the first is line {first}",

@@ -1,0 +1,64 @@
+//! `imgsieve report`: the wiring.
+
+use std::io::{self, IsTerminal};
+use std::path::Path;
+
+use crate::cause::Cause;
+use crate::config::Site;
+use crate::exit::Exit;
+use crate::ledger::account::Selection;
+use crate::report::{self, Kept, Report};
+
+use super::args::ReportArguments;
+use super::{failure, print_all, usage, warn};
+
+/// Reads the log and prints what was asked for.
+pub(super) fn run(arguments: ReportArguments) -> Exit {
+    let site = match arguments.config.as_deref().map_or_else(|| Ok(Site::built_in()), Site::read) {
+        Ok(site) => site,
+        Err(error) => return usage(&error),
+    };
+    let ReportArguments { log, config, run, format, null } = arguments;
+    let log = log.unwrap_or_else(|| site.log.clone());
+    let report = match (&run, format.kept) {
+        // What is to be processed again is so whichever run kept it.
+        (None, true) => {
+            return Kept::read(&log).map_or_else(|cause| failure(&cause), |kept| print_kept(&kept, &log, null));
+        }
+        (run, _) => Report::read(&log, run.as_ref().unwrap_or(&Selection::Last)),
+    };
+    let report = match report {
+        Ok(report) if format.kept => return print_kept(&Kept::of(&report), &log, null),
+        Ok(report) => report,
+        Err(cause) => return failure(&cause),
+    };
+    for note in report.notes() {
+        warn(&note);
+    }
+    let config = config.map(|path| std::path::absolute(&path).unwrap_or(path));
+    let context = report::Context { config, site };
+    print_all(|out| match (format.json, format.csv) {
+        (true, _) => report.write_json(out, &context),
+        (_, true) => report.write_csv(out),
+        _ => report.write_text(out, &context, io::stdout().is_terminal()),
+    })
+}
+
+fn print_kept(kept: &Kept, log: &Path, null: bool) -> Exit {
+    for note in report::notes_of(log, &kept.reading) {
+        warn(&note);
+    }
+    let is_terminal = io::stdout().is_terminal() && !null;
+    let mut left_out = Vec::new();
+    let mut exit = print_all(|out| {
+        left_out = kept.write(out, if null { 0 } else { b'\n' }, is_terminal)?;
+        Ok(())
+    });
+    if kept.more > 0 {
+        left_out.push(format!("{} staged images are more than can be told of", kept.more));
+    }
+    for why in left_out {
+        exit = failure(&Cause::new("kept", why));
+    }
+    exit
+}

@@ -1,0 +1,139 @@
+//! The report as comma-separated values: a row an image.
+
+use std::io::{self, Write};
+
+use crate::ledger::Name;
+use crate::ledger::account::{ArchiveAccount, ImageAccount, Run};
+use crate::sanitize::{printable, printable_line};
+
+use super::{ImageState, Report};
+
+/// The columns.
+const HEADER: [&str; 19] = [
+    "run",
+    "hash",
+    "archive",
+    "img",
+    "ordinal",
+    "size_bytes",
+    "action",
+    "state",
+    "partitions",
+    "table",
+    "sector_size",
+    "damaged",
+    "file_systems",
+    "found",
+    "reason",
+    "message",
+    "path",
+    "verified",
+    "rescued_pct",
+];
+
+impl Report {
+    /// Writes a header and a row an image, as RFC 4180 has it.
+    pub fn write_csv(&self, out: &mut dyn Write) -> io::Result<()> {
+        write_row(out, &HEADER.map(str::to_owned))?;
+        for (archive, image, state) in self.images() {
+            write_row(out, &row(&self.account.runs[archive.run], archive, image, state))?;
+        }
+        Ok(())
+    }
+}
+
+fn row(run: &Run, archive: &ArchiveAccount, image: &ImageAccount, state: &ImageState) -> [String; HEADER.len()] {
+    let name = |name: Option<&Name>| name.map_or(String::new(), |name| printable(name.bytes()));
+    let sentence = |text: Option<&String>| text.map_or(String::new(), |text| printable_line(text));
+    let file_systems: Vec<String> = image
+        .partitions
+        .iter()
+        .filter(|partition| matches!(partition.kind.as_str(), "primary" | "logical" | "nested"))
+        .map(|partition| partition.fs.as_ref().map_or("?".to_owned(), |fs| printable(fs.as_bytes())))
+        .collect();
+    let has_table = image.table.label.is_some();
+    [
+        printable(run.id.as_bytes()),
+        name(Some(&archive.hash)),
+        name(archive.path.as_ref()),
+        name(image.name.as_ref()),
+        image.ordinal.to_string(),
+        image.size.to_string(),
+        printable(image.action.as_bytes()),
+        state.as_str().to_owned(),
+        image.count.map_or(String::new(), |count| count.to_string()),
+        image.table.label.as_ref().map_or(String::new(), |label| printable(label.as_bytes())),
+        image.table.sector_size.map_or(String::new(), |size| size.to_string()),
+        if has_table { image.table.damaged.to_string() } else { String::new() },
+        if has_table {
+            file_systems.join(" ")
+        } else {
+            image.table.fs.as_ref().map_or(String::new(), |fs| printable(fs.as_bytes()))
+        },
+        printable_line(&image.found),
+        sentence(image.reason.as_ref()),
+        sentence(image.message.as_ref()),
+        name(image.path.as_ref()),
+        image.verified.map_or(String::new(), |verified| verified.to_string()),
+        image.rescued_pct.map_or(String::new(), |percent| percent.to_string()),
+    ]
+}
+
+fn write_row(out: &mut dyn Write, cells: &[String]) -> io::Result<()> {
+    for (index, cell) in cells.iter().enumerate() {
+        let comma = if index == 0 { "" } else { "," };
+        write!(out, "{comma}{}", quoted(&inert(cell)))?;
+    }
+    out.write_all(b"\r\n")
+}
+
+/// `cell` as no spreadsheet takes it for a formula: the character that makes it one is written as an escape, as the others
+/// are that a terminal obeys.
+fn inert(cell: &str) -> String {
+    match cell.chars().next() {
+        // The wide forms are taken for the others where those are typed by an input method.
+        Some(first @ ('=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠')) => {
+            let rest = &cell[first.len_utf8()..];
+            if first.is_ascii() {
+                format!("\\x{:02x}{rest}", u32::from(first))
+            } else {
+                format!("{}{rest}", first.escape_unicode())
+            }
+        }
+        _ => cell.to_owned(),
+    }
+}
+
+fn quoted(cell: &str) -> String {
+    if cell.contains([',', '"', ';', '\'']) || cell.starts_with(' ') || cell.ends_with(' ') {
+        format!("\"{}\"", cell.replace('"', "\"\""))
+    } else {
+        cell.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_spreadsheet_would_compute_is_escaped() {
+        for (cell, written) in [
+            ("=1+1", r"\x3d1+1"),
+            ("+1", r"\x2b1"),
+            ("-1", r"\x2d1"),
+            ("@SUM(A1)", r"\x40SUM(A1)"),
+            ("＝1", r"\u{ff1d}1"),
+            ("a=1", "a=1"),
+            ("", ""),
+        ] {
+            assert_eq!(inert(cell), written);
+        }
+    }
+
+    #[test]
+    fn what_would_end_a_cell_is_quoted() {
+        assert_eq!(quoted(r#"a,"b""#), r#""a,""b""""#);
+        assert_eq!(quoted("plain.img"), "plain.img");
+    }
+}

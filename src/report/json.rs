@@ -1,0 +1,234 @@
+//! The report as one JSON object, archive by archive: it need not fit into memory twice.
+
+use std::io::{self, Write};
+use std::time::SystemTime;
+
+use serde_json::{Map, Value, json};
+
+use crate::ledger::Name;
+use crate::ledger::account::{ArchiveAccount, ArchiveEnd, ImageAccount, Partition, Problem, Run, Sums};
+use crate::sanitize;
+
+use super::{Context, ImageState, Remaining, Report, end_of};
+
+impl Report {
+    /// Writes the object, an archive a line.
+    pub fn write_json(&self, out: &mut dyn Write, context: &Context) -> io::Result<()> {
+        let account = &self.account;
+        let reading = &account.reading;
+        let mut head = Map::new();
+        insert_name(&mut head, ("log", "log_bytes"), self.log.as_os_str().as_encoded_bytes());
+        head.insert(
+            "reading".to_owned(),
+            json!({
+                "lines": reading.lines,
+                "unreadable": reading.unreadable,
+                "first_unreadable": reading.first_unreadable,
+                "unknown_stages": reading.unknown,
+            }),
+        );
+        head.insert("runs".to_owned(), account.runs.iter().map(|run| self.run(run)).collect());
+        head.insert("totals".to_owned(), totals(&self.sums()));
+        let states = self
+            .by_state()
+            .into_iter()
+            .map(|(word, (images, bytes))| (word.to_owned(), json!({"imgs": images, "bytes": bytes})));
+        head.insert("states".to_owned(), Value::Object(states.collect()));
+        head.insert("remaining".to_owned(), remaining(&Remaining::of(self, context)));
+        head.insert(
+            "not_listed".to_owned(),
+            json!({
+                "archives": account.archives_more,
+                "imgs": account.images_more,
+                "lines": account.lines_more,
+                "staged_imgs": account.staged.more(),
+            }),
+        );
+        let head = sanitize::json(&Value::Object(head).to_string());
+        write!(out, "{},\"archives\":[", head.strip_suffix('}').unwrap_or(&head))?;
+        for (index, (archive, states)) in account.archives.iter().zip(&self.states).enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            let archive = self.archive(archive, states).to_string();
+            write!(out, "{comma}\n{}", sanitize::json(&archive))?;
+        }
+        writeln!(out, "\n]}}")
+    }
+
+    fn run(&self, run: &Run) -> Value {
+        let (end, why) = end_of(run);
+        json!({
+            "run": run.id,
+            "began": moment(run.began),
+            "heard": moment(run.heard),
+            "end": end,
+            "end_message": why,
+            "version": run.version,
+            "dry_run": run.dry_run,
+            "jobs": run.jobs,
+            "min_partitions": run.min_partitions,
+            "total_archives": run.total_archives,
+            "total_bytes": run.total_bytes,
+            "archives_resumed": run.resumed,
+            "archives_never_begun": self.never_begun(run),
+            "minimum_bytes": run.minimum,
+            "totals": totals(&run.sums),
+            "errors": run.problems.iter().map(problem).collect::<Vec<_>>(),
+            "errors_not_listed": run.problems_more,
+            "warnings": run.warnings.iter().map(problem).collect::<Vec<_>>(),
+        })
+    }
+
+    fn archive(&self, archive: &ArchiveAccount, states: &[ImageState]) -> Value {
+        let mut object = Map::new();
+        insert_name(&mut object, ("hash", "hash_bytes"), archive.hash.bytes());
+        insert_optional(&mut object, ("archive", "archive_bytes"), archive.path.as_ref());
+        object.insert("size_bytes".to_owned(), json!(archive.size));
+        object.insert("run".to_owned(), json!(self.account.runs[archive.run].id));
+        object.insert("worker".to_owned(), json!(archive.worker));
+        object.insert("began".to_owned(), json!(moment(archive.began)));
+        let (end, time) = match &archive.end {
+            ArchiveEnd::Open => (None, None),
+            ArchiveEnd::Complete { time, .. } => (Some("complete"), *time),
+            ArchiveEnd::Failed(problem) => (Some("error"), problem.time),
+        };
+        object.insert("end".to_owned(), json!(end));
+        object.insert("ended".to_owned(), json!(moment(time)));
+        match &archive.end {
+            ArchiveEnd::Open => {}
+            ArchiveEnd::Complete { totals, .. } => {
+                object.insert("seconds".to_owned(), json!(totals.seconds));
+                object.insert("content_bytes".to_owned(), json!(totals.content_bytes));
+                object.insert("passed_over_bytes".to_owned(), json!(totals.passed_over_bytes));
+                object.insert("verified".to_owned(), json!(totals.verified));
+            }
+            ArchiveEnd::Failed(problem) => {
+                object.insert("reason".to_owned(), json!(problem.reason));
+                object.insert("message".to_owned(), json!(problem.message));
+            }
+        }
+        object.insert("warnings".to_owned(), archive.warnings.iter().map(problem).collect());
+        let images = archive.images.iter().zip(states);
+        object.insert("images".to_owned(), images.map(|(each, state)| image(each, state)).collect());
+        Value::Object(object)
+    }
+}
+
+fn image(image: &ImageAccount, state: &ImageState) -> Value {
+    let mut object = Map::new();
+    insert_optional(&mut object, ("img", "img_bytes"), image.name.as_ref());
+    object.insert("ordinal".to_owned(), json!(image.ordinal));
+    object.insert("size_bytes".to_owned(), json!(image.size));
+    object.insert("action".to_owned(), json!(image.action));
+    object.insert("state".to_owned(), json!(state.as_str()));
+    let detail = match state {
+        ImageState::Failed(detail) | ImageState::Changed(detail) | ImageState::Unseen(detail) => Some(detail),
+        _ => None,
+    };
+    object.insert("state_message".to_owned(), json!(detail));
+    object.insert("partitions".to_owned(), json!(image.count));
+    object.insert("found".to_owned(), json!(image.found));
+    object.insert("reason".to_owned(), json!(image.reason));
+    object.insert("message".to_owned(), json!(image.message));
+    insert_optional(&mut object, ("path", "path_bytes"), image.path.as_ref());
+    object.insert("verified".to_owned(), json!(image.verified));
+    object.insert("room_bytes".to_owned(), json!(image.room));
+    object.insert("rescued_pct".to_owned(), json!(image.rescued_pct));
+    object.insert("unread_areas".to_owned(), json!(image.unread));
+    let table = &image.table;
+    object.insert(
+        "table".to_owned(),
+        json!({
+            "label": table.label,
+            "sector_size": table.sector_size,
+            "gpt_copy": table.gpt_copy,
+            "damaged": table.damaged,
+            "fs": table.fs,
+            "fs_label": table.fs_label,
+        }),
+    );
+    object.insert("partition_list".to_owned(), image.partitions.iter().map(partition).collect());
+    Value::Object(object)
+}
+
+fn partition(partition: &Partition) -> Value {
+    json!({
+        "number": partition.number,
+        "start_bytes": partition.start,
+        "size_bytes": partition.size,
+        "type": partition.type_id,
+        "name": partition.name,
+        "kind": partition.kind,
+        "fs": partition.fs,
+        "fs_label": partition.fs_label,
+    })
+}
+
+fn problem(problem: &Problem) -> Value {
+    let mut object = Map::new();
+    object.insert("ts".to_owned(), json!(moment(problem.time)));
+    object.insert("reason".to_owned(), json!(problem.reason));
+    object.insert("message".to_owned(), json!(problem.message));
+    if problem.path.is_some() {
+        insert_optional(&mut object, ("archive", "archive_bytes"), problem.path.as_ref());
+    }
+    Value::Object(object)
+}
+
+fn totals(sums: &Sums) -> Value {
+    json!({
+        "archives": sums.archives,
+        "archives_complete": sums.complete,
+        "archives_failed": sums.failed,
+        "compressed_bytes": sums.compressed_bytes,
+        "content_bytes": sums.content_bytes,
+        "passed_over_bytes": sums.passed_over_bytes,
+        "bytes_written": sums.bytes_written,
+        "seconds": sums.seconds,
+        "imgs": sums.images,
+        "kept_imgs": sums.kept,
+        "would_keep": sums.would_keep,
+        "deferred": sums.deferred,
+        "not_retained": sums.not_retained,
+        "image_errors": sums.image_errors,
+        "warnings": sums.warnings,
+    })
+}
+
+fn remaining(remaining: &Remaining) -> Value {
+    json!({
+        "archives_unfinished": remaining.unfinished,
+        "archives_never_begun": remaining.never_begun,
+        "archives_failed": remaining.failed,
+        "imgs_deferred": remaining.deferred,
+        "imgs_lost": remaining.lost,
+        "imgs_to_keep": remaining.would_keep,
+        "bytes_to_keep": remaining.would_take,
+        "resume": remaining.resume,
+        "imgs_to_reprocess": remaining.waiting,
+        "bytes_to_reprocess": remaining.waiting_bytes,
+        "reprocess": remaining.reprocess,
+        "imgs_undecided": remaining.undecided,
+        "inspect": remaining.inspect(usize::MAX).map(|(command, _)| command),
+    })
+}
+
+fn moment(time: Option<SystemTime>) -> Option<String> {
+    time.map(|time| humantime::format_rfc3339_seconds(time).to_string())
+}
+
+fn insert_optional(object: &mut Map<String, Value>, keys: (&str, &str), name: Option<&Name>) {
+    match name {
+        Some(name) => insert_name(object, keys, name.bytes()),
+        None => {
+            object.insert(keys.0.to_owned(), Value::Null);
+        }
+    }
+}
+
+/// A name as text, and exactly, in base64, where the text is not the bytes.
+fn insert_name(object: &mut Map<String, Value>, (key, exact): (&str, &str), name: &[u8]) {
+    object.insert(key.to_owned(), json!(String::from_utf8_lossy(name)));
+    if std::str::from_utf8(name).is_err() {
+        object.insert(exact.to_owned(), json!(sanitize::base64(name)));
+    }
+}

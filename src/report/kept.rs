@@ -1,0 +1,70 @@
+//! `imgsieve report --kept`: the paths of what is still to be processed again, for a shell loop.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use crate::cause::Cause;
+use crate::ledger::{Name, Reading, Staged, StagedImage, read_some};
+use crate::sanitize::printable;
+
+use super::{ImageState, Report};
+
+/// The kept images that are whole in staging and still to be processed again, smallest first.
+#[derive(Debug)]
+pub struct Kept {
+    paths: Vec<(u64, Name)>,
+    /// How the log read.
+    pub reading: Reading,
+    /// Images that are not among them, because there are too many.
+    pub more: u64,
+}
+
+impl Kept {
+    /// Those of all runs in the log at `path`.
+    pub fn read(path: &Path) -> Result<Kept, Cause> {
+        let mut staged = Staged::default();
+        let reading = read_some(path, Staged::wants, &mut staged).map_err(|error| Cause::of("log", &error))?;
+        let more = staged.more();
+        Ok(Kept { paths: sorted(waiting(&staged)), reading, more })
+    }
+
+    /// Those of the account of `report`.
+    #[must_use]
+    pub fn of(report: &Report) -> Kept {
+        let waiting = report.images().filter(|(_, _, state)| state.waits());
+        let paths = sorted(waiting.filter_map(|(_, image, _)| Some((image.size, image.path.as_ref()?))));
+        let account = &report.account;
+        Kept { paths, reading: account.reading.clone(), more: account.images_more }
+    }
+
+    /// Writes the paths as they are, each ended by NUL, or a line each. Gives a sentence for each that had to be left out.
+    pub fn write(&self, out: &mut dyn Write, end: u8, is_terminal: bool) -> io::Result<Vec<String>> {
+        let mut left_out = Vec::new();
+        for (_, path) in &self.paths {
+            if path.bytes().contains(&end) {
+                left_out.push(format!("{} is more than a line: use --kept -0", printable(path.bytes())));
+            } else if !path.as_path().is_absolute() {
+                // A command might take it for an option, and it was never logged by us.
+                left_out.push(format!("{} is no absolute path, and is left out", printable(path.bytes())));
+            } else if is_terminal {
+                writeln!(out, "{}", printable(path.bytes()))?;
+            } else {
+                out.write_all(path.bytes())?;
+                out.write_all(&[end])?;
+            }
+        }
+        Ok(left_out)
+    }
+}
+
+/// The staged images that wait to be processed again: their sizes and paths.
+pub(super) fn waiting(staged: &Staged) -> impl Iterator<Item = (u64, &Name)> {
+    let waits = |image: &&StagedImage| ImageState::of_staged(image).waits();
+    staged.iter().filter(waits).map(|image| (image.size, &image.path))
+}
+
+fn sorted<'a>(images: impl Iterator<Item = (u64, &'a Name)>) -> Vec<(u64, Name)> {
+    let mut paths: Vec<(u64, Name)> = images.map(|(size, path)| (size, path.clone())).collect();
+    paths.sort_unstable();
+    paths
+}

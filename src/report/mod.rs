@@ -1,0 +1,166 @@
+//! `imgsieve report`: what runs found and what remains to do, as their log tells it and as the file system has it now.
+
+mod csv;
+mod json;
+mod kept;
+mod remaining;
+mod state;
+mod text;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::cause::Cause;
+use crate::ledger::Reading;
+use crate::ledger::account::{self, Account, ArchiveAccount, ImageAccount, Run, RunEnd, Selection, Sums};
+use crate::sanitize::printable;
+
+pub use kept::Kept;
+pub use remaining::{Context, Remaining};
+pub use state::ImageState;
+
+/// What is reported of.
+#[derive(Debug)]
+pub struct Report {
+    /// The log it comes from.
+    pub log: PathBuf,
+    /// What the log tells.
+    pub account: Account,
+    /// Where each image of each archive of the account stands.
+    pub states: Vec<Vec<ImageState>>,
+}
+
+impl Report {
+    /// Reads the log, and looks at what is in staging. Fails where the log cannot be read, or has no run of those that
+    /// were selected.
+    pub fn read(log: &Path, selection: &Selection) -> Result<Report, Cause> {
+        let failed = |error: crate::ledger::Error| Cause::of("log", &error);
+        let Some(account) = Account::read(log, selection).map_err(failed)? else {
+            let runs = account::runs(log).map_err(failed)?;
+            return Err(Cause::new("run", no_run(log, selection, &runs)));
+        };
+        let of_archive = |archive: &ArchiveAccount| {
+            archive.images.iter().map(|image| ImageState::of(image, &account.staged)).collect()
+        };
+        let states = account.archives.iter().map(of_archive).collect();
+        Ok(Report { log: log.to_owned(), account, states })
+    }
+
+    /// What there is to say of how the log read, a sentence each.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let Account { reading, archives_more, images_more, lines_more, staged, .. } = &self.account;
+        let mut notes = notes_of(&self.log, reading);
+        if *lines_more > 0 {
+            notes.push(format!(
+                "{}: {lines_more} lines are of more runs than can be told of; name one with --run",
+                self.log.display()
+            ));
+        }
+        if *archives_more + *images_more > 0 {
+            notes.push(format!(
+                "{archives_more} archives and {images_more} images are more than can be told of one by one: they are only in \
+                 the sums"
+            ));
+        }
+        if staged.more() > 0 {
+            notes.push(format!("{} staged images are more than can be told of", staged.more()));
+        }
+        notes
+    }
+
+    /// The images of the account, with their archives and where they stand.
+    pub fn images(&self) -> impl Iterator<Item = (&ArchiveAccount, &ImageAccount, &ImageState)> {
+        self.account.archives.iter().zip(&self.states).flat_map(|(archive, states)| {
+            archive.images.iter().zip(states).map(move |(image, state)| (archive, image, state))
+        })
+    }
+
+    /// Sums over the archives of the account.
+    #[must_use]
+    pub fn sums(&self) -> Sums {
+        let mut sums = self.account.more.clone();
+        for archive in &self.account.archives {
+            sums.add(archive);
+        }
+        sums.warnings += self.account.runs.iter().map(|run| run.warnings.len() as u64).sum::<u64>();
+        sums
+    }
+
+    /// Images by where they stand, and their bytes; words of no image are left out.
+    #[must_use]
+    pub fn by_state(&self) -> BTreeMap<&'static str, (u64, u64)> {
+        let mut by_state = BTreeMap::new();
+        for (_, image, state) in self.images() {
+            let (count, bytes): &mut (u64, u64) = by_state.entry(state.as_str()).or_default();
+            *count += 1;
+            *bytes = bytes.saturating_add(image.size);
+        }
+        by_state
+    }
+
+    /// Archives that were chosen for a run and that it never came to. Only of a single run is that known.
+    #[must_use]
+    pub fn never_begun(&self, run: &Run) -> u64 {
+        run.total_archives.saturating_sub(run.sums.archives + run.resumed)
+    }
+}
+
+/// What there is to say of how a log read, a sentence each.
+#[must_use]
+pub fn notes_of(log: &Path, reading: &Reading) -> Vec<String> {
+    let log = log.display();
+    let mut notes = Vec::new();
+    let mut note = |count: u64, one: &str, many: &str, more: &str| match count {
+        0 => {}
+        1 => notes.push(format!("{log}: 1 line is {one}, and was passed over{more}")),
+        _ => notes.push(format!("{log}: {count} lines are {many}, and were passed over{more}")),
+    };
+    let first = format!("; the first is line {}", reading.first_unreadable.unwrap_or(0));
+    note(reading.unreadable, "torn or no line of a log", "torn or no lines of a log", &first);
+    let [one, many] = ["a stage", "stages"].map(|of| format!("of {of} that this version does not know"));
+    note(reading.unknown, &one, &many, "");
+    notes
+}
+
+/// Whether an image has partitions enough to be kept, or was kept all the same.
+fn is_multi(image: &ImageAccount, run: &Run) -> bool {
+    match image.action.as_str() {
+        "KEPT" | "would_keep" | "deferred" => true,
+        "error" => image.count.is_some_and(|count| count >= u64::from(run.min_partitions)),
+        _ => false,
+    }
+}
+
+/// Whether a run never came to its first archive: a precondition did not hold.
+fn is_refused(run: &Run) -> bool {
+    run.end.is_none() && run.total_archives == 0 && run.sums.archives == 0 && !run.problems.is_empty()
+}
+
+/// How a run ended: a word, and what more there is to say.
+fn end_of(run: &Run) -> (Option<&'static str>, Option<&str>) {
+    match &run.end {
+        Some(RunEnd::Complete) => (Some("complete"), None),
+        Some(RunEnd::Interrupted(signal)) => (Some("interrupted"), Some(signal)),
+        Some(RunEnd::Aborted(message)) => (Some("aborted"), Some(message)),
+        None if is_refused(run) => (Some("refused"), run.problems.first().map(|problem| problem.message.as_str())),
+        None => (None, None),
+    }
+}
+
+fn no_run(log: &Path, selection: &Selection, runs: &account::Runs) -> String {
+    let log = log.display();
+    if runs.last.is_empty() {
+        return match selection {
+            Selection::All => format!("the log {log} has no run: it is empty"),
+            _ => format!("in the log {log}, no run ever began; --run all tells of what there is"),
+        };
+    }
+    let names: Vec<String> = runs.last.iter().map(|(id, _)| printable(id.as_bytes())).collect();
+    let more = if runs.more > 0 { format!(" and {} before them", runs.more) } else { String::new() };
+    let id = match selection {
+        Selection::Run(id) => printable(id.as_bytes()),
+        _ => String::new(),
+    };
+    format!("the log {log} has no run {id}; it has {}{more}", names.join(", "))
+}

@@ -1,0 +1,364 @@
+//! The report for a person.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::SystemTime;
+
+use crate::ledger::account::{ArchiveAccount, ArchiveEnd, ImageAccount, Problem, Run};
+use crate::sanitize::{printable, printable_line, printable_short};
+use crate::units::{human, human_seconds};
+
+use super::{Context, ImageState, Remaining, Report, end_of, is_multi, is_refused, remaining};
+
+/// Characters of a name that are shown.
+const NAME_SHOWN: usize = 120;
+/// Of a list that is cut short, entries that are shown.
+const SHOWN: usize = 40;
+/// The same for what is listed within an entry.
+const SHOWN_WITHIN: usize = 5;
+
+impl Report {
+    /// Writes the report; `is_short`, with long lists cut.
+    pub fn write_text(&self, out: &mut dyn Write, context: &Context, is_short: bool) -> io::Result<()> {
+        let (shown, shown_within) = if is_short { (SHOWN, SHOWN_WITHIN) } else { (usize::MAX, usize::MAX) };
+        self.write_runs(out, shown)?;
+        self.write_images(out, shown)?;
+        self.write_errors(out, shown, shown_within)?;
+        self.write_unfinished(out, shown)?;
+        self.write_totals(out)?;
+        let remaining = Remaining::of(self, context);
+        write_remaining(out, &remaining, self, shown_within)
+    }
+
+    fn write_runs(&self, out: &mut dyn Write, shown: usize) -> io::Result<()> {
+        let runs = &self.account.runs;
+        let hidden = runs.len().saturating_sub(shown);
+        writeln!(out, "Log: {}", printable(self.log.as_os_str().as_encoded_bytes()))?;
+        if hidden > 0 {
+            writeln!(out, "{hidden} runs, and:")?;
+        }
+        let taken_over = |index| self.account.archives.iter().filter(|archive| archive.run == index).count() as u64;
+        for (index, run) in runs.iter().enumerate().skip(hidden) {
+            // What a run was resumed from has no line of its own in the account but those of archives.
+            if run.version.is_none()
+                && run.end.is_none()
+                && index + 1 < runs.len()
+                && runs.last().is_some_and(|last| last.resumed > 0)
+            {
+                writeln!(out, "Taken over: {} of run {}", count(taken_over(index), "archive"), name(run))?;
+            } else {
+                write_run(out, self, run)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_images(&self, out: &mut dyn Write, shown: usize) -> io::Result<()> {
+        let is_multi = |archive: &ArchiveAccount, image| is_multi(image, &self.account.runs[archive.run]);
+        let mut images: Vec<_> = self.images().filter(|(archive, image, _)| is_multi(archive, image)).collect();
+        if images.is_empty() {
+            return writeln!(out, "\nNo image has partitions enough to be kept.");
+        }
+        // What is cut off of a long list is what went well.
+        images.sort_by_key(|(_, _, state)| state.is_as_it_should_be());
+        let root = images
+            .iter()
+            .find_map(|(archive, image, _)| remaining::root(image.path.as_ref()?.as_path(), archive.hash.as_os_str()));
+        let place =
+            root.map_or(String::new(), |root| format!(", in {}", printable(root.as_os_str().as_encoded_bytes())));
+        writeln!(out, "\nTo be kept, by their partitions{place}:")?;
+        for (archive, image, state) in images.iter().take(shown) {
+            write_image(out, root, archive, image, state)?;
+        }
+        write_more(out, "  ", images.len(), shown, "imgsieve report --csv has all")
+    }
+
+    fn write_errors(&self, out: &mut dyn Write, shown: usize, shown_within: usize) -> io::Result<()> {
+        let mut reasons: BTreeMap<&str, Vec<(String, &str)>> = BTreeMap::new();
+        let mut total = 0;
+        let mut note = |reason, message, about: &dyn Fn() -> String| {
+            total += 1;
+            let entries: &mut Vec<_> = reasons.entry(reason).or_default();
+            entries.push((if entries.len() < shown_within { about() } else { String::new() }, message));
+        };
+        for run in self.account.runs.iter().filter(|run| !is_refused(run)) {
+            for problem in &run.problems {
+                note(&problem.reason, &problem.message, &|| about(problem));
+            }
+        }
+        for archive in &self.account.archives {
+            let hash = || printable_short(archive.hash.bytes(), NAME_SHOWN);
+            for image in archive.images.iter().filter(|image| image.action == "error") {
+                let (reason, message) = (image.reason.as_deref(), image.message.as_deref());
+                let about = || format!("{} in {}", shown_name(image), hash());
+                note(reason.unwrap_or("?"), message.unwrap_or(&image.found), &about);
+            }
+            if let ArchiveEnd::Failed(problem) = &archive.end {
+                note(&problem.reason, &problem.message, &hash);
+            }
+        }
+        if total == 0 {
+            return Ok(());
+        }
+        writeln!(out, "\nNot checked to the end, or not kept, by reason:")?;
+        let mut reasons: Vec<_> = reasons.into_iter().collect();
+        reasons.sort_by_key(|(_, entries)| std::cmp::Reverse(entries.len()));
+        for (reason, entries) in reasons.iter().take(shown) {
+            writeln!(out, "  {}: {}", printable_line(reason), entries.len())?;
+            for (about, message) in entries.iter().take(shown_within) {
+                let colon = if about.is_empty() { "" } else { ": " };
+                writeln!(out, "    {about}{colon}{}", printable_line(message))?;
+            }
+            write_more(out, "    ", entries.len(), shown_within, "the log has them")?;
+        }
+        write_more(out, "  ", reasons.len(), shown, "the log has them")
+    }
+
+    fn write_unfinished(&self, out: &mut dyn Write, shown: usize) -> io::Result<()> {
+        let open = || self.account.archives.iter().filter(|archive| archive.end == ArchiveEnd::Open);
+        let never = self.account.runs.last().map_or(0, |run| self.never_begun(run));
+        let total = open().count();
+        if total == 0 && never == 0 {
+            return Ok(());
+        }
+        writeln!(out, "\nNot finished:")?;
+        for archive in open().take(shown) {
+            let began = archive.began.map_or(String::new(), |time| format!(", begun {} UTC", moment(time)));
+            writeln!(out, "  {}{began}", printable_short(archive.hash.bytes(), NAME_SHOWN))?;
+        }
+        write_more(out, "  ", total, shown, "imgsieve report --json has them")?;
+        if never > 0 {
+            writeln!(out, "  {} never begun", count(never, "archive"))?;
+        }
+        Ok(())
+    }
+
+    fn write_totals(&self, out: &mut dyn Write) -> io::Result<()> {
+        let sums = self.sums();
+        let passed_over = match sums.passed_over_bytes {
+            0 => String::new(),
+            bytes => format!(", {} of it passed over", human(bytes)),
+        };
+        writeln!(
+            out,
+            "\nChecked {}: {} compressed, {} of content{passed_over}.",
+            count(sums.complete + sums.failed, "archive"),
+            human(sums.compressed_bytes),
+            human(sums.content_bytes),
+        )?;
+        let mut states: Vec<String> = Vec::new();
+        let by_state = self.by_state();
+        for word in ImageState::WORDS {
+            if let Some((images, bytes)) = by_state.get(word) {
+                let size = if word == "not_retained" { String::new() } else { format!(" ({})", human(*bytes)) };
+                states.push(format!("{images} {}{size}", in_sum(word)));
+            }
+        }
+        let colon = if states.is_empty() { "" } else { ": " };
+        writeln!(out, "Found {}{colon}{}.", count(sums.images, "image"), states.join(", "))?;
+        if sums.bytes_written > 0 {
+            writeln!(out, "Wrote {} to staging.", human(sums.bytes_written))?;
+        }
+        self.write_warnings(out)?;
+        let seconds: f64 = self.account.runs.iter().filter_map(duration).sum();
+        if let [run] = &self.account.runs[..]
+            && seconds > 0.0
+        {
+            let (compressed, content) = (run.sums.compressed_bytes, run.sums.content_bytes);
+            let rates = format!("{}, {}", rate(compressed, seconds, "compressed"), rate(content, seconds, "content"));
+            writeln!(out, "Took {}: {rates}.", in_seconds(seconds))?;
+        } else if sums.seconds > 0.0 {
+            let rates = format!(
+                "{}, {}",
+                rate(sums.compressed_bytes, sums.seconds, "compressed"),
+                rate(sums.content_bytes, sums.seconds, "content")
+            );
+            writeln!(out, "Took {} of workers' time: {rates} a worker.", human_seconds(sums.seconds))?;
+        }
+        Ok(())
+    }
+
+    fn write_warnings(&self, out: &mut dyn Write) -> io::Result<()> {
+        let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
+        let of_archives = self.account.archives.iter().flat_map(|archive| &archive.warnings);
+        for warning in self.account.runs.iter().flat_map(|run| &run.warnings).chain(of_archives) {
+            *reasons.entry(&warning.reason).or_default() += 1;
+        }
+        if reasons.is_empty() {
+            return Ok(());
+        }
+        let mut reasons: Vec<_> = reasons.into_iter().collect();
+        reasons.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
+        let total = count(reasons.iter().map(|(_, count)| count).sum(), "warning");
+        let more = if reasons.len() > SHOWN { ", and others" } else { "" };
+        let reasons: Vec<String> =
+            reasons.iter().take(SHOWN).map(|(reason, count)| format!("{count} {}", printable_line(reason))).collect();
+        writeln!(out, "Warned of: {} ({total}{more}).", reasons.join(", "))
+    }
+}
+
+fn write_run(out: &mut dyn Write, report: &Report, run: &Run) -> io::Result<()> {
+    let mut facts = vec![name(run)];
+    facts.extend(run.version.as_ref().map(|version| format!("imgsieve {}", printable(version.as_bytes()))));
+    if run.jobs > 0 {
+        facts.push(format!("{} at a time", count(run.jobs, "archive")));
+    }
+    if run.dry_run {
+        facts.push("dry run".to_owned());
+    }
+    writeln!(out, "Run {}", facts.join(", "))?;
+    let began = run.began.map_or("at a time that is not told".to_owned(), |time| format!("{} UTC", moment(time)));
+    let lasted = duration(run).map_or(String::new(), |seconds| format!(" after {}", in_seconds(seconds)));
+    let how = match end_of(run) {
+        (Some("complete"), _) => format!("complete{lasted}"),
+        (Some("interrupted"), signal) => {
+            format!("ended by {}{lasted}", printable(signal.unwrap_or_default().as_bytes()))
+        }
+        (Some("aborted"), why) => format!("given up{lasted}: {}", printable_line(why.unwrap_or_default())),
+        (Some(_), why) => format!("refused: {}", printable_line(why.unwrap_or_default())),
+        (None, _) => {
+            let heard = run.heard.map_or(String::new(), |time| format!(", last heard of {} UTC", moment(time)));
+            format!("no end in the log: it was killed, or still runs{heard}")
+        }
+    };
+    writeln!(out, "  begun {began}; {how}")?;
+    if is_refused(run) {
+        return Ok(());
+    }
+    let resumed =
+        if run.resumed > 0 { format!(", {} taken over from earlier runs", run.resumed) } else { String::new() };
+    let failed =
+        if run.sums.failed > 0 { format!(", {} of them with an error", run.sums.failed) } else { String::new() };
+    let never = report.never_begun(run);
+    let never = if never > 0 { format!(", {never} never begun") } else { String::new() };
+    writeln!(
+        out,
+        "  {} chosen ({}): {} checked{failed}{resumed}{never}",
+        count(run.total_archives, "archive"),
+        human(run.total_bytes),
+        run.sums.complete + run.sums.failed
+    )
+}
+
+fn write_image(
+    out: &mut dyn Write,
+    root: Option<&Path>,
+    archive: &ArchiveAccount,
+    image: &ImageAccount,
+    state: &ImageState,
+) -> io::Result<()> {
+    let place = match (&image.path, root) {
+        (Some(path), root) => {
+            let path = path.as_path();
+            let path = root.and_then(|root| path.strip_prefix(root).ok()).unwrap_or(path);
+            printable(path.as_os_str().as_encoded_bytes())
+        }
+        (None, _) => format!("{}  {}", printable_short(archive.hash.bytes(), NAME_SHOWN), shown_name(image)),
+    };
+    let why = match state {
+        ImageState::Deferred | ImageState::Error => image.message.as_deref().map(printable_line),
+        _ => None,
+    };
+    let why = why.map_or(String::new(), |why| format!(": {why}"));
+    writeln!(out, "  {place}  {}  {}{why}", human(image.size), state.in_words())?;
+    let undecided = if image.count.is_none() { "undecided: " } else { "" };
+    writeln!(out, "      {undecided}{}", printable_line(&image.found))
+}
+
+fn write_remaining(out: &mut dyn Write, remaining: &Remaining, report: &Report, shown: usize) -> io::Result<()> {
+    let Remaining { unfinished, never_begun, failed, deferred, lost, would_keep, would_take, .. } = remaining;
+    let mut to_survey = Vec::new();
+    let mut add = |number: u64, noun, what: &str| {
+        if number > 0 {
+            to_survey.push(format!("{} {what}", count(number, noun)));
+        }
+    };
+    add(*unfinished, "archive", "not finished");
+    add(*never_begun, "archive", "never begun");
+    add(*failed, "archive", "with an error");
+    add(*deferred, "image", "without room: make some first");
+    add(*lost, "image", "no longer in staging as it was left");
+    add(*would_keep, "image", &format!("to be staged, which takes {} at most", human(*would_take)));
+    if to_survey.is_empty() && remaining.waiting == 0 && remaining.undecided == 0 {
+        return writeln!(out, "\nNothing remains to be done.");
+    }
+    writeln!(out, "\nWhat remains to be done:")?;
+    if let Some(command) = &remaining.resume {
+        writeln!(out, "  {command}\n      {}", to_survey.join("; "))?;
+        if report.account.runs.last().is_some_and(|run| end_of(run).0.is_none()) {
+            writeln!(out, "      unless the run still goes on")?;
+        }
+    }
+    if let Some(command) = &remaining.reprocess {
+        let (images, size) = (count(remaining.waiting, "kept image"), human(remaining.waiting_bytes));
+        writeln!(out, "  {command}\n      {images} of all runs in the log, {size}")?;
+    }
+    if let Some((command, more)) = remaining.inspect(shown) {
+        let more = if more > 0 { format!("; {more} archives more have some") } else { String::new() };
+        let images = count(remaining.undecided, "image");
+        writeln!(out, "  {command}\n      {images} that could not be decided on{more}")?;
+    }
+    Ok(())
+}
+
+fn write_more(out: &mut dyn Write, indent: &str, total: usize, shown: usize, where_they_are: &str) -> io::Result<()> {
+    match total.saturating_sub(shown) {
+        0 => Ok(()),
+        more => writeln!(out, "{indent}… and {more} more: {where_they_are}"),
+    }
+}
+
+fn name(run: &Run) -> String {
+    if run.id.is_empty() { "without a name".to_owned() } else { printable_short(run.id.as_bytes(), NAME_SHOWN) }
+}
+
+fn about(problem: &Problem) -> String {
+    problem.path.as_ref().map_or(String::new(), |path| printable(path.bytes()))
+}
+
+fn shown_name(image: &ImageAccount) -> String {
+    image.name.as_ref().map_or("?".to_owned(), |name| printable_short(name.bytes(), NAME_SHOWN))
+}
+
+fn in_sum(word: &'static str) -> &'static str {
+    match word {
+        "kept" => "kept, to be reprocessed",
+        "begun" => "begun to be reprocessed",
+        "failed" => "kept, reprocessing failed",
+        "unseen" => "that cannot be looked at",
+        "would_keep" => "to be kept",
+        "deferred" => "without room",
+        "error" => "with an error",
+        "not_retained" => "not retained",
+        word => word,
+    }
+}
+
+/// Seconds from the first line of a run to its last.
+fn duration(run: &Run) -> Option<f64> {
+    Some(run.heard?.duration_since(run.began?).ok()?.as_secs_f64())
+}
+
+/// A time that is told in whole seconds.
+fn in_seconds(seconds: f64) -> String {
+    match seconds {
+        ..1.0 => "less than a second".to_owned(),
+        1.0..10.0 => format!("{seconds:.0} s"),
+        _ => human_seconds(seconds),
+    }
+}
+
+/// `2026-01-01 00:00:00`.
+fn moment(time: SystemTime) -> String {
+    humantime::format_rfc3339_seconds(time).to_string().replace('T', " ").replace('Z', "")
+}
+
+fn count(number: u64, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn rate(bytes: u64, seconds: f64, what: &str) -> String {
+    format!("{}/s {what}", human((bytes as f64 / seconds.max(0.001)) as u64))
+}
