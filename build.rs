@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// What the program is made of: a change in it is one from the commit.
-const SOURCES: [&str; 5] = ["src", "CHANGELOG.md", "Cargo.lock", "Cargo.toml", "build.rs"];
+const SOURCES: [&str; 6] = ["src", "askama.toml", "CHANGELOG.md", "Cargo.lock", "Cargo.toml", "build.rs"];
 /// Where `cargo package` says which commit it packaged.
 const PACKAGED: &str = ".cargo_vcs_info.json";
 /// Digits of a commit that are told.

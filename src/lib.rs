@@ -13,7 +13,8 @@
 //! - [`inspect`]: the partitions of every image in a file, with nothing written.
 //! - [`journal`], [`progress`], [`summary`]: three observers of what happens. JSON Lines; bars and lines on the terminal;
 //!   the end of the run for a person.
-//! - [`report`]: what the log tells, for a person, a spreadsheet or another program; [`ledger`]: the log, read back.
+//! - [`report`]: what the log tells, for a person, a browser, a spreadsheet or another program; [`ledger`]: the log, read
+//!   back.
 //! - [`event`]: what happens, in the words that the layers above share; [`cause`]: why, in the log's words.
 //! - `archive`: images in a `.tar.zst`, and doubt about bytes that were not decoded.
 //! - [`finding`]: what is found in one image, and whether it can be relied on; [`rescue`]: which sectors of a medium

@@ -298,6 +298,9 @@ pub struct ReportFormat {
     /// Only the paths of kept images that are still to be reprocessed, one a line
     #[arg(long)]
     pub kept: bool,
+    /// A page to look at, in one file that needs no network; `-` is standard output
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub html: Option<PathBuf>,
 }
 
 #[allow(clippy::unnecessary_wraps)]

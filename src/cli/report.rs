@@ -1,13 +1,14 @@
 //! `imgsieve report`: the wiring.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
+use std::time::SystemTime;
 
 use crate::cause::Cause;
 use crate::config::Site;
 use crate::exit::Exit;
 use crate::ledger::account::Selection;
-use crate::report::{self, Kept, Report};
+use crate::report::{self, Kept, Report, html};
 
 use super::args::ReportArguments;
 use super::{failure, print_all, usage, warn};
@@ -35,6 +36,9 @@ pub(super) fn run(arguments: ReportArguments) -> Exit {
     for note in report.notes() {
         warn(&note);
     }
+    if let Some(file) = &format.html {
+        return write_page(&report, file);
+    }
     let config = config.map(|path| std::path::absolute(&path).unwrap_or(path));
     let context = report::Context { config, site };
     print_all(|out| match (format.json, format.csv) {
@@ -42,6 +46,21 @@ pub(super) fn run(arguments: ReportArguments) -> Exit {
         (_, true) => report.write_csv(out),
         _ => report.write_text(out, &context, io::stdout().is_terminal()),
     })
+}
+
+/// Writes the report as a page, to standard output where `file` is `-`.
+fn write_page(report: &Report, file: &Path) -> Exit {
+    let write = |out: &mut dyn Write| html::write(report, SystemTime::now(), out);
+    if file == Path::new("-") {
+        return print_all(write);
+    }
+    match html::replace(file, write) {
+        Ok(()) => Exit::Success,
+        Err(error) => failure(&Cause::new(
+            "report",
+            format!("writing the report {}: {error}; what was there before is unchanged", file.display()),
+        )),
+    }
 }
 
 fn print_kept(kept: &Kept, log: &Path, null: bool) -> Exit {

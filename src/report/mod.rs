@@ -1,6 +1,7 @@
 //! `imgsieve report`: what runs found and what remains to do, as their log tells it and as the file system has it now.
 
 mod csv;
+pub mod html;
 mod json;
 mod kept;
 mod remaining;

@@ -3,6 +3,7 @@
 // Each test file is a crate of its own and uses a part of this.
 #![allow(dead_code)]
 
+pub mod browser;
 pub mod content;
 pub mod disk;
 pub mod fixture;

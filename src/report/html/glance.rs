@@ -1,0 +1,143 @@
+//! The collection at a glance, in figures.
+
+use crate::ledger::account::ImageAccount;
+use crate::report::Report;
+use crate::units::human;
+
+use super::verdict::Verdict;
+use super::words::number;
+
+/// What is seen first.
+pub struct Glance {
+    /// Archives, those included that were never begun.
+    pub total: String,
+    /// Archives by verdict.
+    pub verdicts: Vec<Segment>,
+    /// Staged images by what became of them; empty where none was staged.
+    pub states: Vec<Segment>,
+    /// Figures.
+    pub facts: Vec<Fact>,
+}
+
+/// A part of a bar.
+pub struct Segment {
+    /// The class of the style sheet, and the script's word.
+    pub class: &'static str,
+    /// How many.
+    pub count: String,
+    /// Of what.
+    pub words: &'static str,
+    /// Where it begins, and its width, in percent of the bar.
+    pub x: String,
+    pub width: String,
+}
+
+/// A figure.
+pub struct Fact {
+    /// What it is of.
+    pub title: &'static str,
+    /// The figure.
+    pub value: String,
+    /// What belongs to it.
+    pub note: String,
+    /// A share, in percent, that is drawn.
+    pub share: Option<String>,
+}
+
+/// The figures of a report.
+pub fn glance(report: &Report, verdicts: &[Verdict]) -> Glance {
+    let account = &report.account;
+    let unbegun = account.runs.last().map_or(0, |run| report.never_begun(run));
+    let count = |verdict| verdicts.iter().filter(|&&other| other == verdict).count() as u64;
+    let mut parts: Vec<(&str, &str, u64)> =
+        Verdict::ALL.into_iter().map(|verdict| (verdict.class(), verdict.words(), count(verdict))).collect();
+    parts.push(("more", "too many to be told apart", account.archives_more));
+    parts.push(("unbegun", "never begun", unbegun));
+    Glance {
+        total: number(verdicts.len() as u64 + account.archives_more + unbegun),
+        verdicts: segments(&parts),
+        states: states(report),
+        facts: facts(report),
+    }
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn segments(parts: &[(&'static str, &'static str, u64)]) -> Vec<Segment> {
+    let total = parts.iter().map(|&(.., count)| count).sum::<u64>().max(1) as f64;
+    let mut before = 0;
+    let mut segments = Vec::new();
+    for &(class, words, count) in parts.iter().filter(|&&(.., count)| count > 0) {
+        let percent = |count: u64| format!("{:.3}%", count as f64 * 100.0 / total);
+        segments.push(Segment { class, count: number(count), words, x: percent(before), width: percent(count) });
+        before += count;
+    }
+    segments
+}
+
+fn states(report: &Report) -> Vec<Segment> {
+    const STATES: [(&str, &str); 8] = [
+        ("kept", "to be processed"),
+        ("begun", "begun, without an end"),
+        ("failed", "failed"),
+        ("gone", "gone from staging"),
+        ("changed", "changed since"),
+        ("unseen", "cannot be looked at"),
+        ("reprocessed", "processed"),
+        ("removed", "processed and removed"),
+    ];
+    let counts = report.by_state();
+    let parts = STATES.map(|(class, words)| (class, words, counts.get(class).map_or(0, |&(count, _)| count)));
+    segments(&parts)
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn facts(report: &Report) -> Vec<Fact> {
+    let sums = report.sums();
+    let (content, passed_over) = (sums.content_bytes, sums.passed_over_bytes);
+    let images = || report.account.archives.iter().flat_map(|archive| &archive.images);
+    let sum = |wanted: &str| {
+        let of = images().filter(|image: &&ImageAccount| image.action == wanted);
+        of.fold((0_u64, 0_u64, 0_u64), |(count, size, room), image| {
+            (count + 1, size.saturating_add(image.size), room.saturating_add(image.room.unwrap_or(0)))
+        })
+    };
+    let percent = |part: u64, whole: u64| part as f64 * 100.0 / whole.max(1) as f64;
+    let mut facts = vec![
+        Fact {
+            title: "Surveyed",
+            value: human(sums.compressed_bytes),
+            note: format!("compressed; {} of content, {} images", human(content), number(sums.images)),
+            share: None,
+        },
+        Fact {
+            title: "Passed over",
+            value: human(passed_over),
+            note: format!("{:.0}\u{202f}% of the content was never decoded", percent(passed_over, content)),
+            share: Some(format!("{:.2}%", percent(passed_over.min(content), content))),
+        },
+    ];
+    let kept = sum("KEPT");
+    let would = sum("would_keep");
+    let deferred = sum("deferred");
+    let staged = |(count, size, room): (u64, u64, u64), title, on| Fact {
+        title,
+        value: human(size),
+        note: format!("{} {}, {} {on}", number(count), plural(count), human(room)),
+        share: None,
+    };
+    if kept.0 > 0 || would.0 == 0 {
+        facts.push(staged(kept, "Staged", "on disk"));
+    }
+    if would.0 > 0 {
+        facts.push(staged(would, "Would be staged", "on disk at most"));
+    }
+    if deferred.0 > 0 {
+        let note = format!("{} {} without room", number(deferred.0), plural(deferred.0));
+        facts.push(Fact { title: "Deferred", value: human(deferred.1), note, share: None });
+    }
+    facts
+}
+
+fn plural(count: u64) -> &'static str {
+    if count == 1 { "image" } else { "images" }
+}
