@@ -41,6 +41,14 @@ pub struct Error {
     source: io::Error,
 }
 
+impl Error {
+    /// Whether what stands there is no log.
+    #[must_use]
+    pub fn is_foreign(&self) -> bool {
+        matches!(self.source.kind(), io::ErrorKind::InvalidData | io::ErrorKind::IsADirectory)
+    }
+}
+
 impl Journal {
     /// Opens the log at `path` for append, making it, and the folder it is in, where they are not. `run` marks every
     /// line.

@@ -372,7 +372,7 @@ fn a_log_that_cannot_be_told_of_is_one_line_and_exit_code_1() {
     fs::write(scan.log(), "").expect("a log");
     assert!(refused(&scan, &["--run", "all"]).contains("has no run: it is empty"));
     let folder = scan.folder().to_str().expect("text");
-    assert!(refused(&scan, &[folder]).contains("Is a directory"));
+    assert!(refused(&scan, &[folder]).contains("is no file that a log could be read from"));
     let archive = fixture::named(MULTI).path();
     assert!(refused(&scan, &[archive.to_str().expect("text")]).contains("is no log of imgsieve"));
 }
@@ -412,6 +412,30 @@ fn what_is_torn_or_unknown_is_said_and_passed_over() {
     let [before, now]: [Value; 2] = [&clean, &ended.stdout].map(|text| serde_json::from_str(text).expect("JSON"));
     assert_eq!(now["archives"], before["archives"]);
     assert_eq!(now["runs"], before["runs"]);
+}
+
+#[test]
+fn an_archive_whose_images_are_missing_from_the_log_is_told() {
+    let scan = after(&[MULTI, SINGLE]);
+    let log = fs::read_to_string(scan.log()).expect("a log");
+    let whole = log.lines().filter(|line| !(line.contains("\"partition_check\"") && line.contains("\"KEPT\"")));
+    fs::write(scan.log(), whole.flat_map(|line| [line, "\n"]).collect::<String>()).expect("a log");
+    let ended = end(&mut command(&scan, &[]));
+    let told = format!(
+        "of 1 archive the log lacks lines about images, and so does this report; the first is {}",
+        fixture::named(MULTI).hash
+    );
+    assert!(ended.code == 0 && ended.stderr.contains(&told), "{ended:?}");
+}
+
+#[test]
+fn a_run_by_rules_that_are_not_all_known_is_told_all_the_same() {
+    let scan = after(&[MULTI]);
+    let log = fs::read_to_string(scan.log()).expect("a log");
+    let fewer = log.replace(",\"fs\":false}", "}");
+    assert_ne!(fewer, log);
+    fs::write(scan.log(), fewer).expect("a log");
+    assert_eq!(json_report(&scan, &[])["archives"].as_array().expect("a list").len(), 1);
 }
 
 fn scan_lines(scan: &Scan) -> usize {

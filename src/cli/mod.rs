@@ -181,7 +181,9 @@ fn printable_lines(message: &str) -> String {
 /// Why the log cannot be appended to, and the mend.
 fn log_cause(error: &journal::Error) -> Cause {
     let cause = Cause::of("log", error);
-    Cause { message: format!("{}; make it writable, or name another with --log", cause.message), ..cause }
+    let mend =
+        if error.is_foreign() { "name the log with --log" } else { "make it writable, or name another with --log" };
+    Cause { message: format!("{}; {mend}", cause.message), ..cause }
 }
 
 fn usage(error: &dyn std::error::Error) -> Exit {

@@ -56,15 +56,15 @@ fn write_page(report: &Report, file: &Path) -> Exit {
     }
     match html::replace(file, write) {
         Ok(()) => Exit::Success,
-        Err(error) => failure(&Cause::new(
-            "report",
-            format!("writing the report {}: {error}; what was there before is unchanged", file.display()),
-        )),
+        Err(error) => {
+            let stays = if file.is_file() { "; what was there before is unchanged" } else { "" };
+            failure(&Cause::new("report", format!("writing the report {}: {error}{stays}", file.display())))
+        }
     }
 }
 
 fn print_kept(kept: &Kept, log: &Path, null: bool) -> Exit {
-    for note in report::notes_of(log, &kept.reading) {
+    for note in kept.reading.notes(log) {
         warn(&note);
     }
     let is_terminal = io::stdout().is_terminal() && !null;

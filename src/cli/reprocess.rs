@@ -115,7 +115,7 @@ pub fn run(arguments: ReprocessArguments) -> Exit {
     if let Err(error) = control.listen() {
         return super::failure(&Cause::of("signals", &error));
     }
-    let reprocess = match Reprocess::prepare(&options) {
+    let reprocess = match Reprocess::prepare(&options, &control) {
         Ok(reprocess) => reprocess,
         Err(cause) => return super::failure(&cause),
     };

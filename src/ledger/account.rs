@@ -256,7 +256,7 @@ impl Run {
                 self.version = line.version.as_ref().map(|version| version.as_str().to_owned());
                 self.dry_run = line.dry_run.unwrap_or(false);
                 self.jobs = line.jobs.unwrap_or(1);
-                self.min_partitions = line.rules.as_ref().map_or(2, |rules| rules.min_partitions);
+                self.min_partitions = line.rules().map_or(2, |rules| rules.min_partitions);
                 self.total_archives = line.total_archives.unwrap_or(0);
                 self.total_bytes = line.total_bytes.unwrap_or(0);
                 self.minimum = line.minimum_bytes;

@@ -104,7 +104,8 @@ pub struct Line<'a> {
     #[serde(borrow)]
     pub version: Option<Text<'a>>,
     /// What the run's answers depend on.
-    pub rules: Option<Rules>,
+    #[serde(borrow)]
+    rules: Option<&'a RawValue>,
     /// Whether nothing was to be staged.
     pub dry_run: Option<bool>,
     /// Archives read at a time.
@@ -231,6 +232,12 @@ impl Line<'_> {
     #[must_use]
     pub fn ordinal(&self) -> u32 {
         self.ordinal.unwrap_or(1)
+    }
+
+    /// What the run's answers depend on; none where a rule is missing, as another version may write it.
+    #[must_use]
+    pub fn rules(&self) -> Option<Rules> {
+        serde_json::from_str(self.rules?.get()).ok()
     }
 
     /// The run that wrote it; empty in a log of the script that imgsieve replaces.

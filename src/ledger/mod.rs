@@ -98,6 +98,23 @@ impl Reading {
     pub fn total(&self) -> u64 {
         self.lines + self.unreadable + self.unknown
     }
+
+    /// What there is to say of how the log at `path` read, a sentence each.
+    #[must_use]
+    pub fn notes(&self, path: &Path) -> Vec<String> {
+        let log = path.display();
+        let mut notes = Vec::new();
+        let mut note = |count: u64, one: &str, many: &str, more: &str| match count {
+            0 => {}
+            1 => notes.push(format!("{log}: 1 line is {one}, and was passed over{more}")),
+            _ => notes.push(format!("{log}: {count} lines are {many}, and were passed over{more}")),
+        };
+        let first = format!("; the first is line {}", self.first_unreadable.unwrap_or(0));
+        note(self.unreadable, "torn or no line of a log", "torn or no lines of a log", &first);
+        let [one, many] = ["a stage", "stages"].map(|of| format!("of {of} that this version does not know"));
+        note(self.unknown, &one, &many, "");
+        notes
+    }
 }
 
 /// Why a log cannot be read.
@@ -111,6 +128,12 @@ pub enum Error {
         path: PathBuf,
         /// The operating system's word.
         source: io::Error,
+    },
+    /// It is a folder, a pipe or a device.
+    #[error("{} is no file that a log could be read from", path.display())]
+    NotAFile {
+        /// What was to be read.
+        path: PathBuf,
     },
     /// There is not one line of imgsieve's in it.
     #[error("{} is no log of imgsieve: none of its {lines} lines is one of a run", path.display())]

@@ -26,6 +26,11 @@ pub trait Listener {
 
     /// Takes note that lines were passed over which are not wanted: the last of each run, every so often.
     fn pass(&mut self, _line: Peek<'_>) {}
+
+    /// Whether no more is to be read. Who says so knows that what was read is not the whole log.
+    fn is_done(&self) -> bool {
+        false
+    }
 }
 
 impl<F: FnMut(&Line<'_>)> Listener for F {
@@ -47,11 +52,7 @@ pub fn read_some(
     is_wanted: impl Fn(Peek<'_>) -> bool + Sync,
     listener: &mut impl Listener,
 ) -> Result<Reading, Error> {
-    let (reading, _) = read_from(path, 0, is_wanted, listener)?;
-    if reading.lines == 0 && reading.unreadable + reading.unknown > 0 {
-        return Err(Error::Foreign { path: path.to_owned(), lines: reading.unreadable + reading.unknown });
-    }
-    Ok(reading)
+    read_from(path, 0, is_wanted, listener).map(|(reading, _)| reading)
 }
 
 /// As [`read_some`], from byte `start` on, where a line begins. Also gives the byte where the last line that is whole
@@ -63,6 +64,10 @@ pub fn read_from(
     listener: &mut impl Listener,
 ) -> Result<(Reading, u64), Error> {
     let failed = |source| Error::Io { path: path.to_owned(), source };
+    // A pipe would wait for somebody to write, a device may have no end.
+    if !std::fs::metadata(path).map_err(failed)?.is_file() {
+        return Err(Error::NotAFile { path: path.to_owned() });
+    }
     let mut file = File::open(path).map_err(failed)?;
     if start > 0 {
         file.seek(SeekFrom::Start(start)).map_err(failed)?;
@@ -99,7 +104,10 @@ pub fn read_from(
             }
         });
         spare = bytes;
-        batch = next.map_err(failed)?;
+        batch = next.map_err(failed)?.filter(|_| !listener.is_done());
+    }
+    if start == 0 && reading.lines == 0 && reading.total() > 0 {
+        return Err(Error::Foreign { path: path.to_owned(), lines: reading.total() });
     }
     Ok((reading, batches.lines_end))
 }
@@ -323,6 +331,30 @@ mod tests {
         let path = folder.path().join("notes.txt");
         std::fs::write(&path, "{}\n{\"stage\": \"x\"}\n").expect("a file");
         assert!(matches!(read(&path, |_| ()), Err(Error::Foreign { lines: 2, .. })));
-        assert!(matches!(read(folder.path(), |_| ()), Err(Error::Io { .. })));
+        assert!(matches!(read(folder.path(), |_| ()), Err(Error::NotAFile { .. })));
+        assert!(matches!(read(Path::new("/dev/zero"), |_| ()), Err(Error::NotAFile { .. })));
+        assert!(matches!(read(&folder.path().join("none"), |_| ()), Err(Error::Io { .. })));
+    }
+
+    #[test]
+    fn who_has_enough_is_told_no_more() {
+        struct First(u64);
+
+        impl Listener for First {
+            fn note(&mut self, _line: &Line<'_>) {
+                self.0 += 1;
+            }
+
+            fn is_done(&self) -> bool {
+                self.0 > 0
+            }
+        }
+
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("log.jsonl");
+        std::fs::write(&path, "{\"stage\":\"removed\"}\n".repeat(4 * BATCH / 20)).expect("a log");
+        let mut first = First(0);
+        let reading = read_some(&path, |_| true, &mut first).expect("a log");
+        assert!(reading.lines == first.0 && first.0 < 2 * BATCH as u64 / 20, "{}", first.0);
     }
 }

@@ -12,8 +12,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::cause::Cause;
-use crate::ledger::Reading;
-use crate::ledger::account::{self, Account, ArchiveAccount, ImageAccount, Run, RunEnd, Selection, Sums};
+use crate::ledger::account::{self, Account, ArchiveAccount, ArchiveEnd, ImageAccount, Run, RunEnd, Selection, Sums};
 use crate::sanitize::printable;
 
 pub use kept::Kept;
@@ -51,7 +50,7 @@ impl Report {
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
         let Account { reading, archives_more, images_more, lines_more, staged, .. } = &self.account;
-        let mut notes = notes_of(&self.log, reading);
+        let mut notes = reading.notes(&self.log);
         if *lines_more > 0 {
             notes.push(format!(
                 "{}: {lines_more} lines are of more runs than can be told of; name one with --run",
@@ -62,6 +61,19 @@ impl Report {
             notes.push(format!(
                 "{archives_more} archives and {images_more} images are more than can be told of one by one: they are only in \
                  the sums"
+            ));
+        }
+        let is_torn = |archive: &&ArchiveAccount| match &archive.end {
+            ArchiveEnd::Complete { totals, .. } => totals.images > archive.images.len() as u64,
+            _ => false,
+        };
+        let torn: Vec<&ArchiveAccount> = self.account.archives.iter().filter(is_torn).collect();
+        if let Some(first) = torn.first().filter(|_| *images_more == 0) {
+            notes.push(format!(
+                "{}: of {} the log lacks lines about images, and so does this report; the first is {}",
+                self.log.display(),
+                if torn.len() == 1 { "1 archive".to_owned() } else { format!("{} archives", torn.len()) },
+                printable(first.hash.bytes())
             ));
         }
         if staged.more() > 0 {
@@ -107,23 +119,6 @@ impl Report {
     }
 }
 
-/// What there is to say of how a log read, a sentence each.
-#[must_use]
-pub fn notes_of(log: &Path, reading: &Reading) -> Vec<String> {
-    let log = log.display();
-    let mut notes = Vec::new();
-    let mut note = |count: u64, one: &str, many: &str, more: &str| match count {
-        0 => {}
-        1 => notes.push(format!("{log}: 1 line is {one}, and was passed over{more}")),
-        _ => notes.push(format!("{log}: {count} lines are {many}, and were passed over{more}")),
-    };
-    let first = format!("; the first is line {}", reading.first_unreadable.unwrap_or(0));
-    note(reading.unreadable, "torn or no line of a log", "torn or no lines of a log", &first);
-    let [one, many] = ["a stage", "stages"].map(|of| format!("of {of} that this version does not know"));
-    note(reading.unknown, &one, &many, "");
-    notes
-}
-
 /// Whether an image has partitions enough to be kept, or was kept all the same.
 fn is_multi(image: &ImageAccount, run: &Run) -> bool {
     match image.action.as_str() {
@@ -154,7 +149,7 @@ fn no_run(log: &Path, selection: &Selection, runs: &account::Runs) -> String {
     if runs.last.is_empty() {
         return match selection {
             Selection::All => format!("the log {log} has no run: it is empty"),
-            _ => format!("in the log {log}, no run ever began; --run all tells of what there is"),
+            _ => format!("in the log {log}, no run ever began; --run all tells of what else there is, if anything"),
         };
     }
     let names: Vec<String> = runs.last.iter().map(|(id, _)| printable(id.as_bytes())).collect();

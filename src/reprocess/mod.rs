@@ -76,8 +76,8 @@ struct Run<'a> {
 
 impl<'a> Reprocess<'a> {
     /// Reads the log, and sees that all is in order. Nothing is changed.
-    pub fn prepare(options: &'a Options) -> Result<Reprocess<'a>, Cause> {
-        let plan = Plan::read(options)?;
+    pub fn prepare(options: &'a Options, control: &Control) -> Result<Reprocess<'a>, Cause> {
+        let plan = Plan::read(options, control)?;
         let mut reprocess = Reprocess { options, plan, staging: None, program: None };
         let images = &reprocess.plan.images;
         if images.is_empty() {
@@ -153,7 +153,8 @@ impl<'a> Reprocess<'a> {
     }
 
     fn exit(&self, report: &Report) -> Exit {
-        if self.plan.errors.is_empty() && report.failed == 0 { Exit::Success } else { Exit::Failure }
+        let is_clean = self.plan.errors.is_empty() && !self.plan.is_all_elsewhere && report.failed == 0;
+        if is_clean { Exit::Success } else { Exit::Failure }
     }
 }
 

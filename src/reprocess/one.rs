@@ -120,11 +120,11 @@ impl Run<'_> {
 
     /// Refuses to append to another image: an archive may have one whose name is that of an output.
     fn check_output(&self, path: &Path) -> Result<(), Cause> {
-        let output = output::name_for(path.as_os_str());
-        if !self.plan.is_staged(&output) {
+        let output = path.with_file_name(output::name_for(path.file_name().unwrap_or_default()));
+        if !self.plan.is_staged(output.as_os_str()) {
             return Ok(());
         }
-        let shown = crate::sanitize::printable(output.as_bytes());
+        let shown = crate::sanitize::printable(output.as_os_str().as_bytes());
         Err(Cause::new("output", format!("what the command prints would be written to {shown}, a staged image")))
     }
 
@@ -195,8 +195,14 @@ impl Run<'_> {
         let name = OsStr::from_bytes(&image.name);
         let removed = match present.folder.still_has(name, &present.held) {
             Ok(true) => present.folder.remove(name),
+            Ok(false) if present.folder.look(name) == Ok(None) => {
+                // The command did what was to be done.
+                self.report().gone += 1;
+                return Ok(());
+            }
             Ok(false) => {
-                let message = "it was reprocessed, but is not removed: it was replaced or changed meanwhile";
+                let message =
+                    "it was reprocessed, but is not removed: another file took its place, or its length changed";
                 return Err(Cause::new("changed", message));
             }
             Err(errno) => Err(errno),

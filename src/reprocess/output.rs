@@ -6,7 +6,8 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::SystemTime;
@@ -20,6 +21,8 @@ use crate::staging::Folder;
 
 /// What is added to an image's name.
 const SUFFIX: &str = ".reprocess.log";
+/// Longest name of a file, in bytes, on all file systems that staging may lie on.
+const NAME_MAX: usize = 255;
 /// Longest line that is shown in one piece, in bytes.
 const LINE_LIMIT: usize = 4 << 10;
 /// Bytes that are read at a time, and at most before the command is looked at again.
@@ -32,12 +35,13 @@ pub struct Output {
     path: PathBuf,
 }
 
-/// The name of the file for the image `name`.
+/// The name of the file for the image `name`: of one that is too long for it, the beginning.
 #[must_use]
 pub fn name_for(name: &OsStr) -> OsString {
-    let mut name = name.to_owned();
-    name.push(SUFFIX);
-    name
+    let name = name.as_bytes();
+    let mut output = OsStr::from_bytes(&name[..name.len().min(NAME_MAX - SUFFIX.len())]).to_owned();
+    output.push(SUFFIX);
+    output
 }
 
 impl Output {
@@ -50,8 +54,9 @@ impl Output {
             Errno::LOOP => Cause::new("output", format!("{shown} is a link, and would be written to; remove it")),
             errno => Cause::new("output", format!("opening {shown}: {errno}")),
         })?;
-        if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
-            let message = format!("{shown} is no regular file, and would be written to; remove it");
+        // Of a file with a second name it is not known whose it is: it may be the image.
+        if !file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.nlink() == 1) {
+            let message = format!("{shown} is no regular file of one name, and would be written to; remove it");
             return Err(Cause::new("output", message));
         }
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -179,9 +184,20 @@ mod tests {
         let folder = Folder::open(place.path()).expect("a folder");
         std::os::unix::fs::symlink("elsewhere", place.path().join("a.img.reprocess.log")).expect("a link");
         std::fs::create_dir(place.path().join("b.img.reprocess.log")).expect("a folder");
-        for name in ["a.img", "b.img", &"c".repeat(250)] {
+        std::fs::write(place.path().join("c.img"), "image").expect("a file");
+        std::fs::hard_link(place.path().join("c.img"), place.path().join("c.img.reprocess.log")).expect("a link");
+        for name in ["a.img", "b.img", "c.img"] {
             assert_eq!(Output::open(&folder, OsStr::new(name)).err().expect("refused").code, "output", "{name}");
         }
         assert!(!place.path().join("elsewhere").exists());
+    }
+
+    #[test]
+    fn an_image_of_the_longest_name_has_an_output_too() {
+        let place = tempfile::tempdir().expect("a temporary folder");
+        let folder = Folder::open(place.path()).expect("a folder");
+        let name = format!("{}.img", "x".repeat(NAME_MAX - 4));
+        let output = Output::open(&folder, OsStr::new(&name)).expect("a file");
+        assert_eq!(output.path().file_name().expect("a name").len(), NAME_MAX);
     }
 }

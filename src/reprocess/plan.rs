@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use crate::cause::Cause;
+use crate::control::Control;
 use crate::event::StagedFile;
-use crate::ledger::{self, Name, Reading, Staged, StagedImage, State};
+use crate::ledger::{self, Line, Listener, Name, Staged, StagedImage, State};
 use crate::sanitize::printable;
 use crate::staging::Place;
 
@@ -42,7 +43,25 @@ pub struct Plan {
     pub errors: Vec<Cause>,
     /// What may be of interest.
     pub warnings: Vec<Cause>,
+    /// Whether all that was staged lies elsewhere, by the log.
+    pub is_all_elsewhere: bool,
     log: Mutex<Log>,
+}
+
+/// Reads until the run is to end.
+struct Reader<'a> {
+    staged: Staged,
+    control: &'a Control,
+}
+
+impl Listener for Reader<'_> {
+    fn note(&mut self, line: &Line<'_>) {
+        self.staged.note(line);
+    }
+
+    fn is_done(&self) -> bool {
+        self.control.is_stopped()
+    }
 }
 
 /// The log, as far as it was read.
@@ -52,10 +71,12 @@ struct Log {
 }
 
 impl Plan {
-    /// Reads the log and chooses.
-    pub fn read(options: &Options) -> Result<Plan, Cause> {
-        let mut staged = Staged::default();
-        let (reading, end) = ledger::read_from(&options.log, 0, Staged::wants, &mut staged).map_err(|error| {
+    /// Reads the log and chooses. What is chosen is not all where `control` stopped it.
+    pub fn read(options: &Options, control: &Control) -> Result<Plan, Cause> {
+        let mut reader = Reader { staged: Staged::default(), control };
+        let read = ledger::read_from(&options.log, 0, Staged::wants, &mut reader);
+        let staged = reader.staged;
+        let (reading, end) = read.map_err(|error| {
             let cause = Cause::of("log", &error);
             Cause { message: format!("{}; name the log of the scan with --log", cause.message), ..cause }
         })?;
@@ -64,10 +85,12 @@ impl Plan {
             reprocessed_before: 0,
             errors: Vec::new(),
             warnings: Vec::new(),
+            is_all_elsewhere: false,
             log: Mutex::new(Log { staged: staged.clone(), end }),
         };
         plan.choose(staged, options);
-        plan.tell_of_log(&reading, options)?;
+        let notes = reading.notes(&options.log).into_iter();
+        plan.warnings.extend(notes.map(|note| Cause::new("log_unreadable", note)));
         Ok(plan)
     }
 
@@ -96,9 +119,10 @@ impl Plan {
             }
         }
         if let Some((count, path)) = elsewhere {
+            self.is_all_elsewhere = self.images.is_empty() && self.reprocessed_before == 0;
             let message = format!(
                 "images that do not lie in {} by their path in the log, and are passed over: {count}, the smallest is {}; \
-                 --staging names another folder",
+                 --staging names another folder; if staging was moved, `imgsieve scan --resume` logs the new paths",
                 printable(options.staging.as_os_str().as_encoded_bytes()),
                 printable(path.bytes())
             );
@@ -108,29 +132,6 @@ impl Plan {
             let message = format!("no image of the hash {hash} was staged to {}", options.staging.display());
             self.errors.push(Cause::new("only", message));
         }
-    }
-
-    /// Says what of the log was not understood; refuses one of which nothing was.
-    fn tell_of_log(&mut self, reading: &Reading, options: &Options) -> Result<(), Cause> {
-        let Reading { lines, unreadable, first_unreadable, unknown } = *reading;
-        let path = options.log.display();
-        if lines == 0 && unreadable + unknown > 0 {
-            let message =
-                format!("{path} is no log of imgsieve: none of its lines is one of a run; name it with --log");
-            return Err(Cause::new("log", message));
-        }
-        let mut told = Vec::new();
-        if let Some(first) = first_unreadable {
-            told.push(format!("cannot be read: {unreadable} (the first is line {first})"));
-        }
-        if unknown > 0 {
-            told.push(format!("are of stages that this version does not know: {unknown}"));
-        }
-        if !told.is_empty() {
-            let message = format!("lines of the log {path} that {}; they are passed over", told.join(", or "));
-            self.warnings.push(Cause::new("log", message));
-        }
-        Ok(())
     }
 
     /// Whether the log tells of an image that was staged to this path.
@@ -161,10 +162,10 @@ impl Options {
 }
 
 /// Whether the path that the log has for an image is the one that it has in the staging folder `root`. The log is not to
-/// be trusted: no other path is ever used.
+/// be trusted: what is used is the path that hash and name make in `root`, never the log's own.
 fn is_in(staged: &StagedImage, root: &Path) -> bool {
     let place = Place { hash: staged.hash.as_os_str(), ordinal: staged.ordinal, name: staged.image.bytes() };
-    place.path_in(root).is_ok_and(|path| path == staged.path.as_path())
+    place.is_at(root, staged.path.as_path())
 }
 
 fn file_of(staged: &StagedImage) -> StagedFile {

@@ -187,6 +187,20 @@ impl Place<'_> {
         Ok(path)
     }
 
+    /// Whether `path` is the image's path where `root` is the staging folder, by whatever name it goes.
+    #[must_use]
+    pub fn is_at(&self, root: &Path, path: &Path) -> bool {
+        let Ok(own) = self.path_in(Path::new("")) else { return false };
+        let mut folder = path;
+        for component in own.iter().rev() {
+            match (folder.file_name(), folder.parent()) {
+                (Some(name), Some(parent)) if name == component => folder = parent,
+                _ => return false,
+            }
+        }
+        folder == root || folder.canonicalize().is_ok_and(|folder| root.canonicalize().is_ok_and(|root| root == folder))
+    }
+
     fn number(&self) -> Option<OsString> {
         (self.ordinal > 1).then(|| self.ordinal.to_string().into())
     }
@@ -297,6 +311,23 @@ mod tests {
         let (_place, staging) = staging();
         let keep = staging.begin(&place(2), 0, Room::Whole).expect("room");
         assert_eq!(keep.finish().expect("whole").path, staging.path().join("hash/2/x.img"));
+    }
+
+    #[test]
+    fn a_path_is_an_images_by_whatever_name_staging_goes() {
+        let (folder, staging) = staging();
+        let root = staging.path();
+        std::os::unix::fs::symlink("a", folder.path().join("link")).expect("a link");
+        for path in ["a/b/hash/x.img", "link/b/hash/x.img", "a/../a/b/hash/x.img", "a/b//hash/x.img"] {
+            assert!(place(1).is_at(root, &folder.path().join(path)), "{path}");
+        }
+        assert!(place(2).is_at(root, &root.join("hash/2/x.img")));
+        assert!(place(1).is_at(Path::new("/gone"), Path::new("/gone/hash/x.img")));
+        for path in ["a/b/hash/2/x.img", "a/hash/x.img", "a/b/hash/../hash/y.img", "a/b/hash/x.img/..", "x.img", ""] {
+            assert!(!place(1).is_at(root, &folder.path().join(path)), "{path}");
+        }
+        let outside = Place { hash: OsStr::new(".."), ordinal: 1, name: b"x.img" };
+        assert!(!outside.is_at(root, &root.join("../x.img")));
     }
 
     #[test]
