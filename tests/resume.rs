@@ -5,6 +5,7 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
@@ -15,9 +16,15 @@ use common::scan::{Scan, end, of_stage, words};
 const MULTI: &str = "mbr-multi";
 const SINGLE: &str = "mbr-single";
 
+/// Every whole line of the log: a kill may tear one.
+fn whole_lines(scan: &Scan) -> Vec<Value> {
+    let text = fs::read_to_string(scan.log()).expect("a log");
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
 /// Hashes of the archives that the last run in the log took over, and of those that it began.
 fn last_run(scan: &Scan) -> (BTreeSet<String>, BTreeSet<String>) {
-    let lines = scan.logged();
+    let lines = whole_lines(scan);
     let run = &of_stage(&lines, "script_start").last().expect("a run")["run"];
     let of_last = |stage| {
         let lines: Vec<&Value> = of_stage(&lines, stage).into_iter().filter(|line| line["run"] == *run).collect();
@@ -63,8 +70,8 @@ fn a_run_that_is_killed_again_and_again_ends_as_one_that_was_not() {
     let fixtures: Vec<_> = fixture::all().into_iter().filter(fixture::Fixture::is_quick).collect();
     let whole = Scan::of(&fixtures).args(&["-j1", "-q"]);
     assert_eq!(whole.run().code, 1, "some of them cannot be read");
-    let whole_lines = whole.logged();
-    let ends = words(&of_stage(&whole_lines, "archive_complete"), "hash");
+    let uninterrupted = whole.logged();
+    let ends = words(&of_stage(&uninterrupted, "archive_complete"), "hash");
 
     let scan = Scan::of(&fixtures).args(&["-j1", "-q", "--resume"]);
     for fifth in 1..5 {
@@ -74,7 +81,7 @@ fn a_run_that_is_killed_again_and_again_ends_as_one_that_was_not() {
         child.wait().expect("ours");
     }
     assert_eq!(scan.run().code, 1);
-    let lines = scan.logged();
+    let lines = whole_lines(&scan);
     assert!(of_stage(&lines, "script_start").len() == 5 && of_stage(&lines, "script_complete").len() <= 2);
 
     let mut completed = BTreeSet::new();
@@ -93,7 +100,7 @@ fn a_run_that_is_killed_again_and_again_ends_as_one_that_was_not() {
         }
     }
     assert!(completed.len() > 20, "{}", completed.len());
-    assert_eq!(verdicts(&lines), verdicts(&whole_lines));
+    assert_eq!(verdicts(&lines), verdicts(&uninterrupted));
 
     let totals = |lines: &[Value]| {
         let keys = [
@@ -104,7 +111,6 @@ fn a_run_that_is_killed_again_and_again_ends_as_one_that_was_not() {
             "deferred",
             "image_errors",
             "errors",
-            "warnings",
             "compressed_bytes",
             "kept_imgs",
             "members",
@@ -113,9 +119,9 @@ fn a_run_that_is_killed_again_and_again_ends_as_one_that_was_not() {
         let end = of_stage(lines, "script_complete").last().expect("an end").to_owned().clone();
         keys.map(|key| (key, end[key].clone()))
     };
-    assert_eq!(totals(&lines), totals(&whole_lines));
+    assert_eq!(totals(&lines), totals(&uninterrupted));
     let start = of_stage(&lines, "script_start").last().expect("a start").to_owned().clone();
-    assert_eq!(start["total_archives"], of_stage(&whole_lines, "script_start")[0]["total_archives"]);
+    assert_eq!(start["total_archives"], of_stage(&uninterrupted, "script_start")[0]["total_archives"]);
     assert_eq!(start["resumed_archives"], json!(last_run(&scan).0.len()));
 }
 
@@ -144,6 +150,36 @@ fn an_archive_that_changed_is_done_again() {
     let ended = scan.run_with(&["--resume"]);
     assert_eq!(last_run(&scan), (hashes(&[MULTI]), hashes(&[SINGLE])));
     assert!(ended.stdout.contains("; 1 of them in earlier runs.\nThis run: 1 archive, "), "{}", ended.stdout);
+}
+
+#[test]
+fn an_image_of_an_older_version_of_its_archive_is_not_taken_for_the_new_one() {
+    // A second pass over a medium gives an image of the same length and table.
+    let scan = Scan::new().site("min_image_size = '0'");
+    let pack = |byte: char| {
+        let script = format!(
+            r"truncate -s 4M m.img && printf 'label-id:0x12345678\nstart=2048,size=2048\nstart=4096,size=2048\n' | sfdisk -q m.img &&
+            head -c 1000 /dev/zero | tr '\0' {byte} | dd of=m.img bs=512 seek=3000 conv=notrunc status=none &&
+            tar -S -cf - m.img | zstd -q -f -o collection/m.tar.zst && rm m.img"
+        );
+        let status = Command::new("sh").args(["-ec", &script]).current_dir(scan.folder()).status().expect("a shell");
+        assert!(status.success());
+    };
+    pack('a');
+    assert_eq!(scan.run().code, 0);
+    let image = scan.staging().join("m/m.img");
+    let staged = fs::read(&image).expect("staged");
+    pack('a');
+    assert_eq!(scan.run().code, 0, "the same bytes in a newer archive");
+    pack('b');
+    for args in [&["--resume"][..], &[]] {
+        let ended = scan.run_with(args);
+        assert!(ended.code == 1 && ended.stderr.contains("of another version of the archive"), "{ended:?}");
+        assert_eq!(fs::read(&image).expect("untouched"), staged);
+    }
+    fs::remove_file(&image).expect("ours");
+    assert_eq!(scan.run_with(&["--resume"]).code, 0);
+    assert_eq!(fs::read(&image).expect("staged anew")[3000 * 512], b'b');
 }
 
 #[test]
@@ -188,11 +224,28 @@ fn an_image_that_is_gone_is_staged_again_unless_it_was_processed() {
 
     fs::remove_file(&image).expect("staged again");
     let mut log = OpenOptions::new().append(true).open(scan.log()).expect("a log");
-    let line = json!({"ts": "2026-01-01T00:00:00Z", "stage": "reprocess_complete", "path": path, "exit_status": 0, "run": "x"});
+    let line = json!({"ts": "2026-01-01T00:00:00Z", "stage": "reprocess_complete", "hash": fixture::named(MULTI).hash, "path": path, "exit_status": 0, "run": "x"});
     writeln!(log, "{line}").expect("written");
     let ended = scan.run_with(&["--resume"]);
     assert_eq!(last_run(&scan).0.len(), 2);
     assert!(ended.stdout.contains("processed since") && !image.exists(), "{}", ended.stdout);
+}
+
+#[test]
+fn staging_that_was_moved_is_looked_through_again_and_one_by_another_name_is_not() {
+    let scan = done();
+    let moved = scan.folder().join("moved");
+    std::os::unix::fs::symlink("staging", scan.folder().join("link")).expect("a link");
+    let link = scan.folder().join("link");
+    assert_eq!(scan.run_with(&["--resume", "--staging", link.to_str().expect("UTF-8")]).code, 0);
+    assert_eq!(last_run(&scan).1.len(), 0);
+    fs::rename(scan.staging(), &moved).expect("ours");
+    let ended = scan.run_with(&["--resume", "--staging", moved.to_str().expect("UTF-8")]);
+    assert_eq!(last_run(&scan), (hashes(&[SINGLE]), hashes(&[MULTI])));
+    let lines = scan.logged();
+    let check = of_stage(&lines, "partition_check").pop().expect("a check");
+    assert!(check["path"].as_str().expect("a path").contains("/moved/") && check["existing"] == true, "{check}");
+    assert!(ended.stdout.contains("there from an earlier run"), "{}", ended.stdout);
 }
 
 #[test]
@@ -249,7 +302,7 @@ fn errors_and_what_found_no_room_are_done_again() {
 fn a_log_without_a_run_has_nothing_to_take_over() {
     let scan = Scan::of_named(&[MULTI]).args(&["--resume"]);
     let ended = scan.run();
-    assert_eq!((ended.code, &*ended.stderr), (0, ""), "{ended:?}");
+    assert!(ended.code == 0 && ended.stderr.contains("there is nothing to resume"), "{ended:?}");
     assert_eq!(last_run(&scan).1, hashes(&[MULTI]));
 }
 
@@ -261,15 +314,15 @@ fn torn_lines_and_lines_of_others_are_passed_over_and_told() {
         .expect("a log");
     let ended = scan.run_with(&["--resume"]);
     assert_eq!(ended.code, 0, "{ended:?}");
-    let lines: Vec<Value> = fs::read_to_string(scan.log())
-        .expect("a log")
-        .lines()
-        .filter_map(|line| serde_json::from_str(line).ok())
-        .collect();
+    let lines = whole_lines(&scan);
     assert_eq!(of_stage(&lines, "archive_resumed").len(), 2);
     let warning = of_stage(&lines, "warning").pop().expect("a warning");
     assert_eq!(warning["reason"], "log_unreadable");
-    assert!(ended.stderr.contains("3 lines of") && ended.stderr.contains("the first is line 1"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("3 lines are torn or no lines of a log, and were passed over; the first is line 1"),
+        "{}",
+        ended.stderr
+    );
 }
 
 #[test]
@@ -282,7 +335,7 @@ fn what_cannot_be_read_as_a_log_is_refused() {
         .args(&["--resume", "--log", "/dev/null"])
         .command()
         .stdin(File::open("/dev/null").expect("null")));
-    assert!(ended.code == 1 && ended.stderr.contains("--resume needs one"), "{ended:?}");
+    assert!(ended.code == 1 && ended.stderr.contains("--resume needs the log of the earlier runs"), "{ended:?}");
 }
 
 #[test]

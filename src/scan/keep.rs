@@ -11,6 +11,7 @@ use crate::staging::{self, Keep, Place, Room, Staged, Staging};
 use crate::units::human;
 use crate::zst::{self, CopyError, ZstFile};
 
+use super::compare;
 use super::survey::Survey;
 
 /// What became of an image that is to be kept.
@@ -83,6 +84,11 @@ impl Survey<'_> {
                     );
                     return Outcome::Failed(Cause::new("in_the_way", message));
                 }
+                if compare::is_older(&staged.file, &archive.path)
+                    && let Some(outcome) = differs(zst, content, &staged)
+                {
+                    return outcome;
+                }
                 return Outcome::Decided(kept_check(finding, whole, staged, image.size, None));
             }
             Err(error) => return Outcome::Failed(Cause::from(&error)),
@@ -149,6 +155,29 @@ impl Survey<'_> {
                 Outcome::NoRoom(Cause::new("too_large", message))
             }
             _ => Outcome::NoRoom(cause),
+        }
+    }
+}
+
+/// What stands against an image in staging that is older than its archive; none where it has the same bytes.
+fn differs(zst: &ZstFile, content: &Content, staged: &Staged) -> Option<Outcome> {
+    match compare::is_same(zst, content, &staged.file) {
+        Ok(true) => None,
+        Ok(false) => {
+            let message = format!(
+                "{} is in the way: it is of another version of the archive, which was changed since; move or remove it",
+                staged.path.display()
+            );
+            Some(Outcome::Failed(Cause::new("in_the_way", message)))
+        }
+        Err(compare::Failure::Archive(zst::Error::Interrupted)) => Some(Outcome::Stopped),
+        Err(compare::Failure::Archive(error)) => {
+            let _ = zst.distrust();
+            Some(Outcome::Failed(Cause::from(&error)))
+        }
+        Err(compare::Failure::Staged(error)) => {
+            let message = format!("reading {}, to compare it with its archive: {error}", staged.path.display());
+            Some(Outcome::Failed(Cause::new("staging_io", message)))
         }
     }
 }

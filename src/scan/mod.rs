@@ -4,6 +4,7 @@
 //! and what found no room then is tried again, one image at a time. What happens is told to observers; nothing here
 //! knows who they are.
 
+mod compare;
 mod keep;
 pub mod panics;
 pub mod plan;
@@ -138,7 +139,7 @@ impl Run<'_> {
             self.staging = Some(staging);
         }
         let resumed = if self.config.resume {
-            Some(resume::take_up(self.config, &mut plan, &mut |cause| {
+            Some(resume::take_up(self.config, self.control, &mut plan, &mut |cause| {
                 self.emit(&Event::Warning { scope: Scope::Run, cause: &cause });
             })?)
         } else {

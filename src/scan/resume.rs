@@ -11,8 +11,9 @@ use std::sync::Arc;
 
 use crate::cause::Cause;
 use crate::config::Config;
+use crate::control::Control;
 use crate::event::{Archive, ArchiveTotals, Earlier, EarlierImage, Resumed};
-use crate::ledger::{self, Line, Staged, State, Text};
+use crate::ledger::{self, Line, Listener, Peek, Staged, State, Text};
 use crate::staging::{self, Folder, Place};
 use crate::zst::Engine;
 
@@ -23,32 +24,35 @@ const IMAGES_MOST: usize = 1_000_000;
 
 /// Reads the log and takes the archives that are done out of the plan. What of the log could not be understood goes to
 /// `warn`.
-pub fn take_up(config: &Config, plan: &mut Plan, warn: &mut dyn FnMut(Cause)) -> Result<Resumed, Cause> {
+pub fn take_up(
+    config: &Config,
+    control: &Control,
+    plan: &mut Plan,
+    warn: &mut dyn FnMut(Cause),
+) -> Result<Resumed, Cause> {
     let log = &config.site.log;
-    if !std::fs::metadata(log).is_ok_and(|metadata| metadata.is_file()) {
-        let message = format!("{} is no file that earlier runs could be read from; --resume needs one", log.display());
-        return Err(Cause::new("resume", message));
+    let mut history = History::new(config, control, &plan.archives);
+    let reading = ledger::read_some(log, is_wanted, &mut history).map_err(|error| {
+        let cause = Cause::of("resume", &error);
+        Cause { message: format!("{}; --resume needs the log of the earlier runs (--log)", cause.message), ..cause }
+    })?;
+    for note in reading.notes(log) {
+        warn(Cause::new("log_unreadable", note));
     }
-    let mut history = History::new(config, &plan.archives);
-    let mut note = |line: &Line<'_>| history.note(line);
-    let reading =
-        ledger::read_some(log, |line| !line.is_said_again(), &mut note).map_err(|error| Cause::of("resume", &error))?;
-    if let Some(first) = reading.first_unreadable {
-        let message = format!(
-            "{} lines of {} are torn or no log lines and were passed over; the first is line {first}",
-            reading.unreadable,
-            log.display()
-        );
-        warn(Cause::new("log_unreadable", message));
+    let History { done, staged, has_runs, .. } = history;
+    if !has_runs {
+        let message = format!("{} tells of no earlier run: there is nothing to resume", log.display());
+        warn(Cause::new("nothing_to_resume", message));
     }
-    let History { done, staged, .. } = history;
     let root = Folder::open(&config.site.staging).ok();
-    let is_there = |hash: &OsStr, image: &Known| match root
-        .as_ref()
-        .map(|root| staging::find(root, &image.place(hash), image.size))
-    {
-        Some(Ok(Some(_))) => Some(true),
-        _ => image.is_processed(&staged).then_some(false),
+    let is_there = |hash: &OsStr, image: &Known| {
+        let path = image.path.as_ref()?.as_path();
+        let place = image.place(hash);
+        let found = root.as_ref().map(|root| staging::find(root, &place, image.size));
+        if matches!(found, Some(Ok(Some(_)))) && place.is_at(&config.site.staging, path) {
+            return Some(true);
+        }
+        image.is_processed(&staged).then_some(false)
     };
     let mut resumed = Resumed::default();
     plan.archives.retain(|archive| {
@@ -58,6 +62,13 @@ pub fn take_up(config: &Config, plan: &mut Plan, warn: &mut dyn FnMut(Cause)) ->
         false
     });
     Ok(resumed)
+}
+
+/// Whether a line can say anything of what was completed.
+fn is_wanted(line: Peek<'_>) -> bool {
+    // As the journal writes it: in a name, the quotes would be escaped.
+    let is_kept_out = line.stage == "partition_check" && line.has(b"\"action\":\"deleted\"");
+    !line.is_said_again() && !is_kept_out
 }
 
 /// An image that a run staged, or would have.
@@ -120,9 +131,11 @@ impl Record {
 /// What the log has told so far.
 struct History<'a> {
     config: &'a Config,
+    control: &'a Control,
     wanted: HashMap<&'a OsStr, &'a Archive>,
     /// Runs whose answers would be this run's.
     runs: HashSet<String>,
+    has_runs: bool,
     /// Archives that were begun and have not ended, by run.
     open: HashMap<String, HashMap<OsString, Record>>,
     done: HashMap<OsString, Record>,
@@ -130,12 +143,31 @@ struct History<'a> {
     images: usize,
 }
 
+impl Listener for History<'_> {
+    fn note(&mut self, line: &Line<'_>) {
+        let Some(hash) = line.hash() else { return self.note_run(line) };
+        if !self.wanted.contains_key(hash.as_os_str()) {
+            return;
+        }
+        self.staged.note(line);
+        if self.runs.contains(line.run()) {
+            self.note_archive(hash.as_os_str(), line);
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.control.is_stopped()
+    }
+}
+
 impl<'a> History<'a> {
-    fn new(config: &'a Config, archives: &'a [Arc<Archive>]) -> History<'a> {
+    fn new(config: &'a Config, control: &'a Control, archives: &'a [Arc<Archive>]) -> History<'a> {
         History {
             config,
+            control,
             wanted: archives.iter().map(|archive| (archive.hash.as_os_str(), &**archive)).collect(),
             runs: HashSet::new(),
+            has_runs: false,
             open: HashMap::new(),
             done: HashMap::new(),
             staged: Staged::default(),
@@ -143,22 +175,19 @@ impl<'a> History<'a> {
         }
     }
 
-    fn note(&mut self, line: &Line<'_>) {
-        self.staged.note(line);
-        let stage = line.stage.as_str();
-        match stage {
-            "script_start" if self.is_like_ours(line) => {
-                self.runs.insert(line.run().to_owned());
+    fn note_run(&mut self, line: &Line<'_>) {
+        match line.stage.as_str() {
+            "script_start" => {
+                self.has_runs = true;
+                if self.is_like_ours(line) {
+                    self.runs.insert(line.run().to_owned());
+                }
             }
             "script_complete" | "interrupted" | "abort" => {
                 self.open.remove(line.run());
                 self.runs.remove(line.run());
             }
             _ => {}
-        }
-        let Some(hash) = line.hash().filter(|hash| self.wanted.contains_key(hash.as_os_str())) else { return };
-        if self.runs.contains(line.run()) {
-            self.note_archive(hash.as_os_str(), line);
         }
     }
 
@@ -167,7 +196,7 @@ impl<'a> History<'a> {
         let major = |version: &str| version.split('.').next().map(str::to_owned);
         let version = line.version.as_ref().map(Text::as_str).and_then(major);
         version == major(env!("CARGO_PKG_VERSION"))
-            && line.rules.as_ref().is_some_and(|rules| rules.serve(&self.config.rules()))
+            && line.rules().is_some_and(|rules| rules.serve(&self.config.rules()))
     }
 
     fn note_archive(&mut self, hash: &OsStr, line: &Line<'_>) {

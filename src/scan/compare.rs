@@ -1,0 +1,96 @@
+//! Whether an image in staging is what the archive holds.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use crate::member::{Content, Extent};
+use crate::zst::{self, CopyError, ZstFile};
+
+/// Bytes of the staged file that are read at a time.
+const PIECE: usize = 1 << 20;
+
+/// Why no answer can be given.
+pub(super) enum Failure {
+    /// The archive could not be read.
+    Archive(zst::Error),
+    /// The staged file could not be read.
+    Staged(io::Error),
+}
+
+/// Why a comparison ended early.
+enum End {
+    Differs,
+    Failed(io::Error),
+}
+
+/// Whether the archive at `archive` was changed after `staged` was: what is staged may then be of another version of it.
+/// Where that cannot be told, it may.
+pub(super) fn is_older(staged: &File, archive: &Path) -> bool {
+    let changed = |metadata: io::Result<std::fs::Metadata>| metadata.and_then(|metadata| metadata.modified());
+    match (changed(staged.metadata()), changed(std::fs::metadata(archive))) {
+        (Ok(staged), Ok(archive)) => staged < archive,
+        _ => true,
+    }
+}
+
+/// Whether `staged` has the bytes of `content`, of which every one is decoded.
+pub(super) fn is_same(zst: &ZstFile, content: &Content, staged: &File) -> Result<bool, Failure> {
+    let mut position = 0;
+    let mut buffer = vec![0; PIECE];
+    for extent in content.extents() {
+        let compared = match extent {
+            Extent::Hole { len, .. } => {
+                let compared = compare_zeros(staged, position, len, &mut buffer);
+                position += len;
+                compared
+            }
+            Extent::Data { archive, .. } => {
+                let copied = zst.copy(archive, |bytes| {
+                    let compared = compare(staged, position, bytes, &mut buffer);
+                    position += bytes.len() as u64;
+                    compared
+                });
+                match copied {
+                    Ok(()) => Ok(()),
+                    Err(CopyError::Read(error)) => return Err(Failure::Archive(error)),
+                    Err(CopyError::Write(end)) => Err(end),
+                }
+            }
+        };
+        match compared {
+            Ok(()) => {}
+            Err(End::Differs) => return Ok(false),
+            Err(End::Failed(error)) => return Err(Failure::Staged(error)),
+        }
+    }
+    Ok(true)
+}
+
+fn compare(staged: &File, position: u64, bytes: &[u8], buffer: &mut [u8]) -> Result<(), End> {
+    let mut at = position;
+    for piece in bytes.chunks(buffer.len()) {
+        let read = &mut buffer[..piece.len()];
+        staged.read_exact_at(read, at).map_err(End::Failed)?;
+        if *read != *piece {
+            return Err(End::Differs);
+        }
+        at += piece.len() as u64;
+    }
+    Ok(())
+}
+
+fn compare_zeros(staged: &File, position: u64, len: u64, buffer: &mut [u8]) -> Result<(), End> {
+    let mut at = position;
+    while at < position + len {
+        let length = usize::try_from(position + len - at).unwrap_or(usize::MAX).min(buffer.len());
+        let read = &mut buffer[..length];
+        staged.read_exact_at(read, at).map_err(End::Failed)?;
+        if read.iter().any(|&byte| byte != 0) {
+            return Err(End::Differs);
+        }
+        at += length as u64;
+    }
+    Ok(())
+}
