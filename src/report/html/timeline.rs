@@ -21,6 +21,8 @@ const MARKS_MOST: usize = 2000;
 const WIDTH: u64 = 4000;
 /// What is left between two bars, in these units.
 const SPACING: u64 = 2;
+/// Least width of an archive without an end, in these units.
+const OPEN_LEAST: u64 = 40;
 /// Height of a lane and of the bar in it, in pixels.
 const LANE: u64 = 22;
 const BAR: u64 = 14;
@@ -196,6 +198,11 @@ fn bars(drawn: &[(usize, Span, u64)], verdicts: &[Verdict], length: u64) -> Vec<
                 let (left, right) = (scale(span.start, length), scale(span.end, length));
                 // What would vanish is as wide as can be seen; what is wide leaves a line to the next.
                 let right = if right > left + 4 * SPACING { right - SPACING } else { right.max(left + 2 * SPACING) };
+                if verdict == Verdict::Open {
+                    // It has no end, and may have begun in the last second that was told.
+                    let left = left.min(WIDTH - OPEN_LEAST);
+                    return (y, left, right.max(left + OPEN_LEAST));
+                }
                 (y, left, right)
             })
             .collect();
