@@ -250,6 +250,27 @@ fn staging_by_another_name_is_the_same_and_one_that_was_moved_is_told() {
     assert!(ended.stderr.contains("`imgsieve scan --resume` logs the new paths"), "{}", ended.stderr);
 }
 
+#[test]
+fn a_signal_while_the_log_is_read_is_not_taken_for_nothing_to_do() {
+    let scan = staged(&THREE[..1]);
+    let control = Control::new();
+    let options = Options {
+        staging: scan.folder().join("nothing"),
+        log: scan.log(),
+        image_suffix: ".img".to_owned(),
+        command: vec!["true".into(), "{}".into()],
+        jobs: 1,
+        only: Vec::new(),
+        remove: false,
+        again: false,
+        follow: false,
+    };
+    control.stop(Stop::Signal(15));
+    let reprocess = Reprocess::prepare(&options, &control).expect("a log");
+    assert_eq!(reprocess.run(&control, &[]).0, Exit::Signal(15));
+    assert_eq!(reprocess.dry_run(&control, &[]).0, Exit::Signal(15));
+}
+
 /// Notes what it is told, and whether the image is there at that time; can no longer take one of these.
 struct Watcher {
     image: PathBuf,

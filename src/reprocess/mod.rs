@@ -106,7 +106,7 @@ impl<'a> Reprocess<'a> {
     pub fn run(&self, control: &Control, observers: &[&dyn Observer]) -> (Exit, Report) {
         let begun = Instant::now();
         let report = Report::new(self.plan.reprocessed_before);
-        let Some(staging) = &self.staging else { return (self.exit(&report), report) };
+        let Some(staging) = &self.staging else { return (self.exit(&report, control), report) };
         let run = Run {
             options: self.options,
             plan: &self.plan,
@@ -121,14 +121,14 @@ impl<'a> Reprocess<'a> {
         let exit = run.end_early();
         let mut report = run.report.into_inner().unwrap_or_else(PoisonError::into_inner);
         report.seconds = begun.elapsed().as_secs_f64();
-        (exit.unwrap_or_else(|| self.exit(&report)), report)
+        (exit.unwrap_or_else(|| self.exit(&report, control)), report)
     }
 
     /// The commands that would be run, a line each, and whether nothing is in their way. Nothing is changed.
     #[must_use]
     pub fn dry_run(&self, control: &Control, observers: &[&dyn Observer]) -> (Exit, String) {
         let mut text = String::new();
-        let Some(staging) = &self.staging else { return (self.exit(&Report::default()), text) };
+        let Some(staging) = &self.staging else { return (self.exit(&Report::default(), control), text) };
         let run = Run {
             options: self.options,
             plan: &self.plan,
@@ -145,14 +145,15 @@ impl<'a> Reprocess<'a> {
                 text.push('\n');
             }
         }
-        let exit = match control.cause() {
-            Some(Stop::Signal(signal)) => Exit::Signal(signal),
-            _ => self.exit(&run.report()),
-        };
+        let exit = self.exit(&run.report(), control);
         (exit, text)
     }
 
-    fn exit(&self, report: &Report) -> Exit {
+    fn exit(&self, report: &Report, control: &Control) -> Exit {
+        // It may have come while the log was read, and what was chosen then is not all.
+        if let Some(Stop::Signal(signal)) = control.cause() {
+            return Exit::Signal(signal);
+        }
         let is_clean = self.plan.errors.is_empty() && !self.plan.is_all_elsewhere && report.failed == 0;
         if is_clean { Exit::Success } else { Exit::Failure }
     }

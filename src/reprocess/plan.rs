@@ -96,12 +96,14 @@ impl Plan {
 
     fn choose(&mut self, staged: Staged, options: &Options) {
         let mut elsewhere: Option<(u64, Name)> = None;
+        let mut is_any_here = false;
         let mut wanted: Vec<(&String, bool)> = options.only.iter().map(|hash| (hash, false)).collect();
         for staged in staged.into_images() {
             if !is_in(&staged, &options.staging) {
                 elsewhere.get_or_insert((0, staged.path)).0 += 1;
                 continue;
             }
+            is_any_here = true;
             let mut is_wanted = wanted.is_empty();
             for (hash, is_known) in &mut wanted {
                 if hash.as_bytes() == staged.hash.bytes() {
@@ -119,7 +121,7 @@ impl Plan {
             }
         }
         if let Some((count, path)) = elsewhere {
-            self.is_all_elsewhere = self.images.is_empty() && self.reprocessed_before == 0;
+            self.is_all_elsewhere = !is_any_here;
             let message = format!(
                 "images that do not lie in {} by their path in the log, and are passed over: {count}, the smallest is {}; \
                  --staging names another folder; if staging was moved, `imgsieve scan --resume` logs the new paths",
