@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use crate::control::Control;
 use crate::member::{Content, Extent};
 use crate::zst::{self, CopyError, ZstFile};
 
@@ -22,6 +23,7 @@ pub(super) enum Failure {
 /// Why a comparison ended early.
 enum End {
     Differs,
+    Stopped,
     Failed(io::Error),
 }
 
@@ -36,13 +38,13 @@ pub(super) fn is_older(staged: &File, archive: &Path) -> bool {
 }
 
 /// Whether `staged` has the bytes of `content`, of which every one is decoded.
-pub(super) fn is_same(zst: &ZstFile, content: &Content, staged: &File) -> Result<bool, Failure> {
+pub(super) fn is_same(zst: &ZstFile, content: &Content, staged: &File, control: &Control) -> Result<bool, Failure> {
     let mut position = 0;
     let mut buffer = vec![0; PIECE];
     for extent in content.extents() {
         let compared = match extent {
             Extent::Hole { len, .. } => {
-                let compared = compare_zeros(staged, position, len, &mut buffer);
+                let compared = compare_zeros(staged, position, len, &mut buffer, control);
                 position += len;
                 compared
             }
@@ -62,6 +64,7 @@ pub(super) fn is_same(zst: &ZstFile, content: &Content, staged: &File) -> Result
         match compared {
             Ok(()) => {}
             Err(End::Differs) => return Ok(false),
+            Err(End::Stopped) => return Err(Failure::Archive(zst::Error::Interrupted)),
             Err(End::Failed(error)) => return Err(Failure::Staged(error)),
         }
     }
@@ -81,9 +84,13 @@ fn compare(staged: &File, position: u64, bytes: &[u8], buffer: &mut [u8]) -> Res
     Ok(())
 }
 
-fn compare_zeros(staged: &File, position: u64, len: u64, buffer: &mut [u8]) -> Result<(), End> {
+fn compare_zeros(staged: &File, position: u64, len: u64, buffer: &mut [u8], control: &Control) -> Result<(), End> {
     let mut at = position;
     while at < position + len {
+        // A hole may be as large as the file system lets files be.
+        if control.is_stopped() {
+            return Err(End::Stopped);
+        }
         let length = usize::try_from(position + len - at).unwrap_or(usize::MAX).min(buffer.len());
         let read = &mut buffer[..length];
         staged.read_exact_at(read, at).map_err(End::Failed)?;

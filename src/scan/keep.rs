@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::cause::Cause;
+use crate::control::Control;
 use crate::event::{Action, Check, Event, Image, Kept};
 use crate::finding::Finding;
 use crate::member::{Content, Extent};
@@ -85,7 +86,7 @@ impl Survey<'_> {
                     return Outcome::Failed(Cause::new("in_the_way", message));
                 }
                 if compare::is_older(&staged.file, &archive.path)
-                    && let Some(outcome) = differs(zst, content, &staged)
+                    && let Some(outcome) = differs(zst, content, &staged, run.control)
                 {
                     return outcome;
                 }
@@ -160,8 +161,8 @@ impl Survey<'_> {
 }
 
 /// What stands against an image in staging that is older than its archive; none where it has the same bytes.
-fn differs(zst: &ZstFile, content: &Content, staged: &Staged) -> Option<Outcome> {
-    match compare::is_same(zst, content, &staged.file) {
+fn differs(zst: &ZstFile, content: &Content, staged: &Staged, control: &Control) -> Option<Outcome> {
+    match compare::is_same(zst, content, &staged.file, control) {
         Ok(true) => None,
         Ok(false) => {
             let message = format!(
