@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::cause::Cause;
 use crate::ptable::superblock::{self, Content, Look};
-use crate::ptable::{self, Examination, GptCopy, PartitionTable, PartitionType, Rejected};
+use crate::ptable::{self, Examination, GptCopy, PartitionTable, PartitionType, Rejected, Rejection};
 use crate::rescue::{RescueMap, Rescued};
 use crate::sanitize::printable;
 use crate::zst;
@@ -235,7 +235,15 @@ impl Finding {
     /// The kinds of table that were looked for in vain, each with the reason, as `inspect --json -v` has them.
     #[must_use]
     pub fn rejected_json(&self) -> Value {
-        let whys = self.rejected.iter().map(|(label, why)| json!({"label": label.as_str(), "why": why.to_string()}));
+        let whys = self.rejected.iter().map(|rejected| {
+            let mut object = Map::new();
+            object.insert("label".to_owned(), json!(rejected.label.as_str()));
+            if !rejected.place.is_empty() {
+                object.insert("place".to_owned(), json!(rejected.place));
+            }
+            object.insert("why".to_owned(), json!(rejected.why.to_string()));
+            Value::Object(object)
+        });
         whys.collect()
     }
 
@@ -246,10 +254,16 @@ impl Finding {
             return cause.message.clone();
         }
         let Some(table) = &self.table else {
-            return match &self.whole_disk {
-                Some(content) => format!("no partition table: {} on the whole disk", in_words(content)),
-                None => "no partition table".to_owned(),
-            };
+            let mut text = "no partition table".to_owned();
+            let whole_disk = self.whole_disk.as_ref().map(|content| format!("{} on the whole disk", in_words(content)));
+            let seen = self.rejected.iter().find(|rejected| matches!(rejected.why, Rejection::Entries { .. }));
+            for (separator, what) in
+                [": ", "; "].iter().zip(whole_disk.into_iter().chain(seen.map(|r| r.why.to_string())))
+            {
+                text.push_str(separator);
+                text.push_str(&what);
+            }
+            return text;
         };
         let mut text = table.label.as_str().to_owned();
         if table.sector_size != 512 {

@@ -248,8 +248,8 @@ impl Inspected {
             text.push('\n');
         }
         if verbose {
-            for (label, why) in &self.finding.rejected {
-                let _ = writeln!(text, "    not {label}: {why}");
+            for rejected in &self.finding.rejected {
+                let _ = writeln!(text, "    {rejected}");
             }
         }
         let Some(table) = &self.finding.table else { return };

@@ -7,7 +7,7 @@
 use super::boot_sector;
 use super::error::{Error, Reason};
 use super::fields::{be16, be32, has};
-use super::mbr;
+use super::mbr_sector;
 use super::rejection::{Probe, Rejection};
 use super::table::{Kind, Label, Partition, PartitionTable, PartitionType};
 use super::view::View;
@@ -59,7 +59,7 @@ pub(super) fn probe(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
     if !has(&sector, 0, MAGIC) {
         return Ok(Rejection::NoMagic.into());
     }
-    if mbr::entries(&sector).iter().any(|entry| LINUX_TYPES.contains(&entry.type_id) || entry.is_extended()) {
+    if mbr_sector::entries(&sector).iter().any(|entry| LINUX_TYPES.contains(&entry.type_id) || entry.is_extended()) {
         return Ok(Rejection::Other { what: "dos" }.into());
     }
     let Some(record) = view.read(RECORD_LBA * SECTOR, boot_sector::SIZE)? else {

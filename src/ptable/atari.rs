@@ -6,6 +6,7 @@
 //! `partitions/atari.c` and parted have it.
 
 use std::collections::HashSet;
+use std::ops::Range;
 
 use super::damage::Damage;
 use super::error::{Error, Reason};
@@ -93,16 +94,20 @@ fn entries<const N: usize>(sector: &[u8], at: usize) -> [Entry; N] {
 
 /// The entries of the root sector and the sectors of the disk, if it is one.
 fn root(sector: &[u8], size: u64) -> Result<([Entry; ENTRIES], u64), Rejection> {
-    let disk = u64::from(be32(sector, DISK_SECTORS_AT));
+    let stated = u64::from(be32(sector, DISK_SECTORS_AT));
     let image = size / SECTOR as u64;
     let entries: [Entry; ENTRIES] = entries(sector, ENTRIES_AT);
     let numbered = || (1..).zip(&entries).filter(|(_, entry)| entry.is_in_use());
     if numbered().next().is_none() {
         return Err(Rejection::NoMagic);
     }
-    if disk == 0 || disk > image.max(1).saturating_mul(MAX_CUT) {
-        return Err(Rejection::Field { field: "hd_siz", value: disk });
+    let is_disk = (1..=image.max(1).saturating_mul(MAX_CUT)).contains(&stated);
+    // On media for both kinds of machine an MBR entry stands in its place, and the kernel does not ask for it.
+    let are_known = || numbered().all(|(_, entry)| KNOWN_IDS.contains(&entry.id) && entry.flaw(image).is_none());
+    if !is_disk && !are_known() {
+        return Err(Rejection::Field { field: "hd_siz", value: stated });
     }
+    let disk = if is_disk { stated } else { image };
     for (number, entry) in numbered() {
         // A disk whose size is the image's needs no further evidence.
         let unknown = disk != image && !KNOWN_IDS.contains(&entry.id);
@@ -113,6 +118,17 @@ fn root(sector: &[u8], size: u64) -> Result<([Entry; ENTRIES], u64), Rejection> 
         }
     }
     Ok((entries, disk))
+}
+
+/// Whether one of the root sector's entries has bytes in `range` of `sector`, and would be a partition of an image of so
+/// many sectors.
+pub(super) fn has_entry_in(sector: &[u8], range: Range<usize>, sectors: u64) -> bool {
+    let entries: [Entry; ENTRIES] = entries(sector, ENTRIES_AT);
+    entries.iter().enumerate().any(|(slot, entry)| {
+        let at = ENTRIES_AT + slot * ENTRY_BYTES;
+        let is_partition = entry.is_in_use() && KNOWN_IDS.contains(&entry.id) && entry.flaw(sectors).is_none();
+        is_partition && at < range.end && range.start < at + ENTRY_BYTES
+    })
 }
 
 /// A sector of a chain: its partition, and the link to the next sector.
@@ -379,11 +395,22 @@ mod tests {
     }
 
     #[test]
-    fn the_size_of_the_disk_must_fit() {
-        let with = |sectors: u32| disk(&[(0, b"GEM", 2, 98)]).put(DISK_SECTORS_AT, &sectors.to_be_bytes());
+    fn the_size_of_the_disk_must_fit_unless_known_entries_fit_the_image() {
+        let of = |id: &[u8; 3], start| {
+            let disk = disk(&[(0, id, start, 98)]);
+            move |sectors: u32| disk.clone().put(DISK_SECTORS_AT, &sectors.to_be_bytes())
+        };
+        for sectors in [0, 64_001] {
+            assert_eq!(of(b"GEM", 2)(sectors).table().count(), 1);
+            assert_eq!(
+                rejection(&of(b"GEM", 903)(sectors)),
+                Rejection::Field { field: "hd_siz", value: sectors.into() }
+            );
+        }
+        let with = of(b"QED", 2);
         assert_eq!(rejection(&with(0)), Rejection::Field { field: "hd_siz", value: 0 });
         assert_eq!(rejection(&with(64_001)), Rejection::Field { field: "hd_siz", value: 64_001 });
-        assert_eq!(with(64_000).table().damage[0].code(), "image_too_short");
+        assert_eq!(of(b"GEM", 2)(64_000).table().damage[0].code(), "image_too_short");
     }
 
     #[test]

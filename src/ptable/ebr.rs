@@ -10,7 +10,7 @@ use super::boot_sector;
 use super::damage::Damage;
 use super::error::Error;
 use super::fields::all_zero;
-use super::mbr::{self, Entry};
+use super::mbr_sector::{self, Entry};
 use super::table::{Kind, Partition, PartitionType};
 use super::view::View;
 
@@ -146,7 +146,7 @@ impl<'a> Chain<'a> {
             Err(error) => return Err(error),
         };
         if boot_sector::is_signed(&sector) {
-            return Ok(Some(mbr::entries(&sector)));
+            return Ok(Some(mbr_sector::entries(&sector)));
         }
         // An extended partition nobody has put anything into yet may have no EBR at all.
         if !(is_first && all_zero(&sector)) {

@@ -8,15 +8,14 @@ use super::boot_sector;
 use super::damage::{Damage, GptFault};
 use super::error::{Error, Reason};
 use super::fields::all_zero;
-use super::gpt_copy::{self, Outcome};
+use super::first_sector::{first_sector, whole_disk};
+use super::gpt_copy::{self, Outcome, PRIMARY_LBA};
 use super::ldm;
-use super::mbr::{self, Entry, FirstSector};
+use super::mbr;
+use super::mbr_sector::{Entry, FirstSector};
 use super::rejection::{Probe, Rejection};
-use super::superblock;
 use super::table::{GptCopy, PartitionTable};
 use super::view::View;
-
-const PRIMARY_LBA: u64 = 1;
 
 /// What is wrong with the primary, and where its header says the backup is.
 struct BadPrimary {
@@ -50,12 +49,10 @@ pub(super) fn probe(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
 }
 
 fn find(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
-    match mbr::first_sector(view)? {
-        // A GPT next to an MBR with partitions is a left-over.
-        FirstSector::Table(_) => Ok(Rejection::Other { what: "dos" }.into()),
-        FirstSector::NoTable(rejection) => Ok(rejection.into()),
+    match first_sector(view)? {
+        FirstSector::Table(_) | FirstSector::NoTable(_) => Ok(Rejection::NotAnnounced.into()),
         FirstSector::Protective { others, last_lba, file_system } => {
-            match (read_announced(view, &others, Some(last_lba)), file_system) {
+            match (read_announced(view, others, Some(*last_lba)), file_system) {
                 // The sector is a file system's, and nothing of a GPT is left: the entry was none.
                 (Err(Error::Undecidable { .. }), Some(what)) => Ok(Rejection::Other { what }.into()),
                 (other, _) => other.map(Probe::Table),
@@ -66,8 +63,8 @@ fn find(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
 
 /// Looks for a GPT at the start of the image that nothing at LBA 0 announces.
 pub(super) fn probe_unannounced(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
-    if let FirstSector::Table(_) | FirstSector::Protective { .. } = mbr::first_sector(view)? {
-        return Ok(Rejection::Other { what: "dos" }.into());
+    if let Some(rejection) = explained_by_mbr(view)? {
+        return Ok(rejection.into());
     }
     match read_primary(view) {
         Ok(mut table) => {
@@ -78,17 +75,19 @@ pub(super) fn probe_unannounced(view: &View<'_>) -> Result<Probe<PartitionTable>
     }
 }
 
-/// Looks for what is left of a GPT whose MBR was lost: where LBA 0 is blank, and no file system explains that, a backup
-/// at the end of the image, or a copy without its checksums.
+/// Looks for what is left of a GPT whose MBR and primary were lost, under boot code, a fill pattern or zeros: a backup at
+/// the end of the image, or a copy without its checksums where a header is signed or LBA 0 is blank. Not where a file
+/// system explains what the image starts with.
 pub(super) fn probe_remains(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
-    let blank = view.read(0, boot_sector::SIZE)?.is_some_and(|sector| all_zero(&sector));
-    if !blank {
-        return Ok(Rejection::NoMagic.into());
+    if let Some(rejection) = explained_by_mbr(view)? {
+        return Ok(rejection.into());
     }
-    let window = usize::try_from(view.size().min(superblock::WINDOW_BYTES)).unwrap_or(0);
-    let content = view.read(0, window)?.and_then(|window| superblock::name(&window));
-    if let Some(what) = content {
-        return Ok(Rejection::Other { what }.into());
+    if let Some(what) = whole_disk(view)? {
+        return Ok(Rejection::NotLookedFor { what }.into());
+    }
+    let is_blank = view.read(0, boot_sector::SIZE)?.is_some_and(|sector| all_zero(&sector));
+    if !is_blank && !has_header(view)? {
+        return Ok(Rejection::NoMagic.into());
     }
     match read_announced(view, &[], None) {
         Ok(mut table) => {
@@ -96,9 +95,18 @@ pub(super) fn probe_remains(view: &View<'_>) -> Result<Probe<PartitionTable>, Er
             Ok(Probe::Table(table))
         }
         // No header, no entries: there was no GPT.
-        Err(Error::Undecidable { .. }) if !has_header(view) => Ok(Rejection::NoMagic.into()),
+        Err(Error::Undecidable { .. }) if !has_header(view)? => Ok(Rejection::NoMagic.into()),
         Err(error) => Err(error),
     }
+}
+
+/// A GPT next to an MBR with partitions is a left-over, and one that it announces was looked for.
+fn explained_by_mbr(view: &View<'_>) -> Result<Option<Rejection>, Error> {
+    Ok(match first_sector(view)? {
+        FirstSector::Table(_) => Some(Rejection::NotLookedFor { what: "dos" }),
+        FirstSector::Protective { .. } => Some(Rejection::NoMagic),
+        FirstSector::NoTable(_) => None,
+    })
 }
 
 /// Where headers are looked for whatever the rest of the disk says: LBA 1 and the last one, for each sector size.
@@ -110,8 +118,18 @@ fn header_places(view: &View<'_>) -> impl Iterator<Item = (u32, u64, GptCopy)> {
     primaries.chain(backups)
 }
 
-fn has_header(view: &View<'_>) -> bool {
-    header_places(view).any(|(size, lba, _)| gpt_copy::is_signed(view, size, lba))
+/// Whether a header is signed at any of its places; an error where none is, and one of them cannot be read.
+fn has_header(view: &View<'_>) -> Result<bool, Error> {
+    view.load_tail();
+    let mut error = None;
+    for (size, lba, _) in header_places(view) {
+        match gpt_copy::signature(view, size, lba) {
+            Ok(true) => return Ok(true),
+            Ok(false) => {}
+            Err(unreadable) => error = error.or(Some(unreadable)),
+        }
+    }
+    error.map_or(Ok(false), Err)
 }
 
 /// The GPT that a protective entry announces, or what else can be made of the disk.

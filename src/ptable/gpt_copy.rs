@@ -3,6 +3,7 @@
 use crc32fast::Hasher;
 use positioned_io::ReadAt;
 
+use super::SECTOR_SIZES;
 use super::damage::{Damage, GptFault};
 use super::error::Error;
 use super::fields::{bytes, has, le16, le32, le64};
@@ -40,6 +41,8 @@ const MAX_ARRAY_BYTES: u64 = 16 * 1024 * 1024;
 /// Bytes of entry arrays that are read of one image, all copies together: two of the largest. Headers whose checksums
 /// hold may stand at many places, each with an array whose checksum does not.
 const MAX_ARRAYS_BYTES: u64 = 2 * MAX_ARRAY_BYTES;
+/// Where the primary is.
+pub(super) const PRIMARY_LBA: u64 = 1;
 /// Bytes of it read at a time, a multiple of every entry size.
 const PIECE_BYTES: u64 = 256 * 1024;
 
@@ -157,10 +160,15 @@ fn header_crc(header: &[u8]) -> u32 {
     crc.finalize()
 }
 
-/// Whether a header's signature stands at this LBA. What cannot be read has none.
-pub(super) fn is_signed(view: &View<'_>, sector_size: u32, lba: u64) -> bool {
+/// Whether a header's signature stands at this LBA.
+pub(super) fn signature(view: &View<'_>, sector_size: u32, lba: u64) -> Result<bool, Error> {
     let offset = lba.saturating_mul(u64::from(sector_size));
-    matches!(view.read(offset, SIGNATURE.len()), Ok(Some(bytes)) if *bytes == *SIGNATURE)
+    Ok(view.read(offset, SIGNATURE.len())?.is_some_and(|bytes| *bytes == *SIGNATURE))
+}
+
+/// [`signature`], where what cannot be read has none.
+pub(super) fn is_signed(view: &View<'_>, sector_size: u32, lba: u64) -> bool {
+    matches!(signature(view, sector_size, lba), Ok(true))
 }
 
 /// Reads the copy whose header is at `lba`.
@@ -207,6 +215,21 @@ pub(super) fn read(view: &View<'_>, sector_size: u32, lba: u64, copy: GptCopy) -
     };
     table.note_length(last_lba.saturating_add(1).saturating_mul(u64::from(sector_size)), view.size());
     Ok(Outcome::Stands(table))
+}
+
+/// Whether a GPT stands, by its checksums, whose disk ends where the image does: by the place of its backup at the last
+/// LBA, or by its primary, which says that the backup is there. What cannot be read does not stand.
+pub(super) fn ends_with_image(view: &View<'_>) -> bool {
+    SECTOR_SIZES.into_iter().any(|sector_size| {
+        let bytes = u64::from(sector_size);
+        let Some(last) = (view.size() / bytes).checked_sub(1).filter(|&last| last > PRIMARY_LBA) else { return false };
+        let primary = matches!(
+            read(view, sector_size, PRIMARY_LBA, GptCopy::Primary),
+            Ok(Outcome::Stands(table)) if table.backup_at == last.checked_mul(bytes)
+        );
+        view.load_tail();
+        primary || matches!(read(view, sector_size, last, GptCopy::Backup), Ok(Outcome::Stands(_)))
+    })
 }
 
 /// Whether a backup header stands at byte `offset` of the image.

@@ -13,7 +13,7 @@ use super::error::{Error, Reason};
 use super::fields::all_zero;
 use super::guid::Guid;
 use super::ldm_database::{DATABASE_SECTORS, Fault, PRIVHEAD, PRIVHEAD_AT, PRIVHEAD_COPIES_AT, PrivateHeader, Reader};
-use super::mbr;
+use super::mbr_sector;
 use super::rejection::{Probe, Rejection};
 use super::table::{Kind, Label, Partition, PartitionTable, PartitionType};
 use super::view::View;
@@ -34,7 +34,7 @@ fn damage(Fault { part, fault }: Fault) -> Damage {
 
 /// Whether the MBR says that this is a dynamic disk.
 fn is_announced(sector: &[u8]) -> bool {
-    boot_sector::is_signed(sector) && mbr::entries(sector).iter().any(|entry| entry.type_id == MBR_TYPE)
+    boot_sector::is_signed(sector) && mbr_sector::entries(sector).iter().any(|entry| entry.type_id == MBR_TYPE)
 }
 
 /// A copy of the private header at the end of the image, where the first is lost. It says itself where it is.

@@ -5,17 +5,17 @@
 //! numbers and numbers a partition by its place in the map. It shows the entries for the map itself, for drivers and for
 //! free space too; these are of [`Kind::Meta`] here.
 //!
-//! Beyond the kernel, the map stands without its descriptor, or with one that tells another block size, and reading goes
-//! on behind an entry that is lost.
+//! Beyond the kernel, the map stands without its descriptor, whatever block 0 holds, or with one that tells another block
+//! size, and reading goes on behind an entry that is lost.
 
 use super::boot_sector;
 use super::damage::Damage;
 use super::error::Error;
-use super::fields::{all_zero, be16, be32, has};
+use super::fields::{be16, be32, has};
+use super::first_sector::{first_sector, whole_disk};
 use super::gpt_copy;
-use super::mbr::{self, FirstSector};
+use super::mbr_sector::FirstSector;
 use super::rejection::{Probe, Rejection};
-use super::superblock;
 use super::table::{Kind, Label, Partition, PartitionTable, PartitionType, count};
 use super::view::View;
 
@@ -190,9 +190,6 @@ pub(super) fn probe(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
         return Ok(Rejection::TooShort.into());
     };
     let described = has(&sector, 0, DESCRIPTOR_MAGIC).then(|| u32::from(be16(&sector, BLOCK_SIZE_AT)));
-    if described.is_none() && !all_zero(&sector) {
-        return Ok(Rejection::NoMagic.into());
-    }
     let sizes = described.filter(|size| *size >= 512 && size.is_multiple_of(512)).into_iter().chain(BLOCK_SIZES);
     let maps = sizes.map(|block_size| Map::read(view, block_size)).collect::<Result<Vec<_>, _>>()?;
     // A block of a map with smaller blocks may look like the start of one with larger blocks.
@@ -208,7 +205,9 @@ pub(super) fn probe(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
         if described != Some(map.block_size) {
             table.damage.push(Damage::DriverDescriptor { block_size: described.unwrap_or(0) });
         }
-        return if described.is_some() { stands_beside_mbr(view, table) } else { stands_alone(view, table) };
+        let explained =
+            if described.is_some() { beside_mbr(view, &table)? } else { without_descriptor(view, map, &table)? };
+        return Ok(explained.map_or(Probe::Table(table), Probe::Not));
     }
     Ok(match described {
         Some(size) if size < 512 || !size.is_multiple_of(512) => {
@@ -221,26 +220,25 @@ pub(super) fn probe(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
 
 /// Behind a driver descriptor that is an MBR too, Linux shows what the MBR has, even if that is nothing. Hybrid discs
 /// have one for their only partition (`genisoimage -hfs -part`); a map with several is not given up for that.
-fn stands_beside_mbr(view: &View<'_>, table: PartitionTable) -> Result<Probe<PartitionTable>, Error> {
-    let is_empty_mbr = matches!(mbr::first_sector(view)?, FirstSector::NoTable(Rejection::Empty));
-    Ok(if is_empty_mbr && count(&table.partitions) < 2 {
-        Rejection::Other { what: "dos" }.into()
-    } else {
-        Probe::Table(table)
-    })
+fn beside_mbr(view: &View<'_>, table: &PartitionTable) -> Result<Option<Rejection>, Error> {
+    let is_empty_mbr = matches!(first_sector(view)?, FirstSector::NoTable(Rejection::Empty));
+    Ok((is_empty_mbr && count(&table.partitions) < 2).then_some(Rejection::Other { what: "dos" }))
 }
 
-/// Where block 0 is blank, a GPT or a file system that starts there may be what the disk was used for since.
-fn stands_alone(view: &View<'_>, table: PartitionTable) -> Result<Probe<PartitionTable>, Error> {
+/// What the disk was used for since, where block 0 is no descriptor: under a pattern, zeros or somebody else's sector the
+/// map may be all that is left, or a remainder itself. A GPT at LBA 1 wrote over the map. A file system that stands, or
+/// the backup of a GPT, is younger than a map that lost entries, and than one with a single partition.
+fn without_descriptor(view: &View<'_>, map: &Map, table: &PartitionTable) -> Result<Option<Rejection>, Error> {
     if gpt_copy::is_signed(view, 512, 1) {
-        return Ok(Rejection::Other { what: "gpt" }.into());
+        return Ok(Some(Rejection::Other { what: "gpt" }));
     }
-    let window = usize::try_from(view.size().min(superblock::WINDOW_BYTES)).unwrap_or(0);
-    let content = view.read(0, window)?.and_then(|window| superblock::name(&window));
-    Ok(match content.filter(|_| count(&table.partitions) < 2) {
-        Some(what) => Rejection::Other { what }.into(),
-        None => Probe::Table(table),
-    })
+    if map.is_whole() && count(&table.partitions) >= 2 {
+        return Ok(None);
+    }
+    if let Some(what) = whole_disk(view)? {
+        return Ok(Some(Rejection::Other { what }));
+    }
+    Ok(gpt_copy::ends_with_image(view).then_some(Rejection::Other { what: "gpt" }))
 }
 
 #[cfg(test)]
@@ -320,7 +318,6 @@ mod tests {
     fn a_map_stands_without_its_descriptor() {
         let table = mac(2048, &DISK).put(0, &[0; 512]).table();
         assert_eq!((table.sector_size, table.count(), codes(&table)), (2048, 2, vec!["driver_descriptor"]));
-        assert_eq!(rejection(&mac(512, &DISK).put(0, b"??")), Rejection::NoMagic);
     }
 
     #[test]

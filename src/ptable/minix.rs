@@ -6,7 +6,7 @@
 
 use super::boot_sector;
 use super::error::Error;
-use super::mbr;
+use super::mbr_sector;
 use super::nested::{Nested, believed_size};
 use super::rejection::{Probe, Rejection};
 use super::table::{Kind, Partition, PartitionType};
@@ -21,7 +21,7 @@ pub(super) fn nested(view: &View<'_>, slice: &Partition) -> Result<Probe<Nested>
     let Some(sector) = view.read(slice.start, boot_sector::SIZE)? else {
         return Ok(Rejection::TooShort.into());
     };
-    let entries = mbr::entries(&sector);
+    let entries = mbr_sector::entries(&sector);
     // A slice at LBA 0 has the table that it is in itself.
     let is_table = slice.start != 0 && entries.first().is_some_and(|entry| entry.type_id == SLICE_TYPE);
     if !boot_sector::is_signed(&sector) || !is_table {

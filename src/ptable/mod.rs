@@ -5,6 +5,30 @@
 //! agree; where the image was cut short or a part of it was never read, more is believed than the kernel would, because a
 //! partition that is overlooked is lost.
 //!
+//! # What beats what
+//!
+//! Media have histories: a table over the remains of another one, a file system over both, a sector that was lost. What
+//! stands outweighs remains, wherever it lies. A table *stands* by its checksums, or where its entries fit the image or a
+//! file system begins where they do; a file system by the structures that its first sector leads to. Left, what is
+//! made of LBA 0; above, what else there is:
+//!
+//! | LBA 0 | primary GPT | only the backup GPT | Apple map, whole, of several partitions | Apple map that lost entries | nothing |
+//! |---|---|---|---|---|---|
+//! | MBR whose entries end in the image | MBR | MBR | MBR | MBR | MBR |
+//! | MBR whose entries run past the end, a file system where one begins | MBR | MBR | MBR | MBR | MBR |
+//! | the same with no file system there | GPT, if its disk ends with the image, else MBR | the same | MBR | MBR | MBR |
+//! | protective MBR | GPT | GPT | Apple map | undecidable | undecidable |
+//! | driver descriptor of Apple | Apple map | Apple map | Apple map | Apple map | none |
+//! | file system that stands | GPT | none | Apple map | none | none |
+//! | FAT, exFAT or NTFS boot sector whose volume does not stand | GPT | GPT | Apple map | Apple map | none |
+//! | MBR without entries, boot code, a pattern, zeros | GPT | GPT | Apple map | Apple map | none |
+//!
+//! An Apple map that lost entries gives way to the backup of a GPT whose disk ends with the image, and a GPT header at
+//! LBA 1 outweighs a map behind a lost descriptor: it was written over the map. Every other kind of table is announced by
+//! a magic number and comes in the order of Linux; where a protective MBR announces a GPT whose primary is gone, one that
+//! vouches for itself by a checksum (Amiga, BSD, SGI, Sun) is what the medium was used for since. When a boot sector of a file system is an MBR is a table of its own,
+//! in the module `boot_sector`.
+//!
 //! This module knows nothing of archives, compression, threads or terminals. It reads forward where it can, because
 //! going back is dear for a reader that decompresses: LBA 0 and what follows it, then the chain of logical partitions,
 //! and the end of the image only where the start leaves a question.
@@ -21,6 +45,7 @@ mod disklabel;
 mod ebr;
 mod error;
 mod fields;
+mod first_sector;
 mod gpt;
 mod gpt_copy;
 mod guid;
@@ -30,6 +55,7 @@ mod ldm_database;
 mod ldm_vblk;
 mod mac;
 mod mbr;
+mod mbr_sector;
 mod minix;
 mod nested;
 mod osf;
@@ -43,6 +69,8 @@ mod sysv68;
 mod table;
 #[cfg(test)]
 mod testdisk;
+#[cfg(test)]
+mod tests;
 mod ultrix;
 mod unixware;
 mod view;
@@ -55,7 +83,7 @@ pub use self::damage::{Damage, GptFault};
 pub use self::error::{Error, Reason};
 pub use self::guid::Guid;
 use self::rejection::Probe;
-pub use self::rejection::{Rejected, Rejection};
+pub use self::rejection::{Rejected, Rejection, SeenEntry};
 pub use self::table::{GptCopy, Kind, Label, Partition, PartitionTable, PartitionType};
 use self::view::View;
 
@@ -66,26 +94,26 @@ type Prober = fn(&View<'_>) -> Result<Probe<PartitionTable>, Error>;
 /// before the MBR in front of it, as do the kinds whose first sector looks like an MBR. One that no MBR announces, which
 /// Linux does not read, comes after all others; and one of which only remains are left is last, because it needs the end
 /// of any image that is blank at its start.
-const PROBERS: &[(Label, Prober)] = &[
-    (Label::Acorn, acorn::probe),
-    (Label::Gpt, gpt::probe),
-    (Label::Sgi, sgi::probe),
-    (Label::Ldm, ldm::probe),
-    (Label::Pc98, pc98::probe),
-    (Label::Aix, aix::probe),
-    (Label::Dos, mbr::probe),
-    (Label::Osf, osf::probe),
-    (Label::Sun, sun::probe),
-    (Label::Amiga, amiga::probe),
-    (Label::Atari, atari::probe),
-    (Label::Mac, mac::probe),
-    (Label::Ultrix, ultrix::probe),
-    (Label::Dasd, dasd::probe),
-    (Label::Karma, karma::probe),
-    (Label::Sysv68, sysv68::probe),
-    (Label::Bsd, bsd::probe),
-    (Label::Gpt, gpt::probe_unannounced),
-    (Label::Gpt, gpt::probe_remains),
+const PROBERS: &[(Label, &str, Prober)] = &[
+    (Label::Acorn, "", acorn::probe),
+    (Label::Gpt, "behind a protective MBR", gpt::probe),
+    (Label::Sgi, "", sgi::probe),
+    (Label::Ldm, "", ldm::probe),
+    (Label::Pc98, "", pc98::probe),
+    (Label::Aix, "", aix::probe),
+    (Label::Dos, "", mbr::probe),
+    (Label::Osf, "", osf::probe),
+    (Label::Sun, "", sun::probe),
+    (Label::Amiga, "", amiga::probe),
+    (Label::Atari, "", atari::probe),
+    (Label::Mac, "", mac::probe),
+    (Label::Ultrix, "", ultrix::probe),
+    (Label::Dasd, "", dasd::probe),
+    (Label::Karma, "", karma::probe),
+    (Label::Sysv68, "", sysv68::probe),
+    (Label::Bsd, "", bsd::probe),
+    (Label::Gpt, "primary at LBA 1", gpt::probe_unannounced),
+    (Label::Gpt, "backup at the end", gpt::probe_remains),
 ];
 
 /// Sector sizes that disks and magneto-optical media have had, the usual ones first.
@@ -136,13 +164,65 @@ pub fn check_backup(table: &mut PartitionTable, image: &dyn ReadAt, size: u64) {
 pub fn examine(image: &dyn ReadAt, size: u64, enough: Option<u32>) -> Examination {
     let view = View::new(image, size, enough);
     let mut rejected = Vec::new();
-    let found = PROBERS.iter().find_map(|&(label, probe)| match probe(&view) {
-        Ok(Probe::Table(table)) => Some(Ok(table)),
-        Ok(Probe::Not(rejection)) => {
-            rejected.push((label, rejection));
-            None
+    let mut outcome = Ok(None);
+    for &(label, place, probe) in PROBERS {
+        let is_held = !matches!(outcome, Ok(None));
+        if is_held && label == Label::Gpt {
+            continue;
         }
-        Err(error) => Some(Err(error)),
-    });
-    Examination { outcome: found.transpose(), consulted: view.into_consulted(), rejected }
+        match probe(&view) {
+            Ok(Probe::Not(why)) => rejected.push(Rejected { label, place, why }),
+            // What an MBR announces and has no primary may be what is left of an earlier use of the medium.
+            found if label == Label::Gpt && lacks_primary(&found) => outcome = into_outcome(found),
+            Ok(Probe::Table(table)) if !is_held || outweighs_remains(&table) => {
+                outcome = Ok(Some(table));
+                break;
+            }
+            Err(error) if !is_held => {
+                outcome = Err(error);
+                break;
+            }
+            Ok(Probe::Table(_)) | Err(_) => {}
+        }
+    }
+    let found = match &outcome {
+        Ok(Some(table)) => Some(table),
+        _ => None,
+    };
+    if let Some(table) = found {
+        // A GPT may be at several places, and who asks for it wants to know whether each was looked at.
+        let places = PROBERS.iter().filter(|(label, place, _)| !place.is_empty() && table.label != *label);
+        let unasked = places.filter(|(_, place, _)| !rejected.iter().any(|rejected| rejected.place == *place));
+        let what = table.label.as_str();
+        let not_looked_for = |&(label, place, _)| Rejected { label, place, why: Rejection::NotLookedFor { what } };
+        let unasked: Vec<Rejected> = unasked.map(not_looked_for).collect();
+        rejected.extend(unasked);
+    }
+    let (consulted, noted) = view.into_noted();
+    rejected.extend(noted);
+    Examination { outcome, consulted, rejected }
+}
+
+fn into_outcome(found: Result<Probe<PartitionTable>, Error>) -> Result<Option<PartitionTable>, Error> {
+    match found? {
+        Probe::Table(table) => Ok(Some(table)),
+        Probe::Not(_) => Ok(None),
+    }
+}
+
+/// Whether what a prober of GPT found is a GPT whose primary is gone.
+fn lacks_primary(found: &Result<Probe<PartitionTable>, Error>) -> bool {
+    match found {
+        Ok(Probe::Table(table)) => table.damage.iter().any(|damage| matches!(damage, Damage::PrimaryGpt { .. })),
+        Err(Error::Undecidable { reason: Reason::GptDamaged { .. }, .. }) => true,
+        Ok(Probe::Not(_)) | Err(_) => false,
+    }
+}
+
+/// Whether the table is of a kind that vouches for itself, by a checksum or a count of its entries, and nothing in it is
+/// lost.
+fn outweighs_remains(table: &PartitionTable) -> bool {
+    let vouches = matches!(table.label, Label::Sgi | Label::Sun | Label::Amiga | Label::Mac | Label::Bsd);
+    let is_whole = |damage: &Damage| matches!(damage, Damage::DriverDescriptor { .. } | Damage::ImageTooShort { .. });
+    vouches && table.count() > 0 && table.damage.iter().all(is_whole)
 }
