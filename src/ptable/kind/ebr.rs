@@ -6,13 +6,13 @@
 
 use std::collections::HashSet;
 
-use super::boot_sector;
-use super::damage::Damage;
-use super::error::Error;
-use super::fields::all_zero;
-use super::mbr_sector::{self, Entry};
-use super::table::{Kind, Partition, PartitionType};
-use super::view::View;
+use crate::ptable::boot_sector;
+use crate::ptable::damage::Damage;
+use crate::ptable::error::Error;
+use crate::ptable::fields::all_zero;
+use crate::ptable::mbr_sector::{self, Entry};
+use crate::ptable::table::{Kind, Partition, PartitionType};
+use crate::ptable::view::View;
 
 /// Linux's number of the first logical partition.
 const FIRST_NUMBER: u32 = 5;
@@ -158,9 +158,9 @@ impl<'a> Chain<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::PartitionTable;
-    use super::super::testdisk::{Disk, Reader};
     use super::*;
+    use crate::ptable::PartitionTable;
+    use crate::ptable::testdisk::{Disk, Reader};
 
     const S: usize = 512;
 

@@ -8,13 +8,15 @@
 
 use std::borrow::Cow;
 
-use super::boot_sector;
-use super::error::{Error, Reason};
-use super::fields::{all_zero, byte, has, le16, le32};
-use super::rejection::{Probe, Rejection};
-use super::superblock;
-use super::table::{Kind, Label, Partition, PartitionTable, PartitionType};
-use super::view::View;
+use crate::ptable::boot_sector;
+use crate::ptable::error::{Error, Reason};
+use crate::ptable::fields::{all_zero, byte, has, le16, le32};
+use crate::ptable::label::Label;
+use crate::ptable::probe::Probe;
+use crate::ptable::rejection::Rejection;
+use crate::ptable::superblock;
+use crate::ptable::table::{Kind, Partition, PartitionTable, PartitionType};
+use crate::ptable::view::View;
 
 const SECTOR: usize = 512;
 
@@ -341,9 +343,9 @@ mod adfs {
 ///
 /// That the two that are not in the first sector are absent is no evidence for anything else, so the verdict on an image
 /// with an MBR does not rest on their sectors, and a sector that cannot be read has none of them.
-pub(super) fn probe(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
+pub(super) fn probe(view: &View<'_>) -> Probe<PartitionTable> {
     let Some(sector) = view.read(0, SECTOR)? else {
-        return Ok(Rejection::TooShort.into());
+        return Err(Rejection::TooShort.into());
     };
     let mut rejection = Rejection::NoMagic;
     let readers: [&dyn Fn() -> Result<Found, Rejection>; 4] =
@@ -351,12 +353,12 @@ pub(super) fn probe(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
     for read in readers {
         match read() {
             Ok(found) if found.partitions.is_empty() => rejection = Rejection::Empty,
-            Ok(found) => return finish(view, found).map(Probe::Table),
+            Ok(found) => return Ok(finish(view, found)?),
             Err(Rejection::NoMagic | Rejection::TooShort) => {}
             Err(other) => rejection = other,
         }
     }
-    Ok(rejection.into())
+    Err(rejection.into())
 }
 
 fn finish(view: &View<'_>, found: Found) -> Result<PartitionTable, Error> {
@@ -370,8 +372,9 @@ fn finish(view: &View<'_>, found: Found) -> Result<PartitionTable, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testdisk::{Disk, Reader};
     use super::*;
+    use crate::ptable::probe::Miss;
+    use crate::ptable::testdisk::{Disk, Reader};
 
     const S: usize = 512;
 
@@ -381,7 +384,7 @@ mod tests {
 
     fn rejection(disk: &Disk) -> Rejection {
         match probe(&View::new(&disk.0, disk.0.len() as u64, None)) {
-            Ok(Probe::Not(rejection)) => rejection,
+            Err(Miss::Rejected(rejection)) => rejection,
             other => panic!("{other:?}"),
         }
     }
@@ -537,7 +540,7 @@ mod tests {
     fn the_verdict_on_an_mbr_rests_on_no_other_sector() {
         let disk = disk().mbr(0, &[(1, 0x83, 63, 100)]);
         let reader = Reader::new(disk, 6 * 512..8 * 512);
-        let examination = super::super::examine(&reader, 1000 * 512, None);
+        let examination = crate::ptable::examine(&reader, 1000 * 512, None);
         assert_eq!(examination.outcome.unwrap().unwrap().count(), 1);
         assert_eq!(examination.consulted.as_slice(), std::slice::from_ref(&(0..512)));
     }

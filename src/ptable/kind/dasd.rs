@@ -9,11 +9,13 @@
 //! blocks in a track; that DSCB has the tracks in a cylinder. What cannot be known: where a VTOC in another cylinder is,
 //! and the end of an `LNX1` disk older than the label's version 2, which is taken to be that of the image.
 
-use super::error::{Error, Reason};
-use super::fields::{be16, be32, be64, byte, has};
-use super::rejection::{Probe, Rejection};
-use super::table::{Kind, Label, Partition, PartitionTable, PartitionType};
-use super::view::View;
+use crate::ptable::error::{Error, Reason};
+use crate::ptable::fields::{be16, be32, be64, byte, has};
+use crate::ptable::label::Label;
+use crate::ptable::probe::Probe;
+use crate::ptable::rejection::Rejection;
+use crate::ptable::table::{Kind, Partition, PartitionTable, PartitionType};
+use crate::ptable::view::View;
 
 /// Where a label may be, in the order of the kernel's `find_label`, and the size of a block there: block 2 of a disk with
 /// tracks, or sector 1 of one without (FBA).
@@ -60,14 +62,14 @@ const BLOCKS_PER_TRACK: std::ops::RangeInclusive<u64> = 3..=49;
 const MAX_DSCBS: u64 = 48;
 
 /// Looks for a volume label.
-pub(super) fn probe(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
+pub(super) fn probe(view: &View<'_>) -> Probe<PartitionTable> {
     let mut rejection = Rejection::NoMagic;
     for (at, block_size) in PLACES {
         let Some(label) = view.read(at, LABEL_BYTES)? else {
-            return Ok(if at == FBA_LABEL_AT { Rejection::TooShort } else { rejection }.into());
+            return Err(if at == FBA_LABEL_AT { Rejection::TooShort } else { rejection }.into());
         };
         let found = if has(&label, 0, VOL1) && has(&label, VOL1_AGAIN_AT, VOL1) && at != FBA_LABEL_AT {
-            return read_vtoc(view, &label, block_size).map(Probe::Table);
+            return Ok(read_vtoc(view, &label, block_size)?);
         } else if has(&label, 0, LNX1) {
             lnx1(&label, at, block_size, view.size())
         } else if has(&label, 0, CMS1) {
@@ -79,12 +81,12 @@ pub(super) fn probe(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
             Ok((sector_size, partition)) => {
                 let mut table = PartitionTable::new(Label::Dasd, sector_size, vec![partition]);
                 table.note_length(0, view.size());
-                return Ok(Probe::Table(table));
+                return Ok(table);
             }
             Err(flaw) => rejection = flaw,
         }
     }
-    Ok(rejection.into())
+    Err(rejection.into())
 }
 
 fn only(start: u64, end: u64) -> Option<Partition> {
@@ -239,8 +241,9 @@ fn letters(ebcdic: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testdisk::Disk;
     use super::*;
+    use crate::ptable::probe::Miss;
+    use crate::ptable::testdisk::Disk;
 
     /// `PART.NATIVE` in EBCDIC.
     const DATA_SET: &[u8] = &[0xd7, 0xc1, 0xd9, 0xe3, 0x4b, 0xd5, 0xc1, 0xe3, 0xc9, 0xe5, 0xc5];
@@ -274,9 +277,9 @@ mod tests {
     const EXTENTS: [(Track, Track); 2] = [((0, 2), (1, 14)), ((2, 0), (9, 14))];
 
     fn rejection(disk: &Disk) -> Rejection {
-        match probe(&View::new(&disk.0, disk.0.len() as u64, None)).unwrap() {
-            Probe::Not(rejection) => rejection,
-            Probe::Table(table) => panic!("{table:?}"),
+        match probe(&View::new(&disk.0, disk.0.len() as u64, None)) {
+            Err(Miss::Rejected(rejection)) => rejection,
+            other => panic!("{other:?}"),
         }
     }
 

@@ -3,9 +3,9 @@
 //! All BSDs and OSF/1 have the same structure, in the byte order of the machine; they differ in where it lies, and in what
 //! its offsets are counted from. That is for [`bsd`](super::bsd) and [`osf`](super::osf) to know.
 
-use super::fields::{be16, be32, byte, le16, le32};
-use super::rejection::Rejection;
-use super::table::{Kind, Partition, PartitionType};
+use crate::ptable::fields::{be16, be32, byte, le16, le32};
+use crate::ptable::rejection::Rejection;
+use crate::ptable::table::{Kind, Partition, PartitionType};
 
 // `struct bsd_disklabel` of Linux's block/partitions/msdos.c, `struct disklabel` of its osf.c.
 const MAGIC_AT: usize = 0; // 4 bytes

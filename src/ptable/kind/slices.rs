@@ -5,27 +5,19 @@
 //! type promises is no evidence of more.
 
 use super::bsd;
-use super::damage::Damage;
-use super::error::Error;
 use super::minix;
-use super::rejection::{Probe, Rejection};
+use super::nested::Nested;
 use super::solaris;
-use super::table::{Kind, Partition, PartitionTable, PartitionType};
 use super::unixware;
-use super::view::View;
-
-/// What a label inside a slice says.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Nested {
-    /// Without numbers yet, in the order in which Linux gives them. An entry of no sectors takes a number and is no
-    /// partition; one that is not to be counted, say for the whole disk, is of [`Kind::Meta`].
-    pub(super) partitions: Vec<Partition>,
-    /// What is wrong with a label that is believed all the same.
-    pub(super) flaw: Option<Rejection>,
-}
+use crate::ptable::damage::Damage;
+use crate::ptable::error::Error;
+use crate::ptable::probe::{Miss, Probe};
+use crate::ptable::rejection::Rejection;
+use crate::ptable::table::{Kind, Partition, PartitionTable, PartitionType};
+use crate::ptable::view::View;
 
 /// Reads the label of one kind inside a slice.
-type Reader = fn(&View<'_>, &Partition) -> Result<Probe<Nested>, Error>;
+type Reader = fn(&View<'_>, &Partition) -> Probe<Nested>;
 
 /// By the type of the slice.
 const READERS: &[(u8, Reader)] = &[
@@ -63,14 +55,14 @@ pub(super) fn read(view: &View<'_>, table: &mut PartitionTable) -> Result<(), Er
         let Some(read) = reader(slice) else { continue };
         let number = slice.number;
         let Nested { partitions: mut found, flaw } = match read(view, slice) {
-            Ok(Probe::Table(nested)) => nested,
-            Ok(Probe::Not(flaw)) => Nested { partitions: Vec::new(), flaw: Some(flaw).filter(is_damage) },
+            Ok(nested) => nested,
+            Err(Miss::Rejected(flaw)) => Nested { partitions: Vec::new(), flaw: Some(flaw).filter(is_damage) },
             // What cannot be read could only have added to what is enough already.
-            Err(Error::Io { source, .. }) if view.settles(table.count()) => {
+            Err(Miss::Failed(Error::Io { source, .. })) if view.settles(table.count()) => {
                 table.damage.push(Damage::NestedUnreadable { number, message: source.to_string() });
                 continue;
             }
-            Err(error) => return Err(error),
+            Err(Miss::Failed(error)) => return Err(error),
         };
         table.damage.extend(flaw.map(|flaw| Damage::NestedLabel { number, flaw }));
         found.truncate(NUMBER_LIMIT.saturating_sub(next) as usize);
@@ -92,34 +84,4 @@ pub(super) fn read(view: &View<'_>, table: &mut PartitionTable) -> Result<(), Er
 /// a file system at once, and its label may have nothing in use.
 fn is_damage(rejection: &Rejection) -> bool {
     !matches!(rejection, Rejection::NoMagic | Rejection::TooShort | Rejection::Empty)
-}
-
-/// The `size` that an entry from byte `start` on has as a partition of `slice`, 0 if it cannot be one. The kernel shows
-/// whatever starts on the disk; what lies in its slice may be past the end because the image was cut short.
-pub(super) fn believed_size(view: &View<'_>, slice: &Partition, start: u64, size: u64) -> u64 {
-    if is_inside(slice, start, size) || start < view.size() { size } else { 0 }
-}
-
-/// The partition that an entry of a VTOC makes, as those of Solaris and of `UnixWare` are: byte and bytes, and its tag, which
-/// one that is for the whole disk has as `whole_disk`.
-pub(super) fn of_vtoc(
-    view: &View<'_>,
-    slice: &Partition,
-    (start, size): (u64, u64),
-    tag: u16,
-    whole_disk: u16,
-) -> Partition {
-    Partition {
-        number: 0,
-        start,
-        size: believed_size(view, slice, start, size),
-        kind: if tag == whole_disk { Kind::Meta } else { Kind::Nested },
-        type_id: PartitionType::Number { id: u32::from(tag), digits: 2 },
-        name: None,
-    }
-}
-
-/// Whether these bytes are within the slice.
-pub(super) fn is_inside(slice: &Partition, start: u64, size: u64) -> bool {
-    start >= slice.start && start.saturating_add(size) <= slice.end()
 }

@@ -8,16 +8,18 @@
 //! Beyond the kernel, the map stands without its descriptor, whatever block 0 holds, or with one that tells another block
 //! size, and reading goes on behind an entry that is lost.
 
-use super::boot_sector;
-use super::damage::Damage;
-use super::error::Error;
-use super::fields::{be16, be32, has};
 use super::first_sector::{first_sector, whole_disk};
 use super::gpt_copy;
-use super::mbr_sector::FirstSector;
-use super::rejection::{Probe, Rejection};
-use super::table::{Kind, Label, Partition, PartitionTable, PartitionType, count};
-use super::view::View;
+use crate::ptable::boot_sector;
+use crate::ptable::damage::Damage;
+use crate::ptable::error::Error;
+use crate::ptable::fields::{be16, be32, has};
+use crate::ptable::label::Label;
+use crate::ptable::mbr_sector::FirstSector;
+use crate::ptable::probe::Probe;
+use crate::ptable::rejection::Rejection;
+use crate::ptable::table::{Kind, Partition, PartitionTable, PartitionType, count};
+use crate::ptable::view::View;
 
 /// Driver descriptor: `struct mac_driver_desc` of Linux's block/partitions/mac.h.
 const DESCRIPTOR_MAGIC: &[u8] = b"ER";
@@ -185,9 +187,9 @@ impl Map {
 }
 
 /// Looks for a partition map.
-pub(super) fn probe(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
+pub(super) fn probe(view: &View<'_>) -> Probe<PartitionTable> {
     let Some(sector) = view.read(0, boot_sector::SIZE)? else {
-        return Ok(Rejection::TooShort.into());
+        return Err(Rejection::TooShort.into());
     };
     let described = has(&sector, 0, DESCRIPTOR_MAGIC).then(|| u32::from(be16(&sector, BLOCK_SIZE_AT)));
     let sizes = described.filter(|size| *size >= 512 && size.is_multiple_of(512)).into_iter().chain(BLOCK_SIZES);
@@ -205,46 +207,57 @@ pub(super) fn probe(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
         if described != Some(map.block_size) {
             table.damage.push(Damage::DriverDescriptor { block_size: described.unwrap_or(0) });
         }
-        let explained =
-            if described.is_some() { beside_mbr(view, &table)? } else { without_descriptor(view, map, &table)? };
-        return Ok(explained.map_or(Probe::Table(table), Probe::Not));
-    }
-    Ok(match described {
-        Some(size) if size < 512 || !size.is_multiple_of(512) => {
-            Rejection::Field { field: "sbBlkSize", value: u64::from(size) }.into()
+        if described.is_some() {
+            check_mbr(view, &table)?;
+        } else {
+            check_since(view, map, &table)?;
         }
-        Some(_) => Rejection::Entry { number: 1, flaw: "has no PM signature" }.into(),
-        None => Rejection::NoMagic.into(),
-    })
+        return Ok(table);
+    }
+    let rejection = match described {
+        Some(size) if size < 512 || !size.is_multiple_of(512) => {
+            Rejection::Field { field: "sbBlkSize", value: u64::from(size) }
+        }
+        Some(_) => Rejection::Entry { number: 1, flaw: "has no PM signature" },
+        None => Rejection::NoMagic,
+    };
+    Err(rejection.into())
 }
 
 /// Behind a driver descriptor that is an MBR too, Linux shows what the MBR has, even if that is nothing. Hybrid discs
 /// have one for their only partition (`genisoimage -hfs -part`); a map with several is not given up for that.
-fn beside_mbr(view: &View<'_>, table: &PartitionTable) -> Result<Option<Rejection>, Error> {
+fn check_mbr(view: &View<'_>, table: &PartitionTable) -> Probe<()> {
     let is_empty_mbr = matches!(first_sector(view)?, FirstSector::NoTable(Rejection::Empty));
-    Ok((is_empty_mbr && count(&table.partitions) < 2).then_some(Rejection::Other { what: "dos" }))
+    if is_empty_mbr && count(&table.partitions) < 2 {
+        return Err(Rejection::Other { what: "dos" }.into());
+    }
+    Ok(())
 }
 
 /// What the disk was used for since, where block 0 is no descriptor: under a pattern, zeros or somebody else's sector the
 /// map may be all that is left, or a remainder itself. A GPT at LBA 1 wrote over the map. A file system that stands, or
 /// the backup of a GPT, is younger than a map that lost entries, and than one with a single partition.
-fn without_descriptor(view: &View<'_>, map: &Map, table: &PartitionTable) -> Result<Option<Rejection>, Error> {
+fn check_since(view: &View<'_>, map: &Map, table: &PartitionTable) -> Probe<()> {
     if gpt_copy::is_signed(view, 512, 1) {
-        return Ok(Some(Rejection::Other { what: "gpt" }));
+        return Err(Rejection::Other { what: "gpt" }.into());
     }
     if map.is_whole() && count(&table.partitions) >= 2 {
-        return Ok(None);
+        return Ok(());
     }
     if let Some(what) = whole_disk(view)? {
-        return Ok(Some(Rejection::Other { what }));
+        return Err(Rejection::Other { what }.into());
     }
-    Ok(gpt_copy::ends_with_image(view).then_some(Rejection::Other { what: "gpt" }))
+    if gpt_copy::ends_with_image(view) {
+        return Err(Rejection::Other { what: "gpt" }.into());
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testdisk::{Disk, Gpt};
     use super::*;
+    use crate::ptable::probe::Miss;
+    use crate::ptable::testdisk::{Disk, Gpt};
 
     /// Start, blocks, name, type.
     type Row = (u32, u32, &'static str, &'static str);
@@ -282,9 +295,9 @@ mod tests {
     }
 
     fn rejection(disk: &Disk) -> Rejection {
-        match probe(&View::new(&disk.0, disk.0.len() as u64, None)).unwrap() {
-            Probe::Not(rejection) => rejection,
-            Probe::Table(table) => panic!("{table:?}"),
+        match probe(&View::new(&disk.0, disk.0.len() as u64, None)) {
+            Err(Miss::Rejected(rejection)) => rejection,
+            other => panic!("{other:?}"),
         }
     }
 

@@ -6,12 +6,14 @@
 
 use std::collections::HashSet;
 
-use super::damage::Damage;
-use super::error::{Error, Reason};
-use super::fields::{be32, byte, has};
-use super::rejection::{Probe, Rejection};
-use super::table::{Kind, Label, Partition, PartitionTable, PartitionType, count};
-use super::view::View;
+use crate::ptable::damage::Damage;
+use crate::ptable::error::{Error, Reason};
+use crate::ptable::fields::{be32, byte, has};
+use crate::ptable::label::Label;
+use crate::ptable::probe::Probe;
+use crate::ptable::rejection::Rejection;
+use crate::ptable::table::{Kind, Partition, PartitionTable, PartitionType, count};
+use crate::ptable::view::View;
 
 /// The unit in which Linux computes.
 const SECTOR: usize = 512;
@@ -207,25 +209,22 @@ impl List {
 }
 
 /// Looks for a rigid disk block, and reads its list of partitions.
-pub(super) fn probe(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
-    let disk = match find_rigid_disk(view)? {
-        Ok(disk) => disk,
-        Err(rejection) => return Ok(rejection.into()),
-    };
+pub(super) fn probe(view: &View<'_>) -> Probe<PartitionTable> {
+    let disk = find_rigid_disk(view)??;
     let block_bytes = be32(&disk.block, BLOCK_BYTES_AT);
     if !block_bytes.is_power_of_two() || !BLOCK_SIZES.contains(&block_bytes) {
-        return Ok(Rejection::Field { field: "rdb_BlockBytes", value: u64::from(block_bytes) }.into());
+        return Err(Rejection::Field { field: "rdb_BlockBytes", value: u64::from(block_bytes) }.into());
     }
     let vouched_for = disk.wrong_sum.is_none() || disk.trashed;
     let list = match List::read(view, be32(&disk.block, PARTITION_LIST_AT), block_bytes) {
-        Err(_) if !vouched_for => return Ok(checksum(disk.wrong_sum).into()),
+        Err(_) if !vouched_for => return Err(checksum(disk.wrong_sum).into()),
         list => list?,
     };
     if list.partitions.is_empty() {
         if !vouched_for {
-            return Ok(checksum(disk.wrong_sum).into());
+            return Err(checksum(disk.wrong_sum).into());
         } else if list.broken_at.is_none() {
-            return Ok(Rejection::Empty.into());
+            return Err(Rejection::Empty.into());
         }
     }
     let mut table = PartitionTable::new(Label::Amiga, block_bytes, list.partitions);
@@ -236,15 +235,16 @@ pub(super) fn probe(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
     // A start of the list that nothing vouches for may not be its first block.
     let broken_at = list.broken_at.or((!vouched_for).then_some(disk.sector));
     match broken_at.filter(|_| !view.settles(table.count())) {
-        Some(block) => Err(Error::undecidable(Reason::ListBroken { label: Label::Amiga, block }, Some(table))),
-        None => Ok(Probe::Table(table)),
+        Some(block) => Err(Error::undecidable(Reason::ListBroken { label: Label::Amiga, block }, Some(table)).into()),
+        None => Ok(table),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testdisk::{Disk, Reader};
     use super::*;
+    use crate::ptable::probe::Miss;
+    use crate::ptable::testdisk::{Disk, Reader};
 
     /// Sets the checksum of a block so that its first 64 longs give 0.
     fn seal(mut block: Vec<u8>) -> Vec<u8> {
@@ -285,7 +285,7 @@ mod tests {
 
     fn rejection(disk: &Disk) -> Rejection {
         match probe(&View::new(&disk.0, disk.0.len() as u64, None)) {
-            Ok(Probe::Not(rejection)) => rejection,
+            Err(Miss::Rejected(rejection)) => rejection,
             other => panic!("{other:?}"),
         }
     }
@@ -390,7 +390,7 @@ mod tests {
             let reader = Reader::new(disk.clone(), sector * 512..(sector + 1) * 512);
             probe(&View::new(&reader, 1 << 20, None))
         };
-        assert!(matches!(without(3), Ok(Probe::Table(table)) if table.count() == 1));
+        assert!(matches!(without(3), Ok(table) if table.count() == 1));
         assert!(without(5).is_err());
         assert!(without(20).is_err());
     }

@@ -3,12 +3,14 @@
 //! LBA 0 has a volume id and says where the slice table is (Linux's `block/partitions/sysv68.c`). The last slice is the
 //! whole disk; Linux does not show it, and it is not listed here.
 
-use super::boot_sector;
-use super::error::{Error, Reason};
-use super::fields::{all_zero, be16, be32, has};
-use super::rejection::{Probe, Rejection};
-use super::table::{Kind, Label, Partition, PartitionTable, PartitionType};
-use super::view::View;
+use crate::ptable::boot_sector;
+use crate::ptable::error::{Error, Reason};
+use crate::ptable::fields::{all_zero, be16, be32, has};
+use crate::ptable::label::Label;
+use crate::ptable::probe::Probe;
+use crate::ptable::rejection::Rejection;
+use crate::ptable::table::{Kind, Partition, PartitionTable, PartitionType};
+use crate::ptable::view::View;
 
 // `struct dkblk0` of Linux's block/partitions/sysv68.c: two blocks of 256 bytes.
 const SECTOR: u32 = 512;
@@ -23,28 +25,28 @@ const START_AT: usize = 4;
 const MAX_SLICES: usize = 64;
 
 /// Looks for a volume id and its slice table.
-pub(super) fn probe(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
+pub(super) fn probe(view: &View<'_>) -> Probe<PartitionTable> {
     let Some(sector) = view.read(0, boot_sector::SIZE)? else {
-        return Ok(Rejection::TooShort.into());
+        return Err(Rejection::TooShort.into());
     };
     if !has(&sector, MAGIC_AT, MAGIC) {
-        return Ok(Rejection::NoMagic.into());
+        return Err(Rejection::NoMagic.into());
     }
     let (table_lba, count) = (be32(&sector, TABLE_AT), usize::from(be16(&sector, COUNT_AT)));
     if table_lba == 0 {
-        return Ok(Rejection::Field { field: "ios_slcblk", value: 0 }.into());
+        return Err(Rejection::Field { field: "ios_slcblk", value: 0 }.into());
     }
     if !(1..=MAX_SLICES).contains(&count) {
-        return Ok(Rejection::Field { field: "ios_slccnt", value: count as u64 }.into());
+        return Err(Rejection::Field { field: "ios_slccnt", value: count as u64 }.into());
     }
     let lost = || Error::undecidable(Reason::EntriesLost { label: Label::Sysv68 }, None);
     let bytes = |sectors: u32| u64::from(sectors) * u64::from(SECTOR);
     let Some(slices) = view.read(bytes(table_lba), count * SLICE_BYTES)? else {
-        return Err(lost());
+        return Err(lost().into());
     };
     // The slice for the whole disk at least is always there.
     if all_zero(&slices) {
-        return Err(lost());
+        return Err(lost().into());
     }
     let used = slices.chunks_exact(SLICE_BYTES).zip(1..).take(count - 1).filter(|(slice, _)| be32(slice, 0) != 0);
     let partitions: Vec<_> = used
@@ -58,17 +60,18 @@ pub(super) fn probe(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
         })
         .collect();
     if partitions.is_empty() {
-        return Ok(Rejection::Empty.into());
+        return Err(Rejection::Empty.into());
     }
     let mut table = PartitionTable::new(Label::Sysv68, SECTOR, partitions);
     table.note_length(0, view.size());
-    Ok(Probe::Table(table))
+    Ok(table)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testdisk::Disk;
     use super::*;
+    use crate::ptable::probe::Miss;
+    use crate::ptable::testdisk::Disk;
 
     /// Start and sectors of each slice, the whole disk the last.
     fn sysv68(slices: &[(u32, u32)]) -> Disk {
@@ -83,9 +86,9 @@ mod tests {
     }
 
     fn rejection(disk: &Disk) -> Rejection {
-        match probe(&View::new(&disk.0, disk.0.len() as u64, None)).unwrap() {
-            Probe::Not(rejection) => rejection,
-            Probe::Table(table) => panic!("{table:?}"),
+        match probe(&View::new(&disk.0, disk.0.len() as u64, None)) {
+            Err(Miss::Rejected(rejection)) => rejection,
+            other => panic!("{other:?}"),
         }
     }
 

@@ -4,11 +4,12 @@
 //! eight entries, each in use if it has sectors. Entries overlap by custom, as the driver's defaults do. Beyond the
 //! kernel, entries that no disk could have are no table.
 
-use super::error::Error;
-use super::fields::le32;
-use super::rejection::{Probe, Rejection};
-use super::table::{Kind, Label, Partition, PartitionTable, PartitionType, count};
-use super::view::View;
+use crate::ptable::fields::le32;
+use crate::ptable::label::Label;
+use crate::ptable::probe::Probe;
+use crate::ptable::rejection::Rejection;
+use crate::ptable::table::{Kind, Partition, PartitionTable, PartitionType, count};
+use crate::ptable::view::View;
 
 // `struct ultrix_disklabel` of Linux's block/partitions/ultrix.c: the last bytes of the first 16 KiB.
 const LABEL_BYTES: usize = 72;
@@ -31,15 +32,15 @@ const ENTRY_C: usize = 2;
 const TO_THE_END: u32 = u32::MAX;
 
 /// Looks for such a table.
-pub(super) fn probe(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
+pub(super) fn probe(view: &View<'_>) -> Probe<PartitionTable> {
     let Some(label) = view.read(LABEL_AT, LABEL_BYTES)? else {
-        return Ok(Rejection::TooShort.into());
+        return Err(Rejection::TooShort.into());
     };
     if le32(&label, MAGIC_AT) != MAGIC {
-        return Ok(Rejection::NoMagic.into());
+        return Err(Rejection::NoMagic.into());
     }
     if le32(&label, VALID_AT) != VALID {
-        return Ok(Rejection::Field { field: "pt_valid", value: u64::from(le32(&label, VALID_AT)) }.into());
+        return Err(Rejection::Field { field: "pt_valid", value: u64::from(le32(&label, VALID_AT)) }.into());
     }
     let mut partitions = Vec::new();
     for (number, at) in (1..).zip((0..ENTRIES).map(|index| ENTRIES_AT + index * ENTRY_BYTES)) {
@@ -48,18 +49,18 @@ pub(super) fn probe(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
             0 => continue,
             TO_THE_END => view.size().saturating_sub(start),
             sectors if sectors.cast_signed() > 0 => u64::from(sectors) * u64::from(SECTOR_SIZE),
-            _ => return Ok(Rejection::Entry { number, flaw: "has a negative size" }.into()),
+            _ => return Err(Rejection::Entry { number, flaw: "has a negative size" }.into()),
         };
         let type_id = PartitionType::Unknown;
         partitions.push(Partition { number, start, size, kind: Kind::Primary, type_id, name: None });
     }
     mark_whole_disk(&mut partitions);
     if count(&partitions) == 0 {
-        return Ok(Rejection::Empty.into());
+        return Err(Rejection::Empty.into());
     }
     let mut table = PartitionTable::new(Label::Ultrix, SECTOR_SIZE, partitions);
     table.note_length(0, view.size());
-    Ok(Probe::Table(table))
+    Ok(table)
 }
 
 /// Entry `c` is no partition of its own where it has all others in it.
@@ -75,8 +76,9 @@ fn mark_whole_disk(partitions: &mut [Partition]) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testdisk::Disk;
     use super::*;
+    use crate::ptable::probe::Miss;
+    use crate::ptable::testdisk::Disk;
 
     /// Start and sectors of each entry.
     fn disk(entries: &[(u32, u32)]) -> Disk {
@@ -89,9 +91,9 @@ mod tests {
     }
 
     fn rejection(disk: &Disk) -> Rejection {
-        match probe(&View::new(&disk.0, disk.0.len() as u64, None)).unwrap() {
-            Probe::Not(rejection) => rejection,
-            Probe::Table(table) => panic!("{table:?}"),
+        match probe(&View::new(&disk.0, disk.0.len() as u64, None)) {
+            Err(Miss::Rejected(rejection)) => rejection,
+            other => panic!("{other:?}"),
         }
     }
 

@@ -4,12 +4,12 @@
 
 use std::borrow::Cow;
 
-use super::error::Error;
-use super::fields::{be16, be32, be64, has};
 use super::ldm_vblk::{self, DiskGuid, Records, parse_guid};
-use super::rejection::Rejection;
-use super::table::{Kind, Partition, PartitionType};
-use super::view::View;
+use crate::ptable::error::Error;
+use crate::ptable::fields::{be16, be32, be64, has};
+use crate::ptable::rejection::Rejection;
+use crate::ptable::table::{Kind, Partition, PartitionType};
+use crate::ptable::view::View;
 
 const SECTOR: usize = 512;
 /// One more than Linux's last number (`DISK_MAX_PARTS`).

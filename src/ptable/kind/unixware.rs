@@ -3,12 +3,12 @@
 //! The rules are those of `parse_unixware` in Linux's `block/partitions/msdos.c`: both magic numbers, and entries in use if
 //! they have a label, counted from the start of the disk. The first, which is the whole slice, is left out.
 
-use super::error::Error;
-use super::fields::{le16, le32};
 use super::nested::{Nested, of_vtoc};
-use super::rejection::{Probe, Rejection};
-use super::table::Partition;
-use super::view::View;
+use crate::ptable::fields::{le16, le32};
+use crate::ptable::probe::Probe;
+use crate::ptable::rejection::Rejection;
+use crate::ptable::table::Partition;
+use crate::ptable::view::View;
 
 const SECTOR_SIZE: u64 = 512;
 
@@ -33,16 +33,16 @@ const UNUSED: u16 = 0;
 const WHOLE_DISK: u16 = 5;
 
 /// Reads the VTOC in a slice.
-pub(super) fn nested(view: &View<'_>, slice: &Partition) -> Result<Probe<Nested>, Error> {
+pub(super) fn nested(view: &View<'_>, slice: &Partition) -> Probe<Nested> {
     let Some(label) = view.read(slice.start.saturating_add(LABEL_AT), LABEL_BYTES)? else {
-        return Ok(Rejection::TooShort.into());
+        return Err(Rejection::TooShort.into());
     };
     if le32(&label, MAGIC_AT) != MAGIC {
-        return Ok(Rejection::NoMagic.into());
+        return Err(Rejection::NoMagic.into());
     }
     let magic_2 = le32(&label, MAGIC_2_AT);
     if magic_2 != MAGIC_2 {
-        return Ok(Rejection::Field { field: "v_magic", value: u64::from(magic_2) }.into());
+        return Err(Rejection::Field { field: "v_magic", value: u64::from(magic_2) }.into());
     }
     let partitions = (1..ENTRIES).map(|index| ENTRIES_AT + index * ENTRY_BYTES).filter_map(|at| {
         let start = u64::from(le32(&label, at + START_AT)) * SECTOR_SIZE;
@@ -50,14 +50,14 @@ pub(super) fn nested(view: &View<'_>, slice: &Partition) -> Result<Probe<Nested>
         let tag = le16(&label, at + TAG_AT);
         (tag != UNUSED).then(|| of_vtoc(view, slice, (start, size), tag, WHOLE_DISK))
     });
-    Ok(Probe::Table(Nested { partitions: partitions.collect(), flaw: None }))
+    Ok(Nested { partitions: partitions.collect(), flaw: None })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::table::Kind;
-    use super::super::testdisk::Disk;
     use super::*;
+    use crate::ptable::table::Kind;
+    use crate::ptable::testdisk::Disk;
 
     const SLICE: usize = 100;
 

@@ -7,10 +7,11 @@
 //! divide one disk.
 
 use super::disklabel::{BYTES, ByteOrder, Disklabel, Entry, FS_UNUSED};
-use super::error::Error;
-use super::rejection::{Probe, Rejection};
-use super::table::{Kind, Label, PartitionTable, count};
-use super::view::View;
+use crate::ptable::label::Label;
+use crate::ptable::probe::Probe;
+use crate::ptable::rejection::Rejection;
+use crate::ptable::table::{Kind, PartitionTable, count};
+use crate::ptable::view::View;
 
 /// Where the label lies.
 const LABEL_AT: u64 = 64;
@@ -23,21 +24,18 @@ const SECTOR_SIZE: u32 = 512;
 ///
 /// It is called `bsd`, as `libblkid` and `parted` call it, for nothing in it tells one system from another; but by Linux's
 /// name if no entry has a type, so that Linux alone sees partitions.
-pub(super) fn probe(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
+pub(super) fn probe(view: &View<'_>) -> Probe<PartitionTable> {
     let Some(bytes) = view.read(LABEL_AT, BYTES)? else {
-        return Ok(Rejection::TooShort.into());
+        return Err(Rejection::TooShort.into());
     };
-    let label = match Disklabel::parse(&bytes, ByteOrder::Little) {
-        Ok(label) => label,
-        Err(rejection) => return Ok(rejection.into()),
-    };
+    let label = Disklabel::parse(&bytes, ByteOrder::Little)?;
     if label.count > MAX_ENTRIES {
-        return Ok(Rejection::Field { field: "d_npartitions", value: label.count as u64 }.into());
+        return Err(Rejection::Field { field: "d_npartitions", value: label.count as u64 }.into());
     }
     let used: Vec<Entry> = label.in_count(MAX_ENTRIES).iter().filter(|e| e.sectors != 0).copied().collect();
     let fits = used.iter().all(|e| e.end() <= label.unit_sectors);
     if let Some(flaw) = label.flaw.clone().filter(|flaw| !matches!(flaw, Rejection::Checksum { .. }) || !fits) {
-        return Ok(flaw.into());
+        return Err(flaw.into());
     }
     let partitions: Vec<_> = (1..)
         .zip(label.in_count(MAX_ENTRIES).iter().enumerate())
@@ -48,20 +46,21 @@ pub(super) fn probe(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
         })
         .collect();
     if count(&partitions) == 0 {
-        return Ok(Rejection::Empty.into());
+        return Err(Rejection::Empty.into());
     }
     let is_typed = used.iter().any(|e| e.fs_type != FS_UNUSED);
     let name = if is_typed { Label::Bsd } else { Label::Osf };
     let mut table = PartitionTable::new(name, SECTOR_SIZE, partitions);
     table.note_length(0, view.size());
-    Ok(Probe::Table(table))
+    Ok(table)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::disklabel::tests::{label, seal};
-    use super::super::testdisk::Disk;
     use super::*;
+    use crate::ptable::kind::disklabel::tests::{label, seal};
+    use crate::ptable::probe::Miss;
+    use crate::ptable::testdisk::Disk;
 
     const DISK: usize = 1 << 20;
 
@@ -70,9 +69,9 @@ mod tests {
     }
 
     fn rejection(disk: &Disk) -> Rejection {
-        match probe(&View::new(&disk.0, disk.0.len() as u64, None)).unwrap() {
-            Probe::Not(rejection) => rejection,
-            Probe::Table(table) => panic!("{table:?}"),
+        match probe(&View::new(&disk.0, disk.0.len() as u64, None)) {
+            Err(Miss::Rejected(rejection)) => rejection,
+            other => panic!("{other:?}"),
         }
     }
 

@@ -8,12 +8,14 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use super::damage::Damage;
-use super::error::{Error, Reason};
-use super::fields::{all_zero, be32, byte, bytes};
-use super::rejection::{Probe, Rejection};
-use super::table::{Kind, Label, Partition, PartitionTable, PartitionType, count};
-use super::view::View;
+use crate::ptable::damage::Damage;
+use crate::ptable::error::{Error, Reason};
+use crate::ptable::fields::{all_zero, be32, byte, bytes};
+use crate::ptable::label::Label;
+use crate::ptable::probe::Probe;
+use crate::ptable::rejection::Rejection;
+use crate::ptable::table::{Kind, Partition, PartitionTable, PartitionType, count};
+use crate::ptable::view::View;
 
 const SECTOR: usize = 512;
 
@@ -240,14 +242,11 @@ impl Reader<'_> {
 }
 
 /// Looks for a root sector.
-pub(super) fn probe(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
+pub(super) fn probe(view: &View<'_>) -> Probe<PartitionTable> {
     let Some(sector) = view.read(0, SECTOR)? else {
-        return Ok(Rejection::TooShort.into());
+        return Err(Rejection::TooShort.into());
     };
-    let (entries, disk) = match root(&sector, view.size()) {
-        Ok(root) => root,
-        Err(rejection) => return Ok(rejection.into()),
-    };
+    let (entries, disk) = root(&sector, view.size())?;
     let mut reader = Reader {
         view,
         disk,
@@ -277,19 +276,20 @@ pub(super) fn probe(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
     let Reader { partitions, damage, broken_at, complete, .. } = reader;
     let mut table = PartitionTable { damage, complete, ..PartitionTable::new(Label::Atari, 512, partitions) };
     if let Err(error) = walked {
-        return Err(error.with_partial(table));
+        return Err(error.with_partial(table).into());
     }
     table.note_length(disk * SECTOR as u64, view.size());
     match broken_at.filter(|_| !view.settles(table.count())) {
-        Some(block) => Err(Error::undecidable(Reason::ListBroken { label: Label::Atari, block }, Some(table))),
-        None => Ok(Probe::Table(table)),
+        Some(block) => Err(Error::undecidable(Reason::ListBroken { label: Label::Atari, block }, Some(table)).into()),
+        None => Ok(table),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testdisk::{Disk, fat16};
     use super::*;
+    use crate::ptable::probe::Miss;
+    use crate::ptable::testdisk::{Disk, fat16};
 
     const S: usize = 512;
 
@@ -313,7 +313,7 @@ mod tests {
 
     fn rejection(disk: &Disk) -> Rejection {
         match probe(&View::new(&disk.0, disk.0.len() as u64, None)) {
-            Ok(Probe::Not(rejection)) => rejection,
+            Err(Miss::Rejected(rejection)) => rejection,
             other => panic!("{other:?}"),
         }
     }

@@ -4,13 +4,14 @@
 //! the name of its boot loader; the checks of the entries are those of FreeBSD's `g_part_pc98.c` and more. Entries are in
 //! cylinders, heads and sectors, and the table does not say how many of each there are: see [`geometry`].
 
-use super::boot_sector;
-use super::error::Error;
-use super::fields::{all_zero, byte, has, le16};
-use super::rejection::{Probe, Rejection};
-use super::superblock;
-use super::table::{Kind, Label, Partition, PartitionTable, PartitionType};
-use super::view::View;
+use crate::ptable::boot_sector;
+use crate::ptable::fields::{all_zero, byte, has, le16};
+use crate::ptable::label::Label;
+use crate::ptable::probe::Probe;
+use crate::ptable::rejection::Rejection;
+use crate::ptable::superblock;
+use crate::ptable::table::{Kind, Partition, PartitionTable, PartitionType};
+use crate::ptable::view::View;
 
 const SECTOR: usize = 512;
 
@@ -177,23 +178,20 @@ fn geometry(view: &View<'_>, entries: &[Entry], by_libparted: bool) -> Geometry 
 }
 
 /// Looks for a boot sector of a PC-98 with entries behind it.
-pub(super) fn probe(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
+pub(super) fn probe(view: &View<'_>) -> Probe<PartitionTable> {
     let Some(boot) = view.read(0, SECTOR)? else {
-        return Ok(Rejection::TooShort.into());
+        return Err(Rejection::TooShort.into());
     };
     if !is_boot_sector(&boot) {
-        return Ok(Rejection::NoMagic.into());
+        return Err(Rejection::NoMagic.into());
     }
     if let Some(what) = boot_sector::file_system(&boot) {
-        return Ok(Rejection::Other { what }.into());
+        return Err(Rejection::Other { what }.into());
     }
     let Some(table) = view.read(SECTOR as u64, SECTOR)? else {
-        return Ok(Rejection::TooShort.into());
+        return Err(Rejection::TooShort.into());
     };
-    let entries = match entries(&table) {
-        Ok(entries) => entries,
-        Err(rejection) => return Ok(rejection.into()),
-    };
+    let entries = entries(&table)?;
     let rest = boot.get(LIBPARTED_LOADER.len()..boot_sector::SIGNATURE_AT).unwrap_or_default();
     let by_libparted = has(&boot, 0, LIBPARTED_LOADER) && all_zero(rest);
     let geometry = geometry(view, &entries, by_libparted);
@@ -207,13 +205,14 @@ pub(super) fn probe(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
     };
     let mut table = PartitionTable::new(Label::Pc98, 512, entries.into_iter().map(partition).collect());
     table.note_length(0, view.size());
-    Ok(Probe::Table(table))
+    Ok(table)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testdisk::{Disk, fat16};
     use super::*;
+    use crate::ptable::probe::Miss;
+    use crate::ptable::testdisk::{Disk, fat16};
 
     const CYLINDER: usize = 8 * 17 * 512;
 
@@ -233,7 +232,7 @@ mod tests {
 
     fn rejection(disk: &Disk) -> Rejection {
         match probe(&View::new(&disk.0, disk.0.len() as u64, None)) {
-            Ok(Probe::Not(rejection)) => rejection,
+            Err(Miss::Rejected(rejection)) => rejection,
             other => panic!("{other:?}"),
         }
     }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::fields::{be16, be32, be64, byte, bytes, has};
+use crate::ptable::fields::{be16, be32, be64, byte, bytes, has};
 
 const MAGIC: &[u8] = b"VBLK";
 /// What every piece of a record starts with; the rest of the pieces makes the record.

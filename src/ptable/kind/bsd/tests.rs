@@ -1,6 +1,8 @@
-use super::super::disklabel::tests::{label, seal, swapped};
-use super::super::testdisk::{Disk, Reader};
 use super::*;
+use crate::ptable::error::Error;
+use crate::ptable::kind::disklabel::tests::{label, seal, swapped};
+use crate::ptable::probe::Miss;
+use crate::ptable::testdisk::{Disk, Reader};
 
 const DISK: usize = 1 << 20;
 const SLICE: u32 = 100;
@@ -14,9 +16,9 @@ fn found(table: &PartitionTable) -> Vec<(u32, u64, Kind)> {
 }
 
 fn rejection(disk: &Disk) -> Rejection {
-    match probe(&View::new(&disk.0, disk.0.len() as u64, None)).unwrap() {
-        Probe::Not(rejection) => rejection,
-        Probe::Table(table) => panic!("{table:?}"),
+    match probe(&View::new(&disk.0, disk.0.len() as u64, None)) {
+        Err(Miss::Rejected(rejection)) => rejection,
+        other => panic!("{other:?}"),
     }
 }
 

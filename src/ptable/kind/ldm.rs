@@ -7,16 +7,18 @@
 //! undecidable. What a GPT says the kernel reads as it stands; as libldm (`src/ldm.c`) does, its data partitions are
 //! looked into.
 
-use super::boot_sector;
-use super::damage::Damage;
-use super::error::{Error, Reason};
-use super::fields::all_zero;
-use super::guid::Guid;
 use super::ldm_database::{DATABASE_SECTORS, Fault, PRIVHEAD, PRIVHEAD_AT, PRIVHEAD_COPIES_AT, PrivateHeader, Reader};
-use super::mbr_sector;
-use super::rejection::{Probe, Rejection};
-use super::table::{Kind, Label, Partition, PartitionTable, PartitionType};
-use super::view::View;
+use crate::ptable::boot_sector;
+use crate::ptable::damage::Damage;
+use crate::ptable::error::{Error, Reason};
+use crate::ptable::fields::all_zero;
+use crate::ptable::guid::Guid;
+use crate::ptable::label::Label;
+use crate::ptable::mbr_sector;
+use crate::ptable::probe::Probe;
+use crate::ptable::rejection::Rejection;
+use crate::ptable::table::{Kind, Partition, PartitionTable, PartitionType};
+use crate::ptable::view::View;
 
 const SECTOR: usize = 512;
 /// The entry that says "this is a dynamic disk".
@@ -47,28 +49,28 @@ fn find_copy(view: &View<'_>) -> Option<PrivateHeader> {
 }
 
 /// Looks for a dynamic disk with an MBR.
-pub(super) fn probe(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
+pub(super) fn probe(view: &View<'_>) -> Probe<PartitionTable> {
     let Some(sector) = view.read(0, SECTOR)? else {
-        return Ok(Rejection::TooShort.into());
+        return Err(Rejection::TooShort.into());
     };
     if !is_announced(&sector) {
-        return Ok(Rejection::NoMagic.into());
+        return Err(Rejection::NoMagic.into());
     }
     let mut noted = None;
     let header = match view.read(PRIVHEAD_AT * SECTOR as u64, SECTOR) {
-        Ok(None) => return Ok(Rejection::TooShort.into()),
+        Ok(None) => return Err(Rejection::TooShort.into()),
         Ok(Some(block)) => match PrivateHeader::parse_mbr(&block) {
             Ok(header) => header,
             // Something else stands there, so this is the type's other meaning, a file system.
-            Err(Rejection::NoMagic) if !all_zero(&block) => return Ok(Rejection::NoMagic.into()),
+            Err(Rejection::NoMagic) if !all_zero(&block) => return Err(Rejection::NoMagic.into()),
             Err(fault) => match find_copy(view) {
                 Some(header) => {
                     noted = Some(Fault { part: PRIVHEAD, fault });
                     header
                 }
-                None if fault == Rejection::NoMagic => return Ok(fault.into()),
+                None if fault == Rejection::NoMagic => return Err(fault.into()),
                 None => {
-                    return Err(Error::undecidable(Reason::LdmDamaged { part: PRIVHEAD, fault }, None));
+                    return Err(Error::undecidable(Reason::LdmDamaged { part: PRIVHEAD, fault }, None).into());
                 }
             },
         },
@@ -83,16 +85,17 @@ pub(super) fn probe(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
     let end = header.config_start.saturating_add(header.config_sectors).saturating_mul(SECTOR as u64);
     table.note_length(end, view.size());
     let Some(Fault { part, fault }) = database.doubt else {
-        return Ok(Probe::Table(table));
+        return Ok(table);
     };
     table.damage.push(Damage::LdmDatabase { part, fault: fault.clone() });
     if view.settles(table.count()) {
-        return Ok(Probe::Table(table));
+        return Ok(table);
     }
-    Err(match database.error {
+    let error = match database.error {
         Some(error) => error.with_partial(table),
         None => Error::undecidable(Reason::LdmDamaged { part, fault }, Some(table)),
-    })
+    };
+    Err(error.into())
 }
 
 /// Adds to a GPT the partitions inside its data partitions of a dynamic disk. That is never what decides: both the
@@ -141,15 +144,16 @@ pub(super) fn read_inside_gpt(view: &View<'_>, table: &mut PartitionTable) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ldm_database::{
+    use super::*;
+    use crate::ptable::kind::ldm_database::{
         CONFIG_NAME_AT, CONFIG_SECTORS_AT, CONFIG_START_AT, DATA_SECTORS_AT, DATA_START_AT, DISK_ID_AT,
         FIRST_RECORD_AT, LAST_RECORD_AT, LOG_NAME_AT, MAJOR_AT, MINOR_AT, RECORD_BYTES_AT, REGION_SECTORS_AT, STATE_AT,
         TOCBLOCK, VBLK, VERSION_AT, VMDB,
     };
-    use super::super::ldm_vblk::parse_guid;
-    use super::super::ldm_vblk::testrecord::{PIECE_BYTES, disk_3, disk_4, partition, pieces};
-    use super::super::testdisk::{Disk, Reader as BadReader, seal};
-    use super::*;
+    use crate::ptable::kind::ldm_vblk::parse_guid;
+    use crate::ptable::kind::ldm_vblk::testrecord::{PIECE_BYTES, disk_3, disk_4, partition, pieces};
+    use crate::ptable::probe::Miss;
+    use crate::ptable::testdisk::{Disk, Reader as BadReader, seal};
 
     const ID: &str = "00112233-4455-6677-8899-aabbccddeeff";
     const S: usize = 512;
@@ -207,7 +211,7 @@ mod tests {
 
     fn rejection(disk: &Disk) -> Rejection {
         match probe(&View::new(&disk.0, disk.0.len() as u64, None)) {
-            Ok(Probe::Not(rejection)) => rejection,
+            Err(Miss::Rejected(rejection)) => rejection,
             other => panic!("{other:?}"),
         }
     }

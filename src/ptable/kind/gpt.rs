@@ -4,18 +4,20 @@
 //! lost, so here a header whose checksums hold stands without one, where LBA 0 has no partitions of its own.
 
 use super::SECTOR_SIZES;
-use super::boot_sector;
-use super::damage::{Damage, GptFault};
-use super::error::{Error, Reason};
-use super::fields::all_zero;
 use super::first_sector::{first_sector, whole_disk};
 use super::gpt_copy::{self, Outcome, PRIMARY_LBA};
 use super::ldm;
 use super::mbr;
-use super::mbr_sector::{Entry, FirstSector};
-use super::rejection::{Probe, Rejection};
-use super::table::{GptCopy, PartitionTable};
-use super::view::View;
+use crate::ptable::boot_sector;
+use crate::ptable::damage::{Damage, GptFault};
+use crate::ptable::error::{Error, Reason};
+use crate::ptable::fields::all_zero;
+use crate::ptable::label::GptCopy;
+use crate::ptable::mbr_sector::{Entry, FirstSector};
+use crate::ptable::probe::Probe;
+use crate::ptable::rejection::Rejection;
+use crate::ptable::table::PartitionTable;
+use crate::ptable::view::View;
 
 /// What is wrong with the primary, and where its header says the backup is.
 struct BadPrimary {
@@ -40,73 +42,67 @@ fn unreadable(error: &Error) -> GptFault {
 }
 
 /// Looks for a GPT that the MBR announces.
-pub(super) fn probe(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
-    let mut found = find(view)?;
-    if let Probe::Table(table) = &mut found {
-        ldm::read_inside_gpt(view, table);
-    }
-    Ok(found)
+pub(super) fn probe(view: &View<'_>) -> Probe<PartitionTable> {
+    let mut table = find(view)?;
+    ldm::read_inside_gpt(view, &mut table);
+    Ok(table)
 }
 
-fn find(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
+fn find(view: &View<'_>) -> Probe<PartitionTable> {
     match first_sector(view)? {
-        FirstSector::Table(_) | FirstSector::NoTable(_) => Ok(Rejection::NotAnnounced.into()),
+        FirstSector::Table(_) | FirstSector::NoTable(_) => Err(Rejection::NotAnnounced.into()),
         FirstSector::Protective { others, last_lba, file_system } => {
             match (read_announced(view, others, Some(*last_lba)), file_system) {
                 // The sector is a file system's, and nothing of a GPT is left: the entry was none.
-                (Err(Error::Undecidable { .. }), Some(what)) => Ok(Rejection::Other { what }.into()),
-                (other, _) => other.map(Probe::Table),
+                (Err(Error::Undecidable { .. }), Some(what)) => Err(Rejection::Other { what }.into()),
+                (found, _) => Ok(found?),
             }
         }
     }
 }
 
 /// Looks for a GPT at the start of the image that nothing at LBA 0 announces.
-pub(super) fn probe_unannounced(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
-    if let Some(rejection) = explained_by_mbr(view)? {
-        return Ok(rejection.into());
-    }
+pub(super) fn probe_unannounced(view: &View<'_>) -> Probe<PartitionTable> {
+    check_mbr(view)?;
     match read_primary(view) {
         Ok(mut table) => {
             table.damage.push(Damage::NoProtectiveMbr);
-            Ok(Probe::Table(table))
+            Ok(table)
         }
-        Err(primary) => primary.error.map_or(Ok(Rejection::NoMagic.into()), Err),
+        Err(primary) => Err(primary.error.map_or(Rejection::NoMagic.into(), Into::into)),
     }
 }
 
 /// Looks for what is left of a GPT whose MBR and primary were lost, under boot code, a fill pattern or zeros: a backup at
 /// the end of the image, or a copy without its checksums where a header is signed or LBA 0 is blank. Not where a file
 /// system explains what the image starts with.
-pub(super) fn probe_remains(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
-    if let Some(rejection) = explained_by_mbr(view)? {
-        return Ok(rejection.into());
-    }
+pub(super) fn probe_remains(view: &View<'_>) -> Probe<PartitionTable> {
+    check_mbr(view)?;
     if let Some(what) = whole_disk(view)? {
-        return Ok(Rejection::NotLookedFor { what }.into());
+        return Err(Rejection::NotLookedFor { what }.into());
     }
     let is_blank = view.read(0, boot_sector::SIZE)?.is_some_and(|sector| all_zero(&sector));
     if !is_blank && !has_header(view)? {
-        return Ok(Rejection::NoMagic.into());
+        return Err(Rejection::NoMagic.into());
     }
     match read_announced(view, &[], None) {
         Ok(mut table) => {
             table.damage.push(Damage::NoProtectiveMbr);
-            Ok(Probe::Table(table))
+            Ok(table)
         }
         // No header, no entries: there was no GPT.
-        Err(Error::Undecidable { .. }) if !has_header(view)? => Ok(Rejection::NoMagic.into()),
-        Err(error) => Err(error),
+        Err(Error::Undecidable { .. }) if !has_header(view)? => Err(Rejection::NoMagic.into()),
+        Err(error) => Err(error.into()),
     }
 }
 
 /// A GPT next to an MBR with partitions is a left-over, and one that it announces was looked for.
-fn explained_by_mbr(view: &View<'_>) -> Result<Option<Rejection>, Error> {
-    Ok(match first_sector(view)? {
-        FirstSector::Table(_) => Some(Rejection::NotLookedFor { what: "dos" }),
-        FirstSector::Protective { .. } => Some(Rejection::NoMagic),
-        FirstSector::NoTable(_) => None,
-    })
+fn check_mbr(view: &View<'_>) -> Probe<()> {
+    match first_sector(view)? {
+        FirstSector::Table(_) => Err(Rejection::NotLookedFor { what: "dos" }.into()),
+        FirstSector::Protective { .. } => Err(Rejection::NoMagic.into()),
+        FirstSector::NoTable(_) => Ok(()),
+    }
 }
 
 /// Where headers are looked for whatever the rest of the disk says: LBA 1 and the last one, for each sector size.
@@ -244,9 +240,9 @@ fn read_unverified(view: &View<'_>) -> Option<PartitionTable> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testdisk::{Disk, Gpt, Reader, seal};
-    use super::super::{Kind, Label};
     use super::*;
+    use crate::ptable::testdisk::{Disk, Gpt, Reader, seal};
+    use crate::ptable::{Kind, Label};
 
     const TWO: &[(u64, u64)] = &[(40, 99), (100, 199)];
 

@@ -1,21 +1,23 @@
 //! The master boot record: its partitions, logical ones included. Whether LBA 0 is one, [`first_sector`] says.
 
-use super::damage::Damage;
 use super::ebr::{self, Chain};
-use super::error::{Error, Reason};
 use super::first_sector::{begins_with_something, first_sector};
-use super::mbr_sector::{Entry, FirstSector};
-use super::nested;
-use super::rejection::{Probe, Rejection};
-use super::table::{Kind, Label, Partition, PartitionTable, PartitionType, count};
-use super::view::View;
+use super::slices;
+use crate::ptable::damage::Damage;
+use crate::ptable::error::{Error, Reason};
+use crate::ptable::label::Label;
+use crate::ptable::mbr_sector::{Entry, FirstSector};
+use crate::ptable::probe::Probe;
+use crate::ptable::rejection::Rejection;
+use crate::ptable::table::{Kind, Partition, PartitionTable, PartitionType, count};
+use crate::ptable::view::View;
 
 /// Looks for an MBR with partitions.
-pub(super) fn probe(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
+pub(super) fn probe(view: &View<'_>) -> Probe<PartitionTable> {
     match first_sector(view)? {
-        FirstSector::Table(entries) => read_entries(view, entries).map(Probe::Table),
-        FirstSector::NoTable(rejection) => Ok(rejection.clone().into()),
-        FirstSector::Protective { .. } => Ok(Rejection::Other { what: "gpt" }.into()),
+        FirstSector::Table(entries) => Ok(read_entries(view, entries)?),
+        FirstSector::NoTable(rejection) => Err(rejection.clone().into()),
+        FirstSector::Protective { .. } => Err(Rejection::Other { what: "gpt" }.into()),
     }
 }
 
@@ -51,8 +53,8 @@ pub(super) fn read_entries(view: &View<'_>, entries: &[Entry]) -> Result<Partiti
         return Err(error.with_partial(table));
     }
     if view.may_stop_at(table.count()) {
-        table.complete &= !nested::is_promised(&table);
-    } else if let Err(error) = nested::read(view, &mut table) {
+        table.complete &= !slices::is_promised(&table);
+    } else if let Err(error) = slices::read(view, &mut table) {
         return Err(error.with_partial(table));
     }
     table.note_length(0, view.size());
@@ -120,8 +122,8 @@ pub(super) fn read_hybrid(view: &View<'_>, others: &[Entry]) -> Option<Partition
 
 #[cfg(test)]
 mod tests {
-    use super::super::testdisk::{Disk, Reader};
     use super::*;
+    use crate::ptable::testdisk::{Disk, Reader};
 
     const MIB: usize = 1 << 20;
 
@@ -224,7 +226,7 @@ mod tests {
     #[test]
     fn an_mbr_with_one_partition_rests_on_its_own_sector() {
         let disk = Disk::new(MIB).mbr(0, &[(1, 0x83, 64, 1900)]);
-        let consulted = super::super::examine(&disk.0, MIB as u64, Some(2)).consulted;
+        let consulted = crate::ptable::examine(&disk.0, MIB as u64, Some(2)).consulted;
         assert!(consulted.iter().all(|range| *range == (0..512)), "{consulted:?}");
     }
 }

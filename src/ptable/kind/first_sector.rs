@@ -7,13 +7,13 @@
 
 use positioned_io::Slice;
 
-use super::boot_sector;
-use super::error::Error;
-use super::mbr_sector::{self, ENTRIES_AT, ENTRY_BYTES, Entry, FirstSector, are_disjoint};
-use super::rejection::{Rejection, SeenEntry};
-use super::superblock;
-use super::view::View;
 use super::{atari, ebr, gpt_copy, pc98};
+use crate::ptable::boot_sector;
+use crate::ptable::error::Error;
+use crate::ptable::mbr_sector::{self, ENTRIES_AT, ENTRY_BYTES, Entry, FirstSector, are_disjoint};
+use crate::ptable::rejection::{Rejection, SeenEntry};
+use crate::ptable::superblock;
+use crate::ptable::view::View;
 
 /// The entry that says "this is a GPT" (UEFI 2.10 section 5.2.3).
 const GPT_PROTECTIVE: u8 = 0xee;
@@ -167,9 +167,9 @@ pub(super) fn whole_disk(view: &View<'_>) -> Result<Option<&'static str>, Error>
 
 #[cfg(test)]
 mod tests {
-    use super::super::testdisk::{Disk, Gpt, Reader, fat16};
-    use super::super::{Label, examine};
     use super::*;
+    use crate::ptable::testdisk::{Disk, Gpt, Reader, fat16};
+    use crate::ptable::{Label, examine};
 
     const MIB: usize = 1 << 20;
 

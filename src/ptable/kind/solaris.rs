@@ -4,12 +4,12 @@
 //! entries in use if they have sectors, counted from the start of the slice. The slice's type may as well be that of
 //! Linux's swap, so that without the number there is nothing to be said.
 
-use super::error::Error;
-use super::fields::{le16, le32};
 use super::nested::{Nested, of_vtoc};
-use super::rejection::{Probe, Rejection};
-use super::table::Partition;
-use super::view::View;
+use crate::ptable::fields::{le16, le32};
+use crate::ptable::probe::Probe;
+use crate::ptable::rejection::Rejection;
+use crate::ptable::table::Partition;
+use crate::ptable::view::View;
 
 const SECTOR_SIZE: u64 = 512;
 
@@ -35,16 +35,16 @@ const WHOLE_DISK: u16 = 5;
 const VTOC_BYTES: usize = ENTRIES_AT + ENTRIES * ENTRY_BYTES;
 
 /// Reads the VTOC in a slice.
-pub(super) fn nested(view: &View<'_>, slice: &Partition) -> Result<Probe<Nested>, Error> {
+pub(super) fn nested(view: &View<'_>, slice: &Partition) -> Probe<Nested> {
     let Some(vtoc) = view.read(slice.start.saturating_add(VTOC_AT), VTOC_BYTES)? else {
-        return Ok(Rejection::TooShort.into());
+        return Err(Rejection::TooShort.into());
     };
     if le32(&vtoc, SANITY_AT) != SANITY {
-        return Ok(Rejection::NoMagic.into());
+        return Err(Rejection::NoMagic.into());
     }
     let version = le32(&vtoc, VERSION_AT);
     if version != VERSION {
-        return Ok(Rejection::Field { field: "v_version", value: u64::from(version) }.into());
+        return Err(Rejection::Field { field: "v_version", value: u64::from(version) }.into());
     }
     let entries = if usize::from(le16(&vtoc, COUNT_AT)) > FEW_ENTRIES { ENTRIES } else { FEW_ENTRIES };
     let partitions = (0..entries).map(|index| ENTRIES_AT + index * ENTRY_BYTES).filter_map(|at| {
@@ -53,15 +53,15 @@ pub(super) fn nested(view: &View<'_>, slice: &Partition) -> Result<Probe<Nested>
         let tag = le16(&vtoc, at + TAG_AT);
         (size != 0).then(|| of_vtoc(view, slice, (start, size), tag, WHOLE_DISK))
     });
-    Ok(Probe::Table(Nested { partitions: partitions.collect(), flaw: None }))
+    Ok(Nested { partitions: partitions.collect(), flaw: None })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::PartitionTable;
-    use super::super::table::Kind;
-    use super::super::testdisk::Disk;
     use super::*;
+    use crate::ptable::PartitionTable;
+    use crate::ptable::table::Kind;
+    use crate::ptable::testdisk::Disk;
 
     const SLICE: usize = 100;
 

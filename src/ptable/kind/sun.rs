@@ -4,12 +4,13 @@
 //! checksum make a label; the VTOC inside it, if it is a valid one, says how many of the eight slices there are and
 //! what each is for. The slice for the whole disk does not count.
 
-use super::boot_sector;
-use super::error::Error;
-use super::fields::{be16, be32};
-use super::rejection::{Probe, Rejection};
-use super::table::{Kind, Label, Partition, PartitionTable, PartitionType};
-use super::view::View;
+use crate::ptable::boot_sector;
+use crate::ptable::fields::{be16, be32};
+use crate::ptable::label::Label;
+use crate::ptable::probe::Probe;
+use crate::ptable::rejection::Rejection;
+use crate::ptable::table::{Kind, Partition, PartitionTable, PartitionType};
+use crate::ptable::view::View;
 
 // `struct sun_disklabel` of Linux's block/partitions/sun.c. The label is one sector.
 const SECTOR: u32 = 512;
@@ -39,25 +40,25 @@ const UNASSIGNED: u32 = 0;
 const WHOLE_DISK_NUMBER: u32 = 3;
 
 /// Looks for a label.
-pub(super) fn probe(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
+pub(super) fn probe(view: &View<'_>) -> Probe<PartitionTable> {
     let Some(sector) = view.read(0, boot_sector::SIZE)? else {
-        return Ok(Rejection::TooShort.into());
+        return Err(Rejection::TooShort.into());
     };
     if be16(&sector, MAGIC_AT) != MAGIC {
-        return Ok(Rejection::NoMagic.into());
+        return Err(Rejection::NoMagic.into());
     }
     let computed = (0..CHECKSUM_AT).step_by(2).fold(0, |xor, at| xor ^ be16(&sector, at));
     let stored = be16(&sector, CHECKSUM_AT);
     if computed != stored {
-        return Ok(Rejection::Checksum { stored: stored.into(), computed: computed.into() }.into());
+        return Err(Rejection::Checksum { stored: stored.into(), computed: computed.into() }.into());
     }
     let partitions = slices(&sector);
     if partitions.is_empty() {
-        return Ok(Rejection::Empty.into());
+        return Err(Rejection::Empty.into());
     }
     let mut table = PartitionTable::new(Label::Sun, SECTOR, partitions);
     table.note_length(0, view.size());
-    Ok(Probe::Table(table))
+    Ok(table)
 }
 
 fn slices(sector: &[u8]) -> Vec<Partition> {
@@ -109,9 +110,10 @@ fn is_whole_disk(index: usize, slices: &[Partition]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::damage::Damage;
-    use super::super::testdisk::{Disk, Gpt};
     use super::*;
+    use crate::ptable::damage::Damage;
+    use crate::ptable::probe::Miss;
+    use crate::ptable::testdisk::{Disk, Gpt};
 
     const CYLINDER: u64 = 16 * 63;
 
@@ -139,9 +141,9 @@ mod tests {
     }
 
     fn rejection(disk: &Disk) -> Rejection {
-        match probe(&View::new(&disk.0, disk.0.len() as u64, None)).unwrap() {
-            Probe::Not(rejection) => rejection,
-            Probe::Table(table) => panic!("{table:?}"),
+        match probe(&View::new(&disk.0, disk.0.len() as u64, None)) {
+            Err(Miss::Rejected(rejection)) => rejection,
+            other => panic!("{other:?}"),
         }
     }
 

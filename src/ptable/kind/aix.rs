@@ -4,13 +4,15 @@
 //! area (VGDA) is read as in `aix.c`: only of version 1, and only the first physical volume's map. What the kernel does
 //! not show, logical volumes in pieces among them, cannot be listed, and so leaves an image undecided.
 
-use super::boot_sector;
-use super::error::{Error, Reason};
-use super::fields::{be16, be32, has};
-use super::mbr_sector;
-use super::rejection::{Probe, Rejection};
-use super::table::{Kind, Label, Partition, PartitionTable, PartitionType};
-use super::view::View;
+use crate::ptable::boot_sector;
+use crate::ptable::error::{Error, Reason};
+use crate::ptable::fields::{be16, be32, has};
+use crate::ptable::label::Label;
+use crate::ptable::mbr_sector;
+use crate::ptable::probe::Probe;
+use crate::ptable::rejection::Rejection;
+use crate::ptable::table::{Kind, Partition, PartitionTable, PartitionType};
+use crate::ptable::view::View;
 
 const SECTOR: u64 = 512;
 /// `IBMA` in EBCDIC.
@@ -52,29 +54,29 @@ const PP_LV_AT: usize = 0; // 2, from 1
 const PP_LP_AT: usize = 6; // 2, from 1; 0 is free
 
 /// Looks for a physical volume, and reads its contiguous logical volumes.
-pub(super) fn probe(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
+pub(super) fn probe(view: &View<'_>) -> Probe<PartitionTable> {
     let Some(sector) = view.read(0, boot_sector::SIZE)? else {
-        return Ok(Rejection::TooShort.into());
+        return Err(Rejection::TooShort.into());
     };
     if !has(&sector, 0, MAGIC) {
-        return Ok(Rejection::NoMagic.into());
+        return Err(Rejection::NoMagic.into());
     }
     if mbr_sector::entries(&sector).iter().any(|entry| LINUX_TYPES.contains(&entry.type_id) || entry.is_extended()) {
-        return Ok(Rejection::Other { what: "dos" }.into());
+        return Err(Rejection::Other { what: "dos" }.into());
     }
     let Some(record) = view.read(RECORD_LBA * SECTOR, boot_sector::SIZE)? else {
-        return Ok(Rejection::TooShort.into());
+        return Err(Rejection::TooShort.into());
     };
     if !has(&record, 0, RECORD_MAGIC) {
-        return Ok(Rejection::NoMagic.into());
+        return Err(Rejection::NoMagic.into());
     }
     let undecidable = |partial| Error::undecidable(Reason::EntriesLost { label: Label::Aix }, partial);
     let Some(Volumes { partitions, in_pieces }) = read_volumes(view, &record)? else {
-        return Err(undecidable(None));
+        return Err(undecidable(None).into());
     };
     let mut table = PartitionTable::new(Label::Aix, 512, partitions);
     table.note_length(0, view.size());
-    if in_pieces && !view.settles(table.count()) { Err(undecidable(Some(table))) } else { Ok(Probe::Table(table)) }
+    if in_pieces && !view.settles(table.count()) { Err(undecidable(Some(table)).into()) } else { Ok(table) }
 }
 
 /// The logical volumes on a physical one.
@@ -164,8 +166,8 @@ fn name(names: &[u8], lv: u16) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testdisk::Disk;
     use super::*;
+    use crate::ptable::testdisk::Disk;
 
     const VGDA: usize = 100;
     const VGDA_SECTORS: usize = 2098;

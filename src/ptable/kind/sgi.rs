@@ -3,12 +3,13 @@
 //! Read as Linux (`block/partitions/sgi.c`) and `libblkid` (`libblkid/src/partitions/sgi.c`) do: magic number and
 //! checksum make a header. The entries for the header itself and for the whole volume do not count.
 
-use super::boot_sector;
-use super::error::Error;
-use super::fields::be32;
-use super::rejection::{Probe, Rejection};
-use super::table::{Kind, Label, Partition, PartitionTable, PartitionType};
-use super::view::View;
+use crate::ptable::boot_sector;
+use crate::ptable::fields::be32;
+use crate::ptable::label::Label;
+use crate::ptable::probe::Probe;
+use crate::ptable::rejection::Rejection;
+use crate::ptable::table::{Kind, Partition, PartitionTable, PartitionType};
+use crate::ptable::view::View;
 
 // `struct sgi_disklabel` of Linux's block/partitions/sgi.c. The header is one sector.
 const SECTOR: u32 = 512;
@@ -24,17 +25,17 @@ const CHECKSUM_AT: usize = 504; // 4
 const META_TYPES: [u32; 2] = [0, 6];
 
 /// Looks for a volume header.
-pub(super) fn probe(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
+pub(super) fn probe(view: &View<'_>) -> Probe<PartitionTable> {
     let Some(sector) = view.read(0, boot_sector::SIZE)? else {
-        return Ok(Rejection::TooShort.into());
+        return Err(Rejection::TooShort.into());
     };
     if be32(&sector, 0) != MAGIC {
-        return Ok(Rejection::NoMagic.into());
+        return Err(Rejection::NoMagic.into());
     }
     let stored = be32(&sector, CHECKSUM_AT);
     let computed = 0_u32.wrapping_sub(sum(&sector).wrapping_sub(stored));
     if computed != stored {
-        return Ok(Rejection::Checksum { stored, computed }.into());
+        return Err(Rejection::Checksum { stored, computed }.into());
     }
     let places = (1..=PARTITIONS).zip((PARTITIONS_AT..).step_by(PARTITION_BYTES));
     let used = places.filter_map(|(number, at)| {
@@ -51,11 +52,11 @@ pub(super) fn probe(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
     });
     let partitions: Vec<_> = used.collect();
     if partitions.is_empty() {
-        return Ok(Rejection::Empty.into());
+        return Err(Rejection::Empty.into());
     }
     let mut table = PartitionTable::new(Label::Sgi, SECTOR, partitions);
     table.note_length(0, view.size());
-    Ok(Probe::Table(table))
+    Ok(table)
 }
 
 fn sum(sector: &[u8]) -> u32 {
@@ -64,9 +65,10 @@ fn sum(sector: &[u8]) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::damage::Damage;
-    use super::super::testdisk::Disk;
     use super::*;
+    use crate::ptable::damage::Damage;
+    use crate::ptable::probe::Miss;
+    use crate::ptable::testdisk::Disk;
 
     /// A sealed header: number, type, start, sectors.
     fn sgi(partitions: &[(usize, u32, u32, u32)]) -> Disk {
@@ -87,9 +89,9 @@ mod tests {
     }
 
     fn rejection(disk: &Disk) -> Rejection {
-        match probe(&View::new(&disk.0, disk.0.len() as u64, None)).unwrap() {
-            Probe::Not(rejection) => rejection,
-            Probe::Table(table) => panic!("{table:?}"),
+        match probe(&View::new(&disk.0, disk.0.len() as u64, None)) {
+            Err(Miss::Rejected(rejection)) => rejection,
+            other => panic!("{other:?}"),
         }
     }
 

@@ -4,28 +4,28 @@
 //! whose first entry is of Minix's type. Entries of that type are in use, and count from the start of the disk. Without
 //! such an entry the slice starts with a boot sector.
 
-use super::boot_sector;
-use super::error::Error;
-use super::mbr_sector;
 use super::nested::{Nested, believed_size};
-use super::rejection::{Probe, Rejection};
-use super::table::{Kind, Partition, PartitionType};
-use super::view::View;
+use crate::ptable::boot_sector;
+use crate::ptable::mbr_sector;
+use crate::ptable::probe::Probe;
+use crate::ptable::rejection::Rejection;
+use crate::ptable::table::{Kind, Partition, PartitionType};
+use crate::ptable::view::View;
 
 const SECTOR_SIZE: u64 = 512;
 /// The type of the slice, and of the subpartitions.
 pub(super) const SLICE_TYPE: u8 = 0x81;
 
 /// Reads the table in a slice.
-pub(super) fn nested(view: &View<'_>, slice: &Partition) -> Result<Probe<Nested>, Error> {
+pub(super) fn nested(view: &View<'_>, slice: &Partition) -> Probe<Nested> {
     let Some(sector) = view.read(slice.start, boot_sector::SIZE)? else {
-        return Ok(Rejection::TooShort.into());
+        return Err(Rejection::TooShort.into());
     };
     let entries = mbr_sector::entries(&sector);
     // A slice at LBA 0 has the table that it is in itself.
     let is_table = slice.start != 0 && entries.first().is_some_and(|entry| entry.type_id == SLICE_TYPE);
     if !boot_sector::is_signed(&sector) || !is_table {
-        return Ok(Rejection::NoMagic.into());
+        return Err(Rejection::NoMagic.into());
     }
     let partitions = entries.iter().filter(|entry| entry.type_id == SLICE_TYPE).map(|entry| {
         let (start, size) = (entry.start * SECTOR_SIZE, entry.sectors * SECTOR_SIZE);
@@ -38,13 +38,13 @@ pub(super) fn nested(view: &View<'_>, slice: &Partition) -> Result<Probe<Nested>
             name: None,
         }
     });
-    Ok(Probe::Table(Nested { partitions: partitions.collect(), flaw: None }))
+    Ok(Nested { partitions: partitions.collect(), flaw: None })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testdisk::Disk;
     use super::*;
+    use crate::ptable::testdisk::Disk;
 
     #[test]
     fn subpartitions_count_from_the_start_of_the_disk() {

@@ -9,13 +9,14 @@
 //! number alone: the type of the slice vouches for the rest. Where the second one or the checksum is wrong, the label is
 //! believed only if every entry in use lies in the slice and no two overlap; else the slice stays one partition.
 
-use super::damage::Damage;
 use super::disklabel::{self, BYTES, ByteOrder, Disklabel, ENTRY_C, Entry, FS_UNUSED};
-use super::error::Error;
 use super::nested::{Nested, is_inside};
-use super::rejection::{Probe, Rejection};
-use super::table::{Kind, Label, Partition, PartitionTable, count};
-use super::view::View;
+use crate::ptable::damage::Damage;
+use crate::ptable::label::Label;
+use crate::ptable::probe::Probe;
+use crate::ptable::rejection::Rejection;
+use crate::ptable::table::{Kind, Partition, PartitionTable, count};
+use crate::ptable::view::View;
 
 /// Where a label lies on a whole disk, and the sector size that puts it there: `LABELSECTOR` and `LABELOFFSET` of the
 /// systems' `disklabel.h`. Without a size, the label says it.
@@ -42,29 +43,31 @@ const NESTED_MAX_ENTRIES: usize = 16;
 const DEDICATED_SECTORS: u64 = 50_000;
 
 /// Looks for a label of the whole disk.
-pub(super) fn probe(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
+pub(super) fn probe(view: &View<'_>) -> Probe<PartitionTable> {
     let mut rejection = Rejection::NoMagic;
     for (at, sector_size) in PLACES {
         let Some(bytes) = view.read(at, BYTES)? else { continue };
         for order in [ByteOrder::Little, ByteOrder::Big] {
             match bare(view, &bytes, order, sector_size) {
-                Probe::Table(table) => return Ok(Probe::Table(table)),
-                Probe::Not(other) if rejection == Rejection::NoMagic => rejection = other,
-                Probe::Not(_) => {}
+                Ok(table) => return Ok(table),
+                Err(other) if rejection == Rejection::NoMagic => rejection = other,
+                Err(_) => {}
             }
         }
     }
-    Ok(rejection.into())
+    Err(rejection.into())
 }
 
-fn bare(view: &View<'_>, bytes: &[u8], order: ByteOrder, sector_size: Option<u32>) -> Probe<PartitionTable> {
-    let label = match Disklabel::parse(bytes, order) {
-        Ok(label) => label,
-        Err(rejection) => return rejection.into(),
-    };
+fn bare(
+    view: &View<'_>,
+    bytes: &[u8],
+    order: ByteOrder,
+    sector_size: Option<u32>,
+) -> Result<PartitionTable, Rejection> {
+    let label = Disklabel::parse(bytes, order)?;
     // Only `libblkid`'s place is believed without the label saying the same.
     if let Some(size) = sector_size.filter(|&size| size != USUAL_SECTOR_SIZE && label.sector_size != Some(size)) {
-        return Rejection::Field { field: "d_secsize", value: u64::from(label.sector_size.unwrap_or(size)) }.into();
+        return Err(Rejection::Field { field: "d_secsize", value: u64::from(label.sector_size.unwrap_or(size)) });
     }
     let sector_size = sector_size.or(label.sector_size).unwrap_or(USUAL_SECTOR_SIZE);
     let listed = label.in_count(disklabel::MAX_ENTRIES);
@@ -76,7 +79,7 @@ fn bare(view: &View<'_>, bytes: &[u8], order: ByteOrder, sector_size: Option<u32
             .collect();
         let makes_sense = disklabel::is_disjoint(&apart) && apart.iter().all(|e| e.end() <= label.unit_sectors);
         if !matches!(flaw, Rejection::Checksum { .. }) || !makes_sense {
-            return flaw.clone().into();
+            return Err(flaw.clone());
         }
     }
     let mut next = 1;
@@ -95,25 +98,25 @@ fn bare(view: &View<'_>, bytes: &[u8], order: ByteOrder, sector_size: Option<u32
         }
     }
     if count(&partitions) == 0 {
-        return Rejection::Empty.into();
+        return Err(Rejection::Empty);
     }
     let mut table = PartitionTable::new(Label::Bsd, sector_size, partitions);
     table.damage.extend(label.flaw.map(|flaw| Damage::Disklabel { flaw }));
     table.note_length(0, view.size());
-    Probe::Table(table)
+    Ok(table)
 }
 
 /// Reads the label in a slice of NetBSD or OpenBSD, whose offsets are those of the disk.
-pub(super) fn nested(view: &View<'_>, slice: &Partition) -> Result<Probe<Nested>, Error> {
+pub(super) fn nested(view: &View<'_>, slice: &Partition) -> Probe<Nested> {
     read_nested(view, slice, false)
 }
 
 /// Reads the label in a slice of FreeBSD, whose offsets are those of the slice if entry `c` starts at 0.
-pub(super) fn nested_freebsd(view: &View<'_>, slice: &Partition) -> Result<Probe<Nested>, Error> {
+pub(super) fn nested_freebsd(view: &View<'_>, slice: &Partition) -> Probe<Nested> {
     read_nested(view, slice, true)
 }
 
-fn read_nested(view: &View<'_>, slice: &Partition, is_freebsd: bool) -> Result<Probe<Nested>, Error> {
+fn read_nested(view: &View<'_>, slice: &Partition, is_freebsd: bool) -> Probe<Nested> {
     let mut rejection = Rejection::TooShort;
     // Linux knows the first place alone. On a disk of larger sectors FreeBSD has the label in its sector 1.
     for sector_size in [USUAL_SECTOR_SIZE, 4096, 2048] {
@@ -125,12 +128,12 @@ fn read_nested(view: &View<'_>, slice: &Partition, is_freebsd: bool) -> Result<P
                 continue;
             }
         };
-        return Ok(in_slice(slice, label, sector_size, is_freebsd));
+        return Ok(in_slice(slice, label, sector_size, is_freebsd)?);
     }
-    Ok(rejection.into())
+    Err(rejection.into())
 }
 
-fn in_slice(slice: &Partition, label: Disklabel, sector_size: u32, is_freebsd: bool) -> Probe<Nested> {
+fn in_slice(slice: &Partition, label: Disklabel, sector_size: u32, is_freebsd: bool) -> Result<Nested, Rejection> {
     let is_relative = is_freebsd && label.entries.get(ENTRY_C).is_some_and(|c| c.start == 0);
     let origin = if is_relative { slice.start } else { 0 };
     let mut bounds = slice.clone();
@@ -147,8 +150,8 @@ fn in_slice(slice: &Partition, label: Disklabel, sector_size: u32, is_freebsd: b
         .collect();
     let (inside, outside): (Vec<_>, Vec<_>) = used.into_iter().partition(|p| is_inside(&bounds, p.start, p.size));
     match label.flaw {
-        Some(flaw) if !outside.is_empty() || !is_disjoint(&inside) => flaw.into(),
-        flaw => Probe::Table(Nested { partitions: inside, flaw }),
+        Some(flaw) if !outside.is_empty() || !is_disjoint(&inside) => Err(flaw),
+        flaw => Ok(Nested { partitions: inside, flaw }),
     }
 }
 

@@ -4,12 +4,13 @@
 //! little evidence, so beyond the kernel the blank part of the sector has to be blank, and the entries have to fit on
 //! one disk together.
 
-use super::boot_sector;
-use super::error::Error;
-use super::fields::{all_zero, byte, le16, le32};
-use super::rejection::{Probe, Rejection};
-use super::table::{Kind, Label, Partition, PartitionTable, PartitionType};
-use super::view::View;
+use crate::ptable::boot_sector;
+use crate::ptable::fields::{all_zero, byte, le16, le32};
+use crate::ptable::label::Label;
+use crate::ptable::probe::Probe;
+use crate::ptable::rejection::Rejection;
+use crate::ptable::table::{Kind, Partition, PartitionTable, PartitionType};
+use crate::ptable::view::View;
 
 // `struct disklabel` of Linux's block/partitions/karma.c.
 const SECTOR: u32 = 512;
@@ -24,15 +25,15 @@ const MAGIC: u16 = 0xab56;
 const IN_USE: u8 = 0x4d;
 
 /// Looks for the table.
-pub(super) fn probe(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
+pub(super) fn probe(view: &View<'_>) -> Probe<PartitionTable> {
     let Some(sector) = view.read(0, boot_sector::SIZE)? else {
-        return Ok(Rejection::TooShort.into());
+        return Err(Rejection::TooShort.into());
     };
     if le16(&sector, MAGIC_AT) != MAGIC {
-        return Ok(Rejection::NoMagic.into());
+        return Err(Rejection::NoMagic.into());
     }
     if !sector.get(BLANK).is_some_and(all_zero) {
-        return Ok(Rejection::Field { field: "d_blank", value: 1 }.into());
+        return Err(Rejection::Field { field: "d_blank", value: 1 }.into());
     }
     let mut partitions: Vec<Partition> = Vec::new();
     for (number, at) in (1..=2).zip((PARTITIONS_AT..).step_by(PARTITION_BYTES)) {
@@ -51,25 +52,26 @@ pub(super) fn probe(view: &View<'_>) -> Result<Probe<PartitionTable>, Error> {
             name: None,
         };
         if start == 0 || start.checked_add(sectors).is_none() {
-            return Ok(Rejection::Entry { number, flaw: "fits on no disk" }.into());
+            return Err(Rejection::Entry { number, flaw: "fits on no disk" }.into());
         }
         if partitions.iter().any(|other| other.start < partition.end() && partition.start < other.end()) {
-            return Ok(Rejection::Entry { number, flaw: "overlaps another" }.into());
+            return Err(Rejection::Entry { number, flaw: "overlaps another" }.into());
         }
         partitions.push(partition);
     }
     if partitions.is_empty() {
-        return Ok(Rejection::Empty.into());
+        return Err(Rejection::Empty.into());
     }
     let mut table = PartitionTable::new(Label::Karma, SECTOR, partitions);
     table.note_length(0, view.size());
-    Ok(Probe::Table(table))
+    Ok(table)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testdisk::Disk;
     use super::*;
+    use crate::ptable::probe::Miss;
+    use crate::ptable::testdisk::Disk;
 
     /// Type, start, sectors.
     fn karma(entries: [(u8, u32, u32); 2]) -> Disk {
@@ -85,9 +87,9 @@ mod tests {
     }
 
     fn rejection(disk: &Disk) -> Rejection {
-        match probe(&View::new(&disk.0, disk.0.len() as u64, None)).unwrap() {
-            Probe::Not(rejection) => rejection,
-            Probe::Table(table) => panic!("{table:?}"),
+        match probe(&View::new(&disk.0, disk.0.len() as u64, None)) {
+            Err(Miss::Rejected(rejection)) => rejection,
+            other => panic!("{other:?}"),
         }
     }
 

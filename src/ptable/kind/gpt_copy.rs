@@ -4,12 +4,13 @@ use crc32fast::Hasher;
 use positioned_io::ReadAt;
 
 use super::SECTOR_SIZES;
-use super::damage::{Damage, GptFault};
-use super::error::Error;
-use super::fields::{bytes, has, le16, le32, le64};
-use super::guid::Guid;
-use super::table::{GptCopy, Kind, Label, Partition, PartitionTable, PartitionType};
-use super::view::{View, read_prefix};
+use crate::ptable::damage::{Damage, GptFault};
+use crate::ptable::error::Error;
+use crate::ptable::fields::{bytes, has, le16, le32, le64};
+use crate::ptable::guid::Guid;
+use crate::ptable::label::{GptCopy, Label};
+use crate::ptable::table::{Kind, Partition, PartitionTable, PartitionType};
+use crate::ptable::view::{View, read_prefix};
 
 // The header: UEFI 2.10 table 5-5.
 const SIGNATURE: &[u8] = b"EFI PART";
@@ -233,7 +234,7 @@ pub(super) fn ends_with_image(view: &View<'_>) -> bool {
 }
 
 /// Whether a backup header stands at byte `offset` of the image.
-pub(super) fn check_backup(image: &dyn ReadAt, sector_size: u32, offset: u64) -> Result<(), GptFault> {
+pub(in crate::ptable) fn check_backup(image: &dyn ReadAt, sector_size: u32, offset: u64) -> Result<(), GptFault> {
     let mut sector = vec![0; usize::try_from(sector_size).unwrap_or(0)];
     if let (read, Some(error)) = read_prefix(image, offset, &mut sector) {
         return Err(GptFault::Unreadable { offset: offset.saturating_add(read as u64), message: error.to_string() });
