@@ -7,7 +7,7 @@
 
 use positioned_io::Slice;
 
-use super::{atari, ebr, gpt_copy, pc98};
+use super::{atari, ebr, gpt_copy};
 use crate::ptable::boot_sector;
 use crate::ptable::error::Error;
 use crate::ptable::mbr_sector::{self, ENTRIES_AT, ENTRY_BYTES, Entry, FirstSector, are_disjoint};
@@ -63,7 +63,7 @@ fn classify(view: &View<'_>) -> Result<FirstSector, Error> {
         "fit on no disk together"
     } else if file_system.is_some() && !outweigh_boot_sector(view, &sector, &others) {
         "do not outweigh the boot sector of a file system, in which they stand"
-    } else if pc98::is_boot_sector(&sector) && !fit(&others, sectors) {
+    } else if boot_sector::is_pc98(&sector) && !(are_several(&others) && fit(&others, sectors)) {
         "do not fit, in a boot sector of PC-98"
     } else if is_of_another_disk(view, &others, sectors) {
         "run past the end of the image, where a GPT has the end of its disk"
@@ -106,14 +106,14 @@ fn are_coherent(entries: &[Entry]) -> bool {
     entries.iter().all(|e| e.start >= 1 && e.end() <= LBA_END) && are_disjoint(entries)
 }
 
-/// Whether there are several partitions, or may be: the one entry that mkfs.fat makes up is for the whole volume.
+/// Whether there are several partitions, or may be.
 fn are_several(entries: &[Entry]) -> bool {
     entries.len() >= 2 || entries.iter().any(Entry::is_extended)
 }
 
-/// Whether the entries are several, behind LBA 0, not overlapping, and end on a disk of so many sectors.
+/// Whether the entries are behind LBA 0, not overlapping, and end on a disk of so many sectors.
 fn fit(entries: &[Entry], sectors: u64) -> bool {
-    are_several(entries) && entries.iter().all(|e| e.start >= 1 && e.end() <= sectors) && are_disjoint(entries)
+    entries.iter().all(|e| e.start >= 1 && e.end() <= sectors) && are_disjoint(entries)
 }
 
 /// Whether the entries are a table although the sector is a valid boot sector of a file system: the table of
@@ -123,7 +123,7 @@ fn outweigh_boot_sector(view: &View<'_>, sector: &[u8], entries: &[Entry]) -> bo
     let image = view.size() / unit;
     let disk = (boot_sector::volume_bytes(sector).unwrap_or(0) / unit).saturating_add(CYLINDER);
     let are_typed = entries.iter().all(|e| e.type_id != 0);
-    if fit(entries, image) || are_typed && fit(entries, disk) {
+    if fit(entries, image) && are_several(entries) || are_typed && fit(entries, image.max(disk)) {
         return true;
     }
     are_typed
@@ -294,11 +294,14 @@ mod tests {
     }
 
     #[test]
-    fn one_entry_is_a_table_where_a_file_system_begins_and_the_volume_does_not_stand() {
-        let one = |stands| fat_disk(50_000, stands, &[(1, 6, 64, 40_000)]);
+    fn one_entry_is_a_table_where_it_fits_or_a_file_system_begins_and_the_volume_does_not_stand() {
+        let one = |stands| fat_disk(50_000, stands, &[(1, 6, 64, 400_000)]);
         assert_eq!((count_of(&one(false)), count_of(&one(true))), (None, None));
         assert_eq!(count_of(&ext_at(one(false), 64)), Some(1));
         assert_eq!(count_of(&ext_at(one(true), 64)), None);
+        // One that ends in the image needs no file system, but a type.
+        let fits = |type_id| fat_disk(50_000, true, &[(1, type_id, 64, 49_000)]);
+        assert_eq!((count_of(&fits(6)), count_of(&fits(0))), (Some(1), None));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::first_sector::{first_sector, whole_disk};
 use super::gpt_copy;
 use crate::ptable::boot_sector;
 use crate::ptable::damage::Damage;
-use crate::ptable::error::Error;
+use crate::ptable::error::{Error, Reason};
 use crate::ptable::fields::{be16, be32, has};
 use crate::ptable::label::Label;
 use crate::ptable::mbr_sector::FirstSector;
@@ -150,6 +150,12 @@ impl Map {
         self.entries.first().map(|entry| entry.count).filter(|count| (1..=MAX_ENTRIES).contains(count))
     }
 
+    /// The first entry that it announces and that is lost, but for its entry for itself, which comes first.
+    fn lost(&self) -> Option<u32> {
+        let has = |number: &u32| self.entries.iter().any(|entry| entry.number == *number);
+        (2..=self.announced()?).find(|number| !has(number))
+    }
+
     /// Whether it has every entry that it announces.
     fn is_whole(&self) -> bool {
         let found = u32::try_from(self.entries.len()).ok();
@@ -212,7 +218,13 @@ pub(super) fn probe(view: &View<'_>) -> Probe<PartitionTable> {
         } else {
             check_since(view, map, &table)?;
         }
-        return Ok(table);
+        return match map.lost().filter(|_| !view.settles(count(&table.partitions))) {
+            Some(number) => {
+                let reason = Reason::ListBroken { label: Label::Mac, block: number.into() };
+                Err(Error::undecidable(reason, Some(table)).into())
+            }
+            None => Ok(table),
+        };
     }
     let rejection = match described {
         Some(size) if size < 512 || !size.is_multiple_of(512) => {
@@ -363,13 +375,15 @@ mod tests {
 
     #[test]
     fn reading_goes_on_behind_a_lost_entry() {
-        for lost in 1..=6 {
-            let table = mac(512, &DISK).put(lost * 512, &[0; 512]).table();
-            let counted = [4, 5].iter().filter(|&&number| number != lost).count();
-            assert_eq!(table.count() as usize, counted, "{lost}");
+        let without = |lost: usize| mac(512, &DISK).put(lost * 512, &[0; 512]);
+        for lost in [1, 2, 3, 6] {
+            let table = without(lost).table();
             let expected = if lost == 6 { "map_count" } else { "map_entry_lost" };
-            assert_eq!(codes(&table), [expected], "{lost}");
+            assert_eq!((table.count(), codes(&table)), (2, vec![expected]), "{lost}");
         }
+        // One is left, and what is lost may be another.
+        assert_eq!((without(4).reason(), without(5).reason()), ("list_broken", "list_broken"));
+        assert_eq!(mac(512, &DISK[..4]).put(512, &[0; 512]).table().count(), 1);
     }
 
     #[test]
@@ -387,8 +401,9 @@ mod tests {
     fn a_map_cut_short_keeps_what_is_there() {
         let mut disk = mac(512, &DISK);
         disk.0.truncate(5 * 512);
-        let table = disk.table();
-        assert_eq!((table.count(), codes(&table)), (1, vec!["map_count", "image_too_short"]));
+        assert_eq!(disk.reason(), "list_broken");
+        let partial = disk.read().expect_err("undecidable").into_partial().expect("what is there");
+        assert_eq!((partial.count(), codes(&partial)), (1, vec!["map_count", "image_too_short"]));
     }
 
     #[test]

@@ -4,9 +4,11 @@
 //! the name of its boot loader; the checks of the entries are those of FreeBSD's `g_part_pc98.c` and more. Entries are in
 //! cylinders, heads and sectors, and the table does not say how many of each there are: see [`geometry`].
 
+use super::first_sector::first_sector;
 use crate::ptable::boot_sector;
 use crate::ptable::fields::{all_zero, byte, has, le16};
 use crate::ptable::label::Label;
+use crate::ptable::mbr_sector::FirstSector;
 use crate::ptable::probe::Probe;
 use crate::ptable::rejection::Rejection;
 use crate::ptable::superblock;
@@ -15,9 +17,6 @@ use crate::ptable::view::View;
 
 const SECTOR: usize = 512;
 
-/// Where the boot sector has the name of its loader.
-const LOADER_AT: usize = 4;
-const LOADERS: [&[u8]; 3] = [b"IPL1", b"Linux 98", b"GRUB/98 "];
 /// The loader that libparted writes where there is none; nothing but zeros follows.
 const LIBPARTED_LOADER: &[u8] = b"\xcb\0\0\0IPL1";
 
@@ -83,11 +82,6 @@ impl Entry {
             None
         }
     }
-}
-
-/// Whether this is the boot sector of such a disk.
-pub(super) fn is_boot_sector(sector: &[u8]) -> bool {
-    boot_sector::is_signed(sector) && LOADERS.iter().any(|loader| has(sector, LOADER_AT, loader))
 }
 
 /// The entries in use, every one of which must make sense.
@@ -182,8 +176,12 @@ pub(super) fn probe(view: &View<'_>) -> Probe<PartitionTable> {
     let Some(boot) = view.read(0, SECTOR)? else {
         return Err(Rejection::TooShort.into());
     };
-    if !is_boot_sector(&boot) {
+    if !boot_sector::is_pc98(&boot) {
         return Err(Rejection::NoMagic.into());
+    }
+    // Tools that write an MBR over it keep the loader and what lies behind.
+    if let FirstSector::Table(_) = first_sector(view)? {
+        return Err(Rejection::Other { what: "dos" }.into());
     }
     if let Some(what) = boot_sector::file_system(&boot) {
         return Err(Rejection::Other { what }.into());
@@ -254,14 +252,18 @@ mod tests {
 
     #[test]
     fn what_the_mbr_would_make_of_the_boot_code_does_not_count() {
-        let mbr = &[(1, 0x83, 100, 200), (2, 0x83, 300, 200)];
-        assert_eq!(disk(&[(1, 1, 99)]).mbr(0, mbr).table().label, Label::Pc98);
-        assert!(disk(&[]).mbr(0, &mbr[..1]).read().unwrap().is_none());
+        let overlapping = &[(1, 0x83, 100, 200), (2, 0x83, 200, 200)];
+        assert_eq!(disk(&[(1, 1, 99)]).mbr(0, overlapping).table().label, Label::Pc98);
+        assert_eq!(disk(&[(1, 1, 99)]).mbr(0, &overlapping[..1]).table().label, Label::Pc98);
+        assert!(disk(&[]).mbr(0, &overlapping[..1]).read().unwrap().is_none());
     }
 
     #[test]
-    fn an_mbr_behind_the_name_of_a_loader_stands_where_there_is_no_other_table() {
-        assert_eq!(disk(&[]).mbr(0, &[(1, 0x83, 100, 200), (2, 0x83, 300, 200)]).table().label, Label::Dos);
+    fn an_mbr_of_several_entries_that_fit_was_written_behind_the_name_of_the_loader() {
+        let mbr = &[(1, 0x83, 100, 200), (2, 0x83, 300, 200)];
+        for entries in [&[][..], &[(1, 1, 99)]] {
+            assert_eq!(disk(entries).mbr(0, mbr).table().label, Label::Dos);
+        }
     }
 
     #[test]
