@@ -5,7 +5,7 @@
 
 use crate::finding::Finding;
 use crate::member::{Archive, Content};
-use crate::rescue::{self, RescueMap};
+use crate::rescue::Known;
 use crate::zst::ZstFile;
 
 impl Archive for ZstFile {
@@ -14,11 +14,23 @@ impl Archive for ZstFile {
     }
 }
 
-/// The table of the image; with `enough`, only until that many partitions are certain.
-pub fn examine(archive: &dyn Archive, image: &Content, enough: Option<u32>) -> Finding {
-    let examine = || Finding::examine(&image.reader(archive), image.size(), enough);
+/// The table of the image, as far as it is known to have been read; with `enough`, only until that many partitions are
+/// certain.
+pub fn examine(archive: &dyn Archive, image: &Content, enough: Option<u32>, known: &Known) -> Finding {
+    let examine = || Finding::examine_mapped(&image.reader(archive), image.size(), enough, known.map());
     let finding = examine();
     if finding.is_odd() && archive.distrust() { examine() } else { finding }
+}
+
+/// The table of an image that was examined before all was known of its rescue map; none where the answer stands.
+pub fn examine_again(
+    archive: &dyn Archive,
+    image: &Content,
+    enough: Option<u32>,
+    known: &Known,
+    finding: &Finding,
+) -> Option<Finding> {
+    finding.is_overtaken_by(known.map()).then(|| examine(archive, image, enough, known))
 }
 
 /// Adds to the finding what no verdict rests on: all of it with `deep`, otherwise only what is cheap to have.
@@ -39,12 +51,6 @@ pub fn complete(zst: &ZstFile, image: &Content, finding: &mut Finding, deep: boo
         *finding = examined;
         complete(finding);
     }
-}
-
-/// The rescue map that the member is.
-pub fn rescue_map(archive: &dyn Archive, map: &Content) -> Result<RescueMap, rescue::Error> {
-    let read = || RescueMap::read(&map.reader(archive), map.size());
-    read().or_else(|error| if archive.distrust() { read() } else { Err(error) })
 }
 
 #[cfg(test)]
@@ -108,15 +114,8 @@ mod tests {
         let (archive, content) = archive_of(&image);
         let seeming = Finding::examine(&content.reader(&archive), content.size(), None);
         assert!(seeming.is_odd(), "{seeming:?}");
-        let finding = examine(&archive, &content, None);
+        let finding = examine(&archive, &content, None, &Known::Nothing);
         assert!(archive.is_distrusted.get() && !finding.is_odd(), "{finding:?}");
         assert_eq!(finding.count, Some(0));
-    }
-
-    #[test]
-    fn a_rescue_map_that_is_none_is_read_again() {
-        let (archive, content) = archive_of(b"0x0 + 1\n0x0 0x1000 +\n");
-        assert!(RescueMap::read(&content.reader(&archive), content.size()).is_err());
-        assert!(rescue_map(&archive, &content).is_ok());
     }
 }
