@@ -3,9 +3,11 @@
 //! Shared by the survey and by `inspect`. Bytes that libzstd did not decode are believed where they make sense; whatever
 //! is odd is asked of it again before anybody is told.
 
+use std::sync::Arc;
+
 use crate::finding::Finding;
 use crate::member::{Archive, Content};
-use crate::rescue::Known;
+use crate::rescue::{Known, RescueMap};
 use crate::zst::ZstFile;
 
 impl Archive for ZstFile {
@@ -14,23 +16,34 @@ impl Archive for ZstFile {
     }
 }
 
-/// The table of the image, as far as it is known to have been read; with `enough`, only until that many partitions are
-/// certain.
-pub fn examine(archive: &dyn Archive, image: &Content, enough: Option<u32>, known: &Known) -> Finding {
-    let examine = || Finding::examine_mapped(&image.reader(archive), image.size(), enough, known.map());
-    let finding = examine();
-    if finding.is_odd() && archive.distrust() { examine() } else { finding }
+/// The table of the image; with `enough`, only until that many partitions are certain.
+pub fn examine(archive: &dyn Archive, image: &Content, enough: Option<u32>) -> Finding {
+    examine_mapped(archive, image, enough, None)
 }
 
-/// The table of an image that was examined before all was known of its rescue map; none where the answer stands.
-pub fn examine_again(
+/// The table of the image without what its rescue map says was never read, and may hold a pattern or older bytes; none
+/// where that has no `least` partitions either.
+pub fn look_behind_unread(
     archive: &dyn Archive,
     image: &Content,
     enough: Option<u32>,
     known: &Known,
-    finding: &Finding,
+    (finding, least): (&Finding, u32),
 ) -> Option<Finding> {
-    finding.is_overtaken_by(known.map()).then(|| examine(archive, image, enough, known))
+    let has_enough = |finding: &Finding| finding.count.is_some_and(|count| count >= least);
+    let map = known.map().filter(|map| !has_enough(finding) && finding.may_differ_under(map))?;
+    Some(examine_mapped(archive, image, enough, Some(map))).filter(has_enough)
+}
+
+fn examine_mapped(
+    archive: &dyn Archive,
+    image: &Content,
+    enough: Option<u32>,
+    map: Option<&Arc<RescueMap>>,
+) -> Finding {
+    let examine = || Finding::examine_mapped(&image.reader(archive), image.size(), enough, map);
+    let finding = examine();
+    if finding.is_odd() && archive.distrust() { examine() } else { finding }
 }
 
 /// Adds to the finding what no verdict rests on: all of it with `deep`, otherwise only what is cheap to have.
@@ -114,7 +127,7 @@ mod tests {
         let (archive, content) = archive_of(&image);
         let seeming = Finding::examine(&content.reader(&archive), content.size(), None);
         assert!(seeming.is_odd(), "{seeming:?}");
-        let finding = examine(&archive, &content, None, &Known::Nothing);
+        let finding = examine(&archive, &content, None);
         assert!(archive.is_distrusted.get() && !finding.is_odd(), "{finding:?}");
         assert_eq!(finding.count, Some(0));
     }

@@ -80,8 +80,8 @@ impl Finding {
         Finding::examine_mapped(image, size, enough, None)
     }
 
-    /// As [`Finding::examine`], of what was read of the medium, where a rescue map tells: all else is unknown, and looked
-    /// at as if it were blank.
+    /// As [`Finding::examine`], of what was read of the medium by `map`, if there is one: all else is unknown, and looked at
+    /// as if it were blank.
     #[must_use]
     pub fn examine_mapped(image: &dyn ReadAt, size: u64, enough: Option<u32>, map: Option<&Arc<RescueMap>>) -> Finding {
         let watched = Watched::new(image);
@@ -121,19 +121,12 @@ impl Finding {
         Finding::examine_mapped(copy, size, None, self.mask.as_ref())
     }
 
-    /// Whether the image, now that `map` is what is known of the rescue, has to be examined again through it: not where
-    /// all bytes that the answer rests on would be the same.
+    /// Whether another answer may be found where what was never read by `map` is taken for blank: some byte of it that this
+    /// answer rests on is not.
     #[must_use]
-    pub fn is_overtaken_by(&self, map: Option<&Arc<RescueMap>>) -> bool {
-        match (&self.mask, map) {
-            (Some(before), Some(map)) => before != map,
-            (Some(_), None) => true,
-            (None, Some(map)) => {
-                let mut unread = self.rests_on.iter().flat_map(|range| map.unread_in(range));
-                unread.any(|area| !self.hollow.is_blank(&area))
-            }
-            (None, None) => false,
-        }
+    pub fn may_differ_under(&self, map: &RescueMap) -> bool {
+        let mut unread = self.rests_on.iter().flat_map(|range| map.unread_in(range));
+        unread.any(|area| !self.hollow.is_blank(&area))
     }
 
     /// Bytes of memory that are shared with no table, about.

@@ -153,8 +153,7 @@ impl Report {
                     if rescue::has_suffix(name, suffix) {
                         let content = &member.content;
                         maps.add_image(&member.path);
-                        let known = maps.of(&member.path, zst);
-                        let mut finding = archive::examine(zst, content, None, &known);
+                        let mut finding = archive::examine(zst, content, None);
                         archive::complete(zst, content, &mut finding, options.deep_fs);
                         held += content.memory() + finding.memory();
                         contents.push((held <= MAX_WAITING_MEMORY).then(|| content.clone()));
@@ -176,10 +175,9 @@ impl Report {
         for (image, content) in self.images.iter_mut().zip(contents) {
             let known = maps.of(&image.member, zst);
             if let Some(content) = content
-                && image.finding.verdict() != Verdict::Multi
-                && let Some(again) = archive::examine_again(zst, &content, None, &known, &image.finding)
+                && let Some(behind) = archive::look_behind_unread(zst, &content, None, &known, (&image.finding, MULTI))
             {
-                image.finding = again;
+                image.finding = behind;
                 archive::complete(zst, &content, &mut image.finding, options.deep_fs);
             }
             image.finding.distrust_unread(&known, image.size, MULTI);

@@ -270,8 +270,11 @@ impl<'r> Survey<'r> {
         let least = config.site.min_partitions;
         // What is kept is read whole from staging, where the rest of its table costs nothing.
         let enough = (!config.dry_run).then_some(least);
+        let mut finding = archive::examine(zst, content, enough);
         let known = self.known_map(zst, &image);
-        let mut finding = archive::examine(zst, content, enough, &known);
+        if let Some(behind) = archive::look_behind_unread(zst, content, enough, &known, (&finding, least)) {
+            finding = behind;
+        }
         if self.is_stopped() {
             return;
         }
@@ -355,17 +358,13 @@ impl<'r> Survey<'r> {
         self.current = Some(image.clone());
         let known = self.known_map(zst, &image);
         let enough = (!config.dry_run).then_some(least);
-        let again = archive::examine_again(zst, &content, enough, &known, &finding);
+        let behind = archive::look_behind_unread(zst, &content, enough, &known, (&finding, least));
         if self.is_stopped() {
             return;
         }
-        if let Some(again) = again {
-            finding = again;
-            if finding.count.is_some_and(|count| count >= least) {
-                finding.note_rescued(&known, image.size);
-                return self.keep_multi(zst, image, finding, &content);
-            }
-            archive::complete(zst, &content, &mut finding, config.deep_fs);
+        if let Some(mut finding) = behind {
+            finding.note_rescued(&known, image.size);
+            return self.keep_multi(zst, image, finding, &content);
         }
         finding.distrust_unread(&known, image.size, least);
         if finding.count.is_none() && config.keep_undecided {
