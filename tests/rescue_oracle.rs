@@ -128,6 +128,7 @@ impl Random {
             let start = match self.below(2 * odd) {
                 _ if has_gaps && self.one_in(3) => at + self.below(5000),
                 0 => at + self.below(5000),
+                1 if self.one_in(2) => at.saturating_sub(1),
                 1 => at.saturating_sub(self.below(3000)),
                 2 => self.below(8000),
                 _ => at,
@@ -146,6 +147,10 @@ impl Random {
             }
             if self.one_in(8 * odd) {
                 line = line.iter().flat_map(|&byte| if byte == b' ' { vec![b' '; 100] } else { vec![byte] }).collect();
+            }
+            if self.one_in(2 * odd) {
+                let place = usize::try_from(self.below(line.len() as u64 + 1)).expect("small");
+                line.splice(place..place, self.pick(&[b"\0", b"#", b"\xa0", b"\n", b"\r", b"0"]).iter().copied());
             }
             line.extend(self.end_of_line(odd));
             lines.push(line);

@@ -76,12 +76,10 @@ impl Parser {
             return Ok(());
         }
         let line = self.number;
-        // To sscanf, a NUL is the end.
-        let kept = self.line.split(|&byte| byte == 0).next().unwrap_or_default();
         if self.has_status {
-            let area = block_line(kept).ok_or(Error::Syntax { line, what: "a position, a size and a status" })?;
+            let area = block_line(&self.line).ok_or(Error::Syntax { line, what: "a position, a size and a status" })?;
             add(&mut self.areas, area)?;
-        } else if is_status_line(kept) {
+        } else if is_status_line(&self.line) {
             self.has_status = true;
         } else {
             return Err(Error::Syntax { line, what: "the status line" });
