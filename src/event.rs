@@ -13,6 +13,7 @@ use crate::cause::Cause;
 use crate::config::Rules;
 use crate::control::Stop;
 use crate::finding::Finding;
+use crate::rescue::Known;
 use crate::staging::Space;
 use crate::zst::{Engine, Meter};
 
@@ -114,6 +115,15 @@ pub struct Check {
     pub action: Action,
     /// Why it is not kept, or not simply kept.
     pub reason: Option<Cause>,
+}
+
+impl Check {
+    /// Takes note of how much was rescued of the image's medium, if that is known by now.
+    pub fn note_rescued(&mut self, known: Option<&Known>, size: u64) {
+        if let Some((finding, known)) = self.finding.as_mut().zip(known) {
+            finding.note_rescued(known, size);
+        }
+    }
 }
 
 /// What is said when an archive is done.

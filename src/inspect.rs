@@ -13,8 +13,8 @@ use serde_json::{Map, Value, json};
 use crate::archive;
 use crate::cause::Cause;
 use crate::finding::{Finding, Verdict};
-use crate::member::{self, Item};
-use crate::rescue;
+use crate::member::{self, Content, Item};
+use crate::rescue::{self, Maps};
 use crate::sanitize::{printable, printable_line, printable_short};
 use crate::units::human;
 use crate::zst::{self, Engine, Meter, ZstFile};
@@ -26,6 +26,9 @@ const SKIPPABLE_MAGIC: [u8; 3] = [0x2A, 0x4D, 0x18];
 const TAR_BLOCK: usize = 512;
 /// Fewer partitions than this are distrusted where a rescue map says that their table was never read.
 const MULTI: u32 = 2;
+
+/// Memory that the sparse maps of images may take that are looked into again at the end of the archive, in bytes.
+const MAX_WAITING_MEMORY: usize = 64 << 20;
 
 /// Characters of a name or label in a column.
 const SHOWN: usize = 40;
@@ -132,25 +135,32 @@ impl Report {
 
     fn archive(&mut self, zst: &ZstFile, options: &Options) -> Result<(), Cause> {
         let suffix = options.image_suffix.as_bytes();
-        let mut maps = Vec::new();
+        let mut maps = Maps::new(&options.image_suffix);
+        // Where each image is, while that is remembered.
+        let mut contents: Vec<Option<Content>> = Vec::new();
+        let mut held = 0;
         let mut members = member::walk(zst);
         let mut intact = Ok(());
         loop {
-            match members.next() {
+            let item = members.next();
+            if item.is_ok() {
+                maps.read_newest(zst);
+            }
+            match item {
                 Ok(Some(Item::Member(member))) if !member.kind.is_file() => {}
                 Ok(Some(Item::Member(member))) => {
                     let name = member.file_name();
                     if rescue::has_suffix(name, suffix) {
                         let content = &member.content;
+                        maps.add_image(&member.path);
                         let mut finding = archive::examine(zst, content, None);
                         archive::complete(zst, content, &mut finding, options.deep_fs);
+                        held += content.memory() + finding.memory();
+                        contents.push((held <= MAX_WAITING_MEMORY).then(|| content.clone()));
                         let name = name.to_vec();
                         self.images.push(Inspected { name, size: member.size, finding, member: member.path });
-                    } else if rescue::is_map_name(name) {
-                        match archive::rescue_map(zst, &member.content) {
-                            Ok(map) => maps.push((member.path, map)),
-                            Err(error) => self.warnings.push(Cause::of("rescue_map", &error)),
-                        }
+                    } else {
+                        maps.add(&member.path, &member.content);
                     }
                 }
                 Ok(Some(Item::Note(note))) => self.warnings.push(Cause::new(note.code(), note.to_string())),
@@ -162,11 +172,18 @@ impl Report {
                 }
             }
         }
-        for image in &mut self.images {
-            if let Some((_, map)) = maps.iter().find(|(path, _)| rescue::is_map_of(path, &image.member)) {
-                image.finding.distrust_unread(map, MULTI);
+        for (image, content) in self.images.iter_mut().zip(contents) {
+            let known = maps.of(&image.member, zst);
+            if let Some(content) = content
+                && let Some(behind) = archive::look_behind_unread(zst, &content, None, &known, (&image.finding, MULTI))
+            {
+                image.finding = behind;
+                archive::complete(zst, &content, &mut image.finding, options.deep_fs);
             }
+            image.finding.distrust_unread(&known, image.size, MULTI);
         }
+        maps.read_late(zst);
+        self.warnings.append(&mut maps.take_warnings());
         intact
     }
 
