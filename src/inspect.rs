@@ -109,6 +109,7 @@ impl Report {
                 let size = zst.finish().map_err(of_zst)?;
                 self.image(path, &zst, size);
             }
+            self.warnings.extend(zst.padding().map(Cause::from));
             return zst.check_unchanged().map_err(of_zst);
         }
         // A device has no length but where its end can be sought.

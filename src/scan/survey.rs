@@ -168,6 +168,9 @@ impl<'r> Survey<'r> {
         self.identity = Some(zst.identity());
         let read = self.walk(&zst).and_then(|()| self.finish(&zst).map_err(|error| Cause::from(&error)));
         self.flush_verified(&zst);
+        if let Some(padding) = zst.padding() {
+            self.warn(&Cause::from(padding));
+        }
         let seen = zst.totals();
         self.totals.content_bytes = zst.reached();
         self.totals.passed_over_bytes = self.totals.content_bytes.saturating_sub(seen.decoded_once);
