@@ -11,8 +11,10 @@ use positioned_io::ReadAt;
 use serde_json::{Map, Value, json};
 
 use crate::archive;
+use crate::archive_name;
 use crate::cause::Cause;
 use crate::finding::{Finding, Verdict};
+use crate::images::{Images, Role};
 use crate::member::{self, Item};
 use crate::rescue;
 use crate::sanitize::{printable, printable_line, printable_short};
@@ -29,6 +31,8 @@ const MULTI: u32 = 2;
 
 /// Characters of a name or label in a column.
 const SHOWN: usize = 40;
+/// Warnings of one archive that are told.
+const MAX_WARNINGS: usize = 1000;
 
 /// What is looked for, and with what means.
 #[derive(Clone)]
@@ -93,7 +97,8 @@ impl Report {
             let what = if kind.is_dir() { "a folder" } else { "not a file or block device" };
             return Err(Cause::new("not_a_file", format!("it is {what}")));
         }
-        let is_archive_by_name = path.as_os_str().as_encoded_bytes().ends_with(b".tar.zst");
+        let is_archive_by_name =
+            path.file_name().is_some_and(|name| archive_name::hash(name.as_encoded_bytes()).is_some());
         if is_archive_by_name || is_zstd(&mut file).map_err(io)? {
             let zst_options = zst::Options {
                 engine: options.engine,
@@ -132,29 +137,29 @@ impl Report {
     }
 
     fn archive(&mut self, zst: &ZstFile, options: &Options) -> Result<(), Cause> {
-        let suffix = options.image_suffix.as_bytes();
+        let mut images = Images::new(&options.image_suffix, None);
         let mut maps = Vec::new();
         let mut members = member::walk(zst);
         let mut intact = Ok(());
         loop {
             match members.next() {
-                Ok(Some(Item::Member(member))) if !member.kind.is_file() => {}
-                Ok(Some(Item::Member(member))) => {
-                    let name = member.file_name();
-                    if rescue::has_suffix(name, suffix) {
-                        let content = &member.content;
-                        let mut finding = archive::examine(zst, content, None);
-                        archive::complete(zst, content, &mut finding, options.deep_fs);
-                        let name = name.to_vec();
-                        self.images.push(Inspected { name, size: member.size, finding, member: member.path });
-                    } else if rescue::is_map_name(name) {
+                Ok(Some(Item::Member(member))) => match images.judge(&member) {
+                    Role::Image(content) => {
+                        let mut finding = archive::examine(zst, &content, None);
+                        archive::complete(zst, &content, &mut finding, options.deep_fs);
+                        let name = member.file_name().to_vec();
+                        self.images.push(Inspected { name, size: content.size(), finding, member: member.path });
+                    }
+                    Role::NoImage(warning) => warning.into_iter().for_each(|cause| self.warn(cause)),
+                    Role::Other if rescue::is_map_name(member.file_name()) && member.kind.is_file() => {
                         match archive::rescue_map(zst, &member.content) {
                             Ok(map) => maps.push((member.path, map)),
-                            Err(error) => self.warnings.push(Cause::of("rescue_map", &error)),
+                            Err(error) => self.warn(Cause::of("rescue_map", &error)),
                         }
                     }
-                }
-                Ok(Some(Item::Note(note))) => self.warnings.push(Cause::new(note.code(), note.to_string())),
+                    Role::Other => {}
+                },
+                Ok(Some(Item::Note(note))) => self.warn(Cause::new(note.code(), note.to_string())),
                 Ok(Some(Item::Bad(error))) => intact = intact.and(Err(Cause::from(&error))),
                 Ok(None) => break,
                 Err(error) => {
@@ -168,7 +173,19 @@ impl Report {
                 image.finding.distrust_unread(map, MULTI);
             }
         }
+        if intact.is_ok() {
+            self.warnings.extend(images.none());
+        }
         intact
+    }
+
+    /// Takes note of what is odd, unless there was too much of it: a few bytes of an archive cause a million warnings.
+    fn warn(&mut self, cause: Cause) {
+        match self.warnings.len() {
+            ..MAX_WARNINGS => self.warnings.push(cause),
+            MAX_WARNINGS => self.warnings.push(Cause::new("more_warnings", "further warnings of it are not told")),
+            _ => {}
+        }
     }
 
     /// The report as one JSON object; `verbose`, with the kinds of table that each image does not have, and why.
