@@ -143,22 +143,27 @@ impl Report {
         let mut intact = Ok(());
         loop {
             match members.next() {
-                Ok(Some(Item::Member(member))) => match images.judge(&member) {
-                    Role::Image(content) => {
-                        let mut finding = archive::examine(zst, &content, None);
-                        archive::complete(zst, &content, &mut finding, options.deep_fs);
-                        let name = member.file_name().to_vec();
-                        self.images.push(Inspected { name, size: content.size(), finding, member: member.path });
+                Ok(Some(Item::Member(member))) => {
+                    if let Some(note) = &member.note {
+                        self.warn(Cause::new(note.code(), note.to_string()));
                     }
-                    Role::NoImage(warning) => warning.into_iter().for_each(|cause| self.warn(cause)),
-                    Role::Other if rescue::is_map_name(member.file_name()) && member.kind.is_file() => {
-                        match archive::rescue_map(zst, &member.content) {
-                            Ok(map) => maps.push((member.path, map)),
-                            Err(error) => self.warn(Cause::of("rescue_map", &error)),
+                    match images.judge(&member) {
+                        Role::Image(content) => {
+                            let mut finding = archive::examine(zst, &content, None);
+                            archive::complete(zst, &content, &mut finding, options.deep_fs);
+                            let name = member.file_name().to_vec();
+                            self.images.push(Inspected { name, size: content.size(), finding, member: member.path });
                         }
+                        Role::NoImage(warning) => warning.into_iter().for_each(|cause| self.warn(cause)),
+                        Role::Other if rescue::is_map_name(member.file_name()) && member.kind.is_file() => {
+                            match archive::rescue_map(zst, &member.content) {
+                                Ok(map) => maps.push((member.path, map)),
+                                Err(error) => self.warn(Cause::of("rescue_map", &error)),
+                            }
+                        }
+                        Role::Other => {}
                     }
-                    Role::Other => {}
-                },
+                }
                 Ok(Some(Item::Note(note))) => self.warn(Cause::new(note.code(), note.to_string())),
                 Ok(Some(Item::Bad(error))) => intact = intact.and(Err(Cause::from(&error))),
                 Ok(None) => break,

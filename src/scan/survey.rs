@@ -230,6 +230,9 @@ impl<'r> Survey<'r> {
 
     fn member(&mut self, zst: &ZstFile, member: &Member) -> Result<(), Cause> {
         self.totals.members += 1;
+        if let Some(note) = &member.note {
+            self.warn(&Cause::new(note.code(), note.to_string()));
+        }
         let name = member.file_name();
         if !rescue::is_map_name(name) {
             self.give_would_keep();
