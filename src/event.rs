@@ -20,7 +20,7 @@ use crate::zst::{Engine, Meter};
 /// An archive that was selected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Archive {
-    /// File name without `.tar.zst`; the name of its folder in staging.
+    /// File name without its ending, `.tar.zst` as a rule; the name of its folder in staging.
     pub hash: OsString,
     /// Where it is.
     pub path: PathBuf,
@@ -171,6 +171,15 @@ pub struct ArchiveTotals {
     pub seconds: f64,
 }
 
+impl ArchiveTotals {
+    /// Whether these are of an archive, read to its end, that holds no image. The script that this program replaces counted
+    /// neither images nor bytes of the tar.
+    #[must_use]
+    pub fn is_without_image(&self) -> bool {
+        self.images == 0 && self.content_bytes > 0
+    }
+}
+
 /// What an earlier run found in an archive that is not read again.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Earlier {
@@ -240,6 +249,8 @@ pub struct RunTotals {
     pub resumed_content: u64,
     /// Those of them that ended in an error.
     pub archives_failed: u64,
+    /// Those that were read to their end, and hold no image.
+    pub without_image: u64,
     /// Compressed bytes of the archives checked.
     pub compressed_bytes: u64,
     /// Sums over all archives.
@@ -356,6 +367,8 @@ pub struct LeftOut {
     pub too_small: u64,
     /// Not asked for, by `--only` or `--limit`.
     pub not_selected: u64,
+    /// No archives: files in a collection's folder whose names end in something else.
+    pub other_endings: u64,
 }
 
 /// What a run is going to do.
