@@ -140,9 +140,9 @@ impl<'a> System<'a> {
         Some((self.order.long)(data, 0))
     }
 
-    fn in_small_data(&self, root: &[u8]) -> Option<u64> {
-        let room = root.get(inode::SMALL_DATA_AT..)?;
-        let size = usize::try_from((self.order.word)(root, inode::SIZE_AT)).ok()?;
+    fn in_small_data(&self, inode: &[u8]) -> Option<u64> {
+        let room = inode.get(inode::SMALL_DATA_AT..)?;
+        let size = usize::try_from((self.order.word)(inode, inode::SIZE_AT)).ok()?;
         let mut rest = room.get(..size).unwrap_or(room);
         while rest.len() > small::NAME_AT {
             let [name_len, data_len] =

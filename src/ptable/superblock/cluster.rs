@@ -114,8 +114,10 @@ mod tests {
         volume
     }
 
-    fn said(name: &'static str, label: Option<&str>) -> Option<(&'static str, Option<String>, Option<String>)> {
-        Some((name, label.map(str::to_owned), Some("30313233-3435-3637-3839-616263646566".to_owned())))
+    fn said(volume: &[u8]) -> Option<(&'static str, String)> {
+        let (name, label, uuid) = found(volume)?;
+        assert_eq!(uuid.as_deref(), Some("30313233-3435-3637-3839-616263646566"));
+        Some((name, label.unwrap_or_default()))
     }
 
     #[test]
@@ -129,8 +131,8 @@ mod tests {
                 (gfs::AT + 256, UUID),
             ])
         };
-        assert_eq!(found(&made(1309, 1401)), said("gfs", Some("cluster:fs")));
-        assert_eq!(found(&made(1801, 1900)), said("gfs2", Some("cluster:fs")));
+        assert_eq!(said(&made(1309, 1401)), Some(("gfs", "cluster:fs".to_owned())));
+        assert_eq!(said(&made(1801, 1900)), Some(("gfs2", "cluster:fs".to_owned())));
         assert_eq!((found(&made(1801, 1401)), found(&made(1801, 1900)[..31 << 20])), (None, None));
     }
 
@@ -138,7 +140,7 @@ mod tests {
     fn ocfs2_is_found_behind_blocks_of_each_size() {
         for at in ocfs2::PLACES {
             let patches = [(at, ocfs2::SIGNATURE), (at + 272, &b"shared"[..]), (at + 336, UUID)];
-            assert_eq!(found(&volume(&patches)), said("ocfs2", Some("shared")), "{at}");
+            assert_eq!(said(&volume(&patches)), Some(("ocfs2", "shared".to_owned())), "{at}");
         }
         assert_eq!(found_name(&volume(&[(1024, ocfs2::SIGNATURE)])[..13 << 20]), None);
     }
@@ -150,9 +152,9 @@ mod tests {
             let patches = [(at + signature_at, ocfs::SIGNATURE), (label + 48, b"oldest"), (label + 114, UUID)];
             let mut v = volume(&patches);
             v[label + 112] = 3;
-            assert_eq!(found(&v), said("ocfs", Some("old")));
+            assert_eq!(said(&v), Some(("ocfs", "old".to_owned())));
             v[label + 112..label + 114].fill(0xff);
-            assert_eq!(found(&v), said("ocfs", Some("oldest")));
+            assert_eq!(said(&v), Some(("ocfs", "oldest".to_owned())));
         }
         let asm = volume(&[(32, b"ORCLDISKDATA01")]);
         assert_eq!(found(&asm), Some(("oracleasm", Some("DATA01".to_owned()), None)));
@@ -167,7 +169,7 @@ mod tests {
             superblock[56..72].copy_from_slice(UUID);
             let sum = sums::crc32c(!0, &superblock[4..]).to_le_bytes();
             superblock[..4].copy_from_slice(&sum);
-            assert_eq!(found(&volume(&[(65536, &superblock)])), said(name, None));
+            assert_eq!(said(&volume(&[(65536, &superblock)])), Some((name, String::new())));
             assert_eq!(found(&volume(&[(65536, &superblock), (65536 + 100, b"x")])), None);
         }
     }

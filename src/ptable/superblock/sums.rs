@@ -11,9 +11,9 @@ pub(super) fn crc32(start: u32, bytes: &[u8]) -> u32 {
 pub(super) fn crc32c(start: u32, bytes: &[u8]) -> u32 {
     const TABLE: [u32; 256] = {
         let mut table = [0; 256];
-        let mut byte = 0;
+        let (mut byte, mut value) = (0, 0);
         while byte < 256 {
-            let mut rest = byte as u32;
+            let mut rest = value;
             let mut bit = 0;
             while bit < 8 {
                 rest = if rest & 1 == 0 { rest >> 1 } else { rest >> 1 ^ 0x82f6_3b78 };
@@ -21,6 +21,7 @@ pub(super) fn crc32c(start: u32, bytes: &[u8]) -> u32 {
             }
             table[byte] = rest;
             byte += 1;
+            value += 1;
         }
         table
     };

@@ -1,4 +1,4 @@
-//! File systems of Unix System V and its kin: `sysv`, `xenix`, the boot file system of `UnixWare` (`bfs`), and Veritas' VxFS.
+//! File systems of Unix System V and its kin: `sysv`, `xenix`, the boot file system of `UnixWare` (`bfs`), and Veritas' `VxFS`.
 //!
 //! Linux `include/linux/sysv_fs.h`, `include/uapi/linux/bfs_fs.h`, `fs/freevxfs/vxfs.h`; libblkid's superblocks/sysv.c, bfs.c,
 //! vxfs.c. There is no more to them than four bytes of magic: neither has a UUID.
