@@ -280,7 +280,7 @@ fn what_remains_of_an_older_volume_is_not_taken_for_this_one() {
     check_by_hand("udf", &udf);
     assert_eq!(udf.ours().1.as_deref(), Some("newer"));
 
-    // mkswap leaves the second header of LUKS2, which blkid up to 2.39 takes for the volume.
+    // mkswap leaves the second header of LUKS2, which blkid takes for the volume, until 2.42.
     let swap = Volume::new(32 * MIB);
     swap.put(0x4000, b"SKUL\xba\xbe\0\x02");
     swap.put(0x4000 + 256, &0x4000_u64.to_be_bytes());

@@ -1,8 +1,14 @@
 //! What a volume holds: a file system, a member of a RAID or of a volume manager, encrypted data, swap.
 //!
-//! Names, labels and UUIDs are those of `blkid -p` (util-linux 2.42 has the most of them), and so is the order in which kinds are asked for: RAID and encryption
+//! Names, labels and UUIDs are those of `blkid -p`, and so is the order in which kinds are asked for: RAID and encryption
 //! come before file systems, because what they hold may show through. This names contents; it is no check that they are
 //! sound. Labels are untrusted: they may hold control characters.
+//!
+//! Every kind of libblkid 2.42 is known. Checks are at least those of 2.38, and where a magic number is short, the checksum
+//! that later versions ask for as well. Three things are otherwise, for a name that a rescued medium still deserves: a
+//! size below the least of a kind, or metadata elsewhere in the volume that cannot be read, takes no name away from
+//! most; a second header of LUKS2 counts only where nothing else is found, for what is made of a volume later leaves it;
+//! OCFS and Xenix are also found where their own sources put them.
 //!
 //! Nearly everything is told by the first [`WINDOW_BYTES`]. Some labels lie elsewhere (in a directory, in a catalog), and
 //! some RAIDs keep their superblock at the end. [`Look`] asks for such bytes of many volumes in a few rounds, so that a
