@@ -5,7 +5,7 @@ use std::path::Path;
 
 use imgsieve::ptable::{Error, PartitionTable, read_table};
 
-use crate::made::Extent;
+use super::Extent;
 
 /// A kind of table and its partitions that count, by number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,12 +35,18 @@ impl Answer {
         }
     }
 
+    /// How many partitions; none where it cannot be told.
+    pub fn count(&self) -> usize {
+        self.partitions.as_ref().map_or(0, Vec::len)
+    }
+
     /// In a word: how many, or that it cannot be told.
     pub fn word(&self) -> String {
         self.partitions.as_ref().map_or("undecidable".to_owned(), |partitions| partitions.len().to_string())
     }
 }
 
-fn extents(table: &PartitionTable) -> Vec<Extent> {
+/// The partitions of a table that count.
+pub fn extents(table: &PartitionTable) -> Vec<Extent> {
     table.partitions.iter().filter(|p| p.kind.counts()).map(|p| (p.number, p.start, p.size)).collect()
 }
