@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FallocateFlags;
 
 use crate::common::disk::data_ranges;
-use crate::common::run;
+use crate::common::output;
 use crate::peers::Extent;
 use crate::truth::Truth;
 
@@ -43,6 +43,17 @@ pub struct Piece {
 impl Piece {
     pub fn range(&self) -> Range<u64> {
         self.at..self.at + self.bytes.len() as u64
+    }
+
+    /// Whether it is an MBR that says that a GPT's disk ends with this LBA.
+    pub fn protects(&self, last: u64) -> bool {
+        // UEFI 2.10 table 5-2.
+        let word =
+            |entry: &[u8], at: usize| u32::from_le_bytes([entry[at], entry[at + 1], entry[at + 2], entry[at + 3]]);
+        let entries = self.bytes.chunks_exact(16);
+        entries
+            .filter(|entry| entry[4] == 0xee)
+            .any(|entry| u64::from(word(entry, 8)) + u64::from(word(entry, 12)) == last + 1)
     }
 }
 
@@ -96,7 +107,7 @@ impl Medium {
         self.lines.push(line);
     }
 
-    /// Runs a tool on it, whose path stands where `IMAGE` does, else last.
+    /// Runs a tool on it, whose path stands where `IMAGE` does, else last; `FOLDER` stands for its folder.
     pub fn tool(&mut self, package: &str, name: &str, args: &[&str], input: &str) {
         let mut args = args.to_vec();
         if !args.contains(&"IMAGE") {
@@ -107,9 +118,14 @@ impl Medium {
             write!(line, " <<< '{}'", input.trim_end().replace('\n', "; ")).expect("a string grows");
         }
         self.say(line);
-        let path = self.path.to_str().expect("UTF-8").to_owned();
-        let args: Vec<&str> = args.into_iter().map(|arg| if arg == "IMAGE" { &path } else { arg }).collect();
-        run(package, name, &args, input);
+        let [path, folder] = [&self.path, self.folder()].map(|path| path.to_str().expect("UTF-8"));
+        let args: Vec<String> = args.iter().map(|arg| arg.replace("IMAGE", path).replace("FOLDER", folder)).collect();
+        let output = output(package, name, &args.iter().map(String::as_str).collect::<Vec<_>>(), input);
+        // sgdisk fails where what it replaced was damaged, and has replaced it.
+        let text = String::from_utf8_lossy(&output.stdout);
+        let is_done = ["completed successfully", "destroyed!"].iter().any(|words| text.contains(words));
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() || is_done, "{name} {args:?}: {text} {error}");
     }
 
     /// Writes bytes that come from `source`.
@@ -173,6 +189,14 @@ impl Medium {
         self.read(&piece.range()) == piece.bytes
     }
 
+    /// Whether a piece begins or ends as it was written: its magic is there.
+    pub fn has_an_end(&self, piece: &Piece) -> bool {
+        let now = self.read(&piece.range());
+        let is_same = |range: Range<usize>| now.get(range.clone()) == piece.bytes.get(range.clone());
+        let length = piece.bytes.len();
+        is_same(0..4) || is_same(length - 4..length - 2)
+    }
+
     /// Notes a structure that was just written, and where its pieces are.
     pub fn note(
         &mut self,
@@ -204,5 +228,14 @@ impl Medium {
     pub fn table(&self) -> Option<&Structure> {
         let newest = self.structures.last().filter(|newest| newest.partitions.is_some())?;
         newest.pieces.iter().all(|piece| self.has(piece)).then_some(newest)
+    }
+}
+
+impl Drop for Medium {
+    /// Tells the history in which a tool failed.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.lines.join("\n"));
+        }
     }
 }

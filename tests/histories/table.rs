@@ -78,7 +78,7 @@ fn line(script: &mut String, text: std::fmt::Arguments<'_>) {
 pub fn make(medium: &mut Medium, maker: Maker, random: &mut Random) {
     match maker {
         Maker::SfdiskSun if medium.size >= 32 * MIB => sun(medium, random),
-        Maker::SfdiskSgi if medium.size >= 32 * MIB => sgi(medium, random),
+        Maker::SfdiskSgi if medium.size >= 64 * MIB => sgi(medium, random),
         Maker::SfdiskGpt => sfdisk_gpt(medium, random),
         Maker::Sgdisk => sgdisk(medium, random),
         Maker::Parted => parted(medium, random),
@@ -119,21 +119,20 @@ fn sfdisk_dos(medium: &mut Medium, random: &mut Random) {
             let start = ebr + EBR_GAP;
             let size = (share - EBR_GAP).min(end - start);
             entry(number, start, size, random.of(&TYPES));
-            links.push((Part::Link(primaries.len() + logicals.len()), ebr));
+            links.push((primaries.len() + logicals.len(), ebr));
             logicals.push((number, start * SECTOR, size * SECTOR));
         }
     }
     sfdisk(medium, random, &script);
+    let mut shift = 0;
     if primaries.len() >= 2 && random.percent(15) {
         let gone = primaries.remove(random.within(0..primaries.len()));
         medium.tool("fdisk", "sfdisk", &["--quiet", "--delete", "IMAGE", &gone.0.to_string()], "");
-        links.iter_mut().for_each(|(part, _)| {
-            if let Part::Link(place) = part {
-                *place -= 1;
-            }
-        });
+        shift = 1;
     }
-    let links = links.into_iter().map(|(part, ebr)| (part, ebr * SECTOR + ENTRIES.start..ebr * SECTOR + ENTRIES.end));
+    let links = links
+        .into_iter()
+        .map(|(place, ebr)| (Part::Link(place - shift), ebr * SECTOR + ENTRIES.start..ebr * SECTOR + ENTRIES.end));
     primaries.extend(logicals);
     medium.note("dos", Some(primaries), SECTOR, [(Part::Front, ENTRIES)].into_iter().chain(links));
 }
@@ -178,10 +177,12 @@ fn sfdisk_gpt(medium: &mut Medium, random: &mut Random) {
 
 fn sgdisk(medium: &mut Medium, random: &mut Random) {
     let partitions = gpt_layout(medium, random, SECTOR);
-    let mut args = vec!["--clear".to_owned(), "--set-alignment=1".to_owned()];
-    args.extend(partitions.iter().map(|(number, start, size)| {
-        format!("--new={number}:{}:{}", start / SECTOR, (start + size) / SECTOR - 1)
-    }));
+    let mut args = vec!["--mbrtogpt".to_owned(), "--clear".to_owned(), "--set-alignment=1".to_owned()];
+    args.extend(
+        partitions
+            .iter()
+            .map(|(number, start, size)| format!("--new={number}:{}:{}", start / SECTOR, (start + size) / SECTOR - 1)),
+    );
     if !partitions.is_empty() && random.percent(20) {
         args.push("--hybrid=1".to_owned());
     }
@@ -214,11 +215,13 @@ fn sun(medium: &mut Medium, random: &mut Random) {
     medium.note("sun", Some(partitions), SECTOR, [(Part::Front, 0..512)]);
 }
 
-/// sfdisk (util-linux 2.38) writes one sector less into an SGI label than it was told, so there have to be gaps.
+/// sfdisk (util-linux 2.38) writes one sector less into an SGI label than it was told, so there have to be gaps;
+/// where two share a cylinder it has no room for a third.
 fn sgi(medium: &mut Medium, random: &mut Random) {
-    let mut extents = layout(random, 4096, medium.sectors() - TAIL, 4, 2048);
+    let end = medium.sectors() / CYLINDER * CYLINDER;
+    let mut extents = layout(random, 32768, end, 4, 32768);
     extents.sort_unstable();
-    let extents: Vec<_> = extents.iter().map(|&(start, length)| (start, length.max(2048) - 1)).collect();
+    let extents: Vec<_> = extents.iter().map(|&(start, length)| (start, length - 16384)).collect();
     let partitions = numbered(&extents, 1.., SECTOR);
     let mut script = "label: sgi\nunit: sectors\n".to_owned();
     for (number, start, size) in &partitions {
@@ -235,6 +238,10 @@ fn parted(medium: &mut Medium, random: &mut Random) {
     let end = (medium.sectors() - TAIL) / align * align;
     let extents = layout(random, 2 * align, end, label.most.min(9), align);
     let partitions = numbered(&extents, label.numbers(), SECTOR);
+    if ["sun", "amiga"].contains(&label.name) {
+        // Their partitions start at cylinders, and parted takes the geometry from an MBR that is there.
+        medium.zero(0..SECTOR);
+    }
     let args = label.parted(&partitions);
     medium.tool("parted", "parted", &args.iter().map(String::as_str).collect::<Vec<_>>(), "");
     let links = |first: u64| (0..partitions.len()).map(move |place| (Part::Link(place), first + place as u64));
@@ -243,9 +250,7 @@ fn parted(medium: &mut Medium, random: &mut Random) {
         "gpt" => return note_gpt(medium, partitions, SECTOR),
         "dos" => vec![(Part::Front, ENTRIES)],
         // The signature and the block size; the map's entry for itself, and one a partition.
-        "mac" => {
-            [(Part::Front, 0..4), (Part::Header, 512..1024)].into_iter().chain(links(2).map(block)).collect()
-        }
+        "mac" => [(Part::Front, 0..4), (Part::Header, 512..1024)].into_iter().chain(links(2).map(block)).collect(),
         // The rigid disk block and its list: parted puts them into the third block and those behind.
         "amiga" => [(Part::Front, 1024..1536)].into_iter().chain(links(3).map(block)).collect(),
         "bsd" => vec![(Part::Front, 64..340)],

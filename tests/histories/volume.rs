@@ -44,7 +44,7 @@ const VOLUMES: &[Volume] = &[
     usual(volume("vfat", "dosfstools", "mkfs.vfat", &["-I", "-F", "16"], 16..MAX, FAT)),
     usual(volume("vfat", "dosfstools", "mkfs.vfat", &["-I", "-F", "32"], 34..MAX, FAT)),
     volume("vfat", "dosfstools", "mkfs.vfat", &["-I", "-F", "16", "--mbr=y"], 16..MAX, FAT),
-    usual(volume("exfat", "exfatprogs", "mkfs.exfat", &["-q"], 4..MAX, &[(0, 120), (510, 2)])),
+    usual(volume("exfat", "exfatprogs", "mkfs.exfat", &[], 4..MAX, &[(0, 120), (510, 2)])),
     usual(volume("ntfs", "ntfs-3g", "mkfs.ntfs", &["-F", "-Q", "-q"], 4..MAX, &[(3, 81), (510, 2)])),
     usual(volume("ext2", "e2fsprogs", "mkfs.ext2", &["-q", "-F"], 1..MAX, &[(1024, 1024)])),
     volume("ext3", "e2fsprogs", "mkfs.ext3", &["-q", "-F"], 4..MAX, &[(1024, 1024)]),
@@ -61,7 +61,7 @@ const VOLUMES: &[Volume] = &[
     volume("udf", "udftools", "mkfs.udf", &["-b", "2048"], 4..MAX, &[(32768, 6144), (524_288, 512)]),
     usual(volume("swap", "util-linux", "mkswap", &[], 1..MAX, &[(1024, 512), (4086, 10)])),
     volume("swap", "util-linux", "mkswap", &["-f"], 1..MAX, &[(1024, 512), (4086, 10)]),
-    volume("hfs", "hfsutils", "env", &["HOME=/nonexistent", "hformat", "-f"], 2..2000, &[(1024, 162)]),
+    volume("hfs", "hfsutils", "env", &["HOME=FOLDER", "hformat", "-f"], 2..2000, &[(1024, 162)]),
     volume(
         "crypto_LUKS",
         "cryptsetup-bin",

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 
+use imgsieve::finding::Finding;
 use imgsieve::ptable::{Error, PartitionTable, read_table};
 
 use super::Extent;
@@ -35,6 +36,15 @@ impl Answer {
         }
     }
 
+    /// Ours, of what `inspect` found.
+    pub fn found(finding: &Finding) -> Answer {
+        match (&finding.table, finding.count) {
+            (_, None) => Answer { label: None, partitions: None },
+            (None, Some(_)) => Answer::new("", Vec::new()),
+            (Some(table), Some(_)) => Answer::new(table.label.as_str(), extents(table)),
+        }
+    }
+
     /// How many partitions; none where it cannot be told.
     pub fn count(&self) -> usize {
         self.partitions.as_ref().map_or(0, Vec::len)
@@ -47,6 +57,6 @@ impl Answer {
 }
 
 /// The partitions of a table that count.
-pub fn extents(table: &PartitionTable) -> Vec<Extent> {
+fn extents(table: &PartitionTable) -> Vec<Extent> {
     table.partitions.iter().filter(|p| p.kind.counts()).map(|p| (p.number, p.start, p.size)).collect()
 }

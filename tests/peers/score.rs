@@ -16,9 +16,9 @@ pub struct Tally {
     /// The same number of them, as none, one or more.
     right: u32,
     /// Two or more where there are fewer.
-    false_multi: u32,
+    pub false_multi: u32,
     /// Fewer than two where there are more.
-    missed_multi: u32,
+    pub missed_multi: u32,
     /// Given up without need.
     undecided: u32,
     /// One where there is none, or none where there is one.
@@ -36,6 +36,16 @@ impl Tally {
             Some(0..2) => self.other += 1,
             Some(_) => self.false_multi += 1,
         }
+    }
+
+    fn join(&mut self, other: &Tally) {
+        self.images += other.images;
+        self.exact += other.exact;
+        self.right += other.right;
+        self.false_multi += other.false_multi;
+        self.missed_multi += other.missed_multi;
+        self.undecided += other.undecided;
+        self.other += other.other;
     }
 }
 
@@ -61,6 +71,15 @@ impl Score {
         }
     }
 
+    /// Of each program, over all groups: ours first.
+    pub fn totals(&self) -> Vec<Tally> {
+        let mut total: BTreeMap<usize, Tally> = BTreeMap::new();
+        for (&index, tally) in self.0.values().flatten() {
+            total.entry(index).or_default().join(tally);
+        }
+        total.into_values().collect()
+    }
+
     fn of(&mut self, group: &str, program: &'static str) -> &mut Tally {
         let index = self.1.iter().position(|name| *name == program).unwrap_or_else(|| {
             self.1.push(program);
@@ -79,7 +98,6 @@ impl fmt::Display for Score {
         write!(f, "{:<30}{:>7}", "group", "images")?;
         self.1.iter().try_for_each(|name| write!(f, "{name:>21}"))?;
         writeln!(f)?;
-        let mut total: BTreeMap<usize, Tally> = BTreeMap::new();
         let line = |f: &mut fmt::Formatter<'_>, group: &str, tallies: &BTreeMap<usize, Tally>| {
             let images = tallies.values().map(|tally| tally.images).max().unwrap_or(0);
             write!(f, "{group:<30}{images:>7}")?;
@@ -92,17 +110,7 @@ impl fmt::Display for Score {
         };
         for (group, tallies) in &self.0 {
             line(f, group, tallies)?;
-            for (index, tally) in tallies {
-                let sum = total.entry(*index).or_default();
-                sum.images += tally.images;
-                sum.exact += tally.exact;
-                sum.right += tally.right;
-                sum.false_multi += tally.false_multi;
-                sum.missed_multi += tally.missed_multi;
-                sum.undecided += tally.undecided;
-                sum.other += tally.other;
-            }
         }
-        line(f, "all", &total)
+        line(f, "all", &self.totals().into_iter().enumerate().collect())
     }
 }
