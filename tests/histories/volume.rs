@@ -61,7 +61,7 @@ const VOLUMES: &[Volume] = &[
     volume("udf", "udftools", "mkfs.udf", &["-b", "2048"], 4..MAX, &[(32768, 6144), (524_288, 512)]),
     usual(volume("swap", "util-linux", "mkswap", &[], 1..MAX, &[(1024, 512), (4086, 10)])),
     volume("swap", "util-linux", "mkswap", &["-f"], 1..MAX, &[(1024, 512), (4086, 10)]),
-    volume("hfs", "hfsutils", "env", &["HOME=FOLDER", "hformat", "-f"], 2..2000, &[(1024, 162)]),
+    volume("hfs", "hfsutils", "env", &["HOME=FOLDER", "hformat", "-f", "IMAGE", "0"], 2..2000, &[(1024, 162)]),
     volume(
         "crypto_LUKS",
         "cryptsetup-bin",
