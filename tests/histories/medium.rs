@@ -108,7 +108,8 @@ impl Medium {
     }
 
     /// Runs a tool on it, whose path stands where `IMAGE` does, else last; `FOLDER` stands for its folder.
-    pub fn tool(&mut self, package: &str, name: &str, args: &[&str], input: &str) {
+    /// Whether it did what it was told: sgdisk fails where what was there is damaged, but not without writing something.
+    pub fn tool(&mut self, package: &str, name: &str, args: &[&str], input: &str) -> bool {
         let mut args = args.to_vec();
         if !args.contains(&"IMAGE") {
             args.push("IMAGE");
@@ -121,11 +122,11 @@ impl Medium {
         let [path, folder] = [&self.path, self.folder()].map(|path| path.to_str().expect("UTF-8"));
         let args: Vec<String> = args.iter().map(|arg| arg.replace("IMAGE", path).replace("FOLDER", folder)).collect();
         let output = output(package, name, &args.iter().map(String::as_str).collect::<Vec<_>>(), input);
-        // sgdisk fails where what it replaced was damaged, and has replaced it.
         let text = String::from_utf8_lossy(&output.stdout);
         let is_done = ["completed successfully", "destroyed!"].iter().any(|words| text.contains(words));
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success() || is_done, "{name} {args:?}: {text} {error}");
+        output.status.success()
     }
 
     /// Writes bytes that come from `source`.
@@ -210,14 +211,14 @@ impl Medium {
         self.structures.push(Structure { name, partitions, sector_size, pieces, is_erased: false });
     }
 
-    /// Does something that is meant to remove what is on the medium, and marks what it removed a piece of.
-    pub fn erase(&mut self, how: impl FnOnce(&mut Medium)) {
+    /// Runs a tool that is to remove what is on the medium, and marks what it removed a piece of.
+    pub fn erase(&mut self, package: &str, name: &str, args: &[&str]) {
         let stood = |medium: &Medium| -> Vec<Vec<bool>> {
             let of = |structure: &Structure| structure.pieces.iter().map(|piece| medium.has(piece)).collect();
             medium.structures.iter().map(of).collect()
         };
         let before = stood(self);
-        how(self);
+        self.tool(package, name, args, "");
         let after = stood(self);
         for (structure, (before, after)) in self.structures.iter_mut().zip(before.iter().zip(&after)) {
             structure.is_erased |= before != after;
@@ -227,7 +228,20 @@ impl Medium {
     /// The newest table, as long as all of it is there.
     pub fn table(&self) -> Option<&Structure> {
         let newest = self.structures.last().filter(|newest| newest.partitions.is_some())?;
-        newest.pieces.iter().all(|piece| self.has(piece)).then_some(newest)
+        self.stands(newest).then_some(newest)
+    }
+
+    /// Whether all of a structure is as it was written.
+    pub fn stands(&self, structure: &Structure) -> bool {
+        structure.pieces.iter().all(|piece| self.has(piece))
+    }
+
+    /// Notes an MBR that says that the whole medium is its only partition.
+    pub fn note_only_partition(&mut self) {
+        // UEFI 2.10 table 5-2.
+        let sectors: [u8; 4] = self.read(&(458..462)).try_into().expect("four bytes");
+        let partitions = vec![(1, 0, u64::from(u32::from_le_bytes(sectors)) * SECTOR)];
+        self.note("dos", Some(partitions), SECTOR, [(Part::Front, 446..512)]);
     }
 }
 

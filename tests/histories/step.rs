@@ -39,43 +39,40 @@ enum Act {
     Grow,
     /// The medium is read, but for some sectors.
     Rescue,
+    Nothing,
 }
 
-/// What may happen, as often as it is here.
-const ACTS: [(Act, usize); 16] = [
-    (Act::Format, 16),
-    (Act::Partition(Maker::SfdiskDos), 13),
-    (Act::Partition(Maker::SfdiskGpt), 8),
-    (Act::Partition(Maker::SfdiskSun), 2),
-    (Act::Partition(Maker::SfdiskSgi), 2),
-    (Act::Partition(Maker::Sgdisk), 5),
-    (Act::Partition(Maker::Parted), 12),
-    (Act::Partition(Maker::Fdisk4K), 2),
-    (Act::Overlay, 7),
-    (Act::Fill, 16),
-    (Act::Erase, 6),
-    (Act::Boot, 12),
-    (Act::Zero, 9),
-    (Act::Cut, 9),
-    (Act::Grow, 5),
-    (Act::Rescue, 12),
+/// What may happen: how often as the first thing, how often later, and how often in the end, when the medium is imaged.
+const ACTS: [(Act, [usize; 3]); 17] = [
+    (Act::Format, [36, 14, 0]),
+    (Act::Partition(Maker::SfdiskDos), [16, 16, 0]),
+    (Act::Partition(Maker::SfdiskGpt), [12, 6, 0]),
+    (Act::Partition(Maker::SfdiskSun), [2, 2, 0]),
+    (Act::Partition(Maker::SfdiskSgi), [2, 2, 0]),
+    (Act::Partition(Maker::Sgdisk), [8, 4, 0]),
+    (Act::Partition(Maker::Parted), [16, 10, 0]),
+    (Act::Partition(Maker::Fdisk4K), [3, 1, 0]),
+    (Act::Overlay, [3, 6, 0]),
+    (Act::Fill, [0, 18, 0]),
+    (Act::Erase, [0, 5, 0]),
+    (Act::Boot, [2, 10, 0]),
+    (Act::Zero, [0, 6, 4]),
+    (Act::Cut, [0, 3, 25]),
+    (Act::Grow, [0, 4, 6]),
+    (Act::Rescue, [0, 0, 30]),
+    (Act::Nothing, [0, 0, 35]),
 ];
 
 impl Act {
-    fn makes(self) -> bool {
-        matches!(self, Act::Format | Act::Partition(_) | Act::Overlay)
-    }
-
-    fn any(random: &mut Random) -> Act {
-        let sum: usize = ACTS.iter().map(|(_, weight)| weight).sum();
+    fn any(random: &mut Random, when: usize) -> Act {
+        let sum: usize = ACTS.iter().map(|(_, weights)| weights[when]).sum();
         let mut at = random.within(0..sum);
-        for (act, weight) in ACTS {
-            if at < weight {
-                return act;
-            }
-            at -= weight;
-        }
-        Act::Format
+        let chosen = ACTS.iter().find(|(_, weights)| {
+            let is_here = at < weights[when];
+            at = at.saturating_sub(weights[when]);
+            is_here
+        });
+        chosen.expect("it is less than the sum").0
     }
 }
 
@@ -89,18 +86,14 @@ pub fn history(seed: u64) -> (u64, Vec<Step>) {
         6..9 => random.next() % 2048 * SECTOR,
         _ => random.next() % MIB,
     };
-    let count = 1 + random.within(0..6);
-    let mut steps: Vec<Step> = Vec::new();
-    while steps.len() < count {
-        let act = Act::any(&mut random);
-        if !steps.is_empty() || act.makes() {
-            steps.push(Step { act, seed: random.next() });
-        }
-        if act == Act::Rescue && !steps.is_empty() {
-            break;
-        }
-    }
-    (mib * MIB - odd, steps)
+    let count = random.within(0..5);
+    let acts: Vec<Act> = [0]
+        .into_iter()
+        .chain(std::iter::repeat_n(1, count))
+        .chain([2])
+        .map(|when| Act::any(&mut random, when))
+        .collect();
+    (mib * MIB - odd, acts.into_iter().map(|act| Step { act, seed: random.next() }).collect())
 }
 
 impl Step {
@@ -123,6 +116,7 @@ impl Step {
             Act::Cut => cut(medium, random),
             Act::Grow => grow(medium, random),
             Act::Rescue => rescue(medium, random),
+            Act::Nothing => {}
         }
     }
 }
@@ -134,7 +128,7 @@ fn overlay(medium: &mut Medium, random: &mut Random) {
         return;
     }
     if random.percent(50) {
-        iso(medium, &path);
+        iso(medium, &path, random.percent(40));
     } else {
         let size = (medium.size / MIB / random.of(&[2, 3, 4])).max(5) * MIB;
         let mut smaller = Medium::new(path.clone(), size);
@@ -150,12 +144,27 @@ fn overlay(medium: &mut Medium, random: &mut Random) {
     std::fs::remove_file(&path).expect("it is there");
 }
 
-fn iso(medium: &mut Medium, path: &Path) {
-    let path_text = path.to_str().expect("UTF-8");
-    run("genisoimage", "genisoimage", &["-quiet", "-J", "-R", "-o", path_text, "/etc/passwd"], "");
-    medium.lines.push("genisoimage -quiet -J -R -o smaller /etc/passwd".to_owned());
+/// A disc's image, which may be a disk's as well.
+fn iso(medium: &mut Medium, path: &Path, is_hybrid: bool) {
+    const ISOLINUX: &str = "/usr/lib/ISOLINUX/isolinux.bin";
+    const BOOT: [&str; 8] =
+        ["-b", "isolinux.bin", "-c", "boot.cat", "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table"];
+    let content = medium.folder().join("content");
+    std::fs::create_dir(&content).expect("a folder");
+    std::fs::copy(ISOLINUX, content.join("isolinux.bin")).expect("a file of the Debian package isolinux");
+    let [name, from] = [path, &content].map(|path| path.to_str().expect("UTF-8"));
+    run("genisoimage", "genisoimage", &[&BOOT[..], &["-quiet", "-J", "-R", "-o", name, from]].concat(), "");
+    medium.lines.push(format!("genisoimage {} -quiet -J -R -o smaller DIR-WITH-isolinux.bin", BOOT.join(" ")));
+    if is_hybrid {
+        run("syslinux-utils", "isohybrid", &[name], "");
+        medium.lines.push("isohybrid smaller".to_owned());
+    }
+    std::fs::remove_dir_all(&content).expect("it is there");
     medium.overlay(path, 0, true, "smaller");
     medium.note("iso9660", None, 0, [(Part::Superblock, 32768..34816)]);
+    if is_hybrid {
+        medium.note_only_partition();
+    }
 }
 
 /// Makes file systems in the partitions of the newest table, or in some of them.
@@ -178,9 +187,9 @@ fn fill(medium: &mut Medium, random: &mut Random) {
 
 fn erase(medium: &mut Medium, random: &mut Random) {
     match random.within(0..4) {
-        0 | 1 => medium.erase(|medium| medium.tool("util-linux", "wipefs", &["--all", "--force", "--quiet"], "")),
-        2 => medium.erase(|medium| medium.tool("gdisk", "sgdisk", &["--zap"], "")),
-        _ => medium.erase(|medium| medium.tool("gdisk", "sgdisk", &["--zap-all"], "")),
+        0 | 1 => medium.erase("util-linux", "wipefs", &["--all", "--force", "--quiet"]),
+        2 => medium.erase("gdisk", "sgdisk", &["--zap"]),
+        _ => medium.erase("gdisk", "sgdisk", &["--zap-all"]),
     }
 }
 
@@ -192,7 +201,12 @@ fn boot(medium: &mut Medium, random: &mut Random) {
         "/usr/lib/grub/i386-pc/boot.img",
         "/usr/lib/syslinux/mbr/altmbr.bin",
     ];
+    let is_fat = medium.structures.last().is_some_and(|newest| newest.name == "vfat" && medium.stands(newest));
     match random.within(0..10) {
+        0..4 if is_fat => {
+            medium.tool("syslinux", "syslinux", &["--install"], "");
+            // What it changes of the boot sector is code, and not what makes it one.
+        }
         0..6 => {
             let file = random.of(&FILES);
             let code = std::fs::read(file)
@@ -200,7 +214,9 @@ fn boot(medium: &mut Medium, random: &mut Random) {
             let length = random.of(&CODE).min(code.len());
             medium.write(0, &code[..length], file);
         }
-        6 => medium.tool("mbr", "install-mbr", &["--force"], ""),
+        6 => {
+            medium.tool("mbr", "install-mbr", &["--force"], "");
+        }
         _ => {
             let kib = 1 << random.within(0..13);
             let mut bytes: Vec<u8> = (0..kib * 128).flat_map(|_| random.next().to_le_bytes()).collect();

@@ -186,7 +186,12 @@ fn sgdisk(medium: &mut Medium, random: &mut Random) {
     if !partitions.is_empty() && random.percent(20) {
         args.push("--hybrid=1".to_owned());
     }
-    medium.tool("gdisk", "sgdisk", &args.iter().map(String::as_str).collect::<Vec<_>>(), "");
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    if !medium.tool("gdisk", "sgdisk", &args, "") {
+        // What was there was damaged, and sgdisk has written something else than it was told.
+        medium.tool("gdisk", "sgdisk", &["--zap-all"], "");
+        assert!(medium.tool("gdisk", "sgdisk", &args, ""), "nothing is left to complain of");
+    }
     note_gpt(medium, partitions, SECTOR);
 }
 
@@ -236,7 +241,11 @@ fn parted(medium: &mut Medium, random: &mut Random) {
     let label = &PARTED[random.within(0..PARTED.len())];
     let align = MIB / SECTOR;
     let end = (medium.sectors() - TAIL) / align * align;
-    let extents = layout(random, 2 * align, end, label.most.min(9), align);
+    let mut extents = layout(random, 2 * align, end, label.most.min(9), align);
+    if label.name == "amiga" {
+        // They are numbered by their place on the disk.
+        extents.sort_unstable();
+    }
     let partitions = numbered(&extents, label.numbers(), SECTOR);
     if ["sun", "amiga"].contains(&label.name) {
         // Their partitions start at cylinders, and parted takes the geometry from an MBR that is there.

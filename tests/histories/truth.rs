@@ -44,8 +44,18 @@ impl Structure {
         !self.is_left(medium, Part::Link(place))
     }
 
+    /// Whether an entry is left of a list or map that has some.
+    fn has_an_entry(&self, medium: &Medium) -> bool {
+        (0..self.count()).any(|place| !self.is_lost(medium, place))
+    }
+
     fn count(&self) -> usize {
         self.partitions.as_ref().map_or(0, Vec::len)
+    }
+
+    /// Whether its only partition is all of the disk, with the table.
+    fn is_the_disk(&self) -> bool {
+        self.partitions.as_ref().is_some_and(|partitions| matches!(partitions[..], [(_, 0, _)]))
     }
 
     /// All of its table.
@@ -60,7 +70,7 @@ impl Structure {
             "mac" => self.count() - lost.count(),
             _ => lost.min().unwrap_or(self.count()),
         };
-        let is_whole = found == self.count();
+        let is_whole = found == self.count() && (self.name != "mac" || self.is_left(medium, Part::Header));
         Expected { in_part: !is_whole, or_undecidable: !is_whole && found < 2, ..self.whole() }
     }
 
@@ -76,11 +86,11 @@ impl Structure {
                 }
             }
             "gpt" => self.gpt_left(medium),
-            "mac" => match (has(Part::Front), has(Part::Header)) {
+            "mac" => match (has(Part::Front), has(Part::Header) || self.has_an_entry(medium)) {
                 (true, true) => Left::Read,
                 (false, true) => Left::Remains,
-                _ if any => Left::Torn,
-                _ => Left::Nothing,
+                (true, false) => Left::Torn,
+                (false, false) => Left::Nothing,
             },
             // An AHDI table has neither a magic nor a checksum, and hardly an image is left that it could be of.
             "atari" if has(Part::Front) && medium.size < 4 * MIB => Left::Torn,
@@ -135,6 +145,10 @@ pub fn of(medium: &Medium) -> Truth {
             other != index && left == Left::Read && comes_first(structure.name) && table.name != "dos"
         });
         expected.or.extend(others.map(|(other, _)| found(other).answer));
+        // What is damaged may be what is left of the medium's use before the file system.
+        let is_hidden = all().any(|(other, (_, left))| other > index && left == Left::Volume);
+        // mkfs.fat can make the volume up as a partition.
+        expected.or_none |= expected.in_part && is_hidden || table.is_the_disk();
         return Truth { expected, rule: "the table that Linux reads" };
     }
 
@@ -178,7 +192,8 @@ pub fn of(medium: &Medium) -> Truth {
 
     match newest(&|left| left == Left::Torn) {
         Some((_, (table, _))) => {
-            let expected = Expected { in_part: true, or_undecidable: true, or_none: true, ..table.whole() };
+            let expected =
+                Expected { or: vec![table.whole().answer], in_part: true, or_undecidable: true, ..Expected::none() };
             Truth { expected, rule: "too little of a table" }
         }
         None => Truth { expected: Expected::none(), rule: "nothing is left" },

@@ -95,6 +95,9 @@ impl Volume {
     /// Makes it on the whole medium.
     pub fn make(&self, medium: &mut Medium) {
         medium.tool(self.package, self.tool, self.args, "");
+        if self.args.contains(&"--mbr=y") {
+            medium.note_only_partition();
+        }
         let places = self.superblock.iter().map(|&(at, length)| (Part::Superblock, at..at + length));
         medium.note(self.name, None, 0, places);
     }

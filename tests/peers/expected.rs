@@ -10,7 +10,7 @@ pub struct Expected {
     pub answer: Answer,
     /// What is as right as that.
     pub or: Vec<Answer>,
-    /// Whether to find a part of them will do, as long as these are two or more.
+    /// Whether to find a part of the partitions will do, as long as these are two or more.
     pub in_part: bool,
     /// Whether it may be given up: an error for a person to look at.
     pub or_undecidable: bool,
@@ -32,10 +32,11 @@ impl Expected {
     /// Whether an answer keeps to it.
     pub fn allows(&self, answer: &Answer) -> bool {
         let Some(found) = &answer.partitions else { return self.or_undecidable };
-        let made = self.answer.partitions.as_deref().unwrap_or_default();
-        let in_part = self.in_part && found.len() >= 2 && found.iter().all(|extent| made.contains(extent));
-        let is_other = self.or.iter().any(|or| or.partitions == answer.partitions);
-        found == made || in_part || is_other || self.or_none && found.is_empty()
+        let is_part = |answer: &Answer| {
+            let made = answer.partitions.as_deref().unwrap_or_default();
+            found == made || self.in_part && found.len() >= 2 && found.iter().all(|extent| made.contains(extent))
+        };
+        is_part(&self.answer) || self.or.iter().any(is_part) || self.or_none && found.is_empty()
     }
 
     /// Whether a number of partitions does, as none, one or more.
