@@ -122,10 +122,8 @@ impl Medium {
         let [path, folder] = [&self.path, self.folder()].map(|path| path.to_str().expect("UTF-8"));
         let args: Vec<String> = args.iter().map(|arg| arg.replace("IMAGE", path).replace("FOLDER", folder)).collect();
         let output = output(package, name, &args.iter().map(String::as_str).collect::<Vec<_>>(), input);
-        let text = String::from_utf8_lossy(&output.stdout);
-        let is_done = ["completed successfully", "destroyed!"].iter().any(|words| text.contains(words));
         let error = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() || is_done, "{name} {args:?}: {text} {error}");
+        assert!(output.status.success() || name == "sgdisk", "{name} {args:?}: {error}");
         output.status.success()
     }
 

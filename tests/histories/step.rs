@@ -86,13 +86,15 @@ pub fn history(seed: u64) -> (u64, Vec<Step>) {
         6..9 => random.next() % 2048 * SECTOR,
         _ => random.next() % MIB,
     };
-    let count = random.within(0..5);
-    let acts: Vec<Act> = [0]
-        .into_iter()
-        .chain(std::iter::repeat_n(1, count))
-        .chain([2])
-        .map(|when| Act::any(&mut random, when))
-        .collect();
+    // Sticks and cards are sold formatted, and some are partitioned then.
+    let mut acts = if random.percent(12) {
+        vec![Act::Format, Act::Partition(Maker::SfdiskDos)]
+    } else {
+        vec![Act::any(&mut random, 0)]
+    };
+    let later = random.within(0..6 - acts.len());
+    acts.extend((0..later).map(|_| Act::any(&mut random, 1)));
+    acts.push(Act::any(&mut random, 2));
     (mib * MIB - odd, acts.into_iter().map(|act| Step { act, seed: random.next() }).collect())
 }
 

@@ -264,7 +264,8 @@ fn parted(medium: &mut Medium, random: &mut Random) {
         "amiga" => [(Part::Front, 1024..1536)].into_iter().chain(links(3).map(block)).collect(),
         "bsd" => vec![(Part::Front, 64..340)],
         "pc98" => vec![(Part::Front, 4..8), (Part::Front, 510..512), (Part::Header, 512..1024)],
-        "atari" => vec![(Part::Front, 446..512)],
+        // The sizes and entries of the root sector, and its list of bad sectors.
+        "atari" => vec![(Part::Front, 450..510)],
         _ => vec![(Part::Front, 0..512)],
     };
     medium.note(label.name, Some(partitions), SECTOR, places);

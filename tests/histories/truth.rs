@@ -149,6 +149,12 @@ pub fn of(medium: &Medium) -> Truth {
         let is_hidden = all().any(|(other, (_, left))| other > index && left == Left::Volume);
         // mkfs.fat can make the volume up as a partition.
         expected.or_none |= expected.in_part && is_hidden || table.is_the_disk();
+        // Where LBA 0 ends as an MBR's, Linux looks no further, and shows none.
+        expected.or_none |= table.name == "mac" && table.count() < 2 && medium.read(&(510..512)) == [0x55, 0xaa];
+        if table.count() == 0 {
+            let others = all().filter(|(_, (_, left))| [Left::Primary, Left::Remains].contains(left));
+            expected.or.extend(others.map(|(other, _)| found(other).answer));
+        }
         return Truth { expected, rule: "the table that Linux reads" };
     }
 
@@ -175,6 +181,10 @@ pub fn of(medium: &Medium) -> Truth {
         let mut expected = found(index);
         expected.or = older(&[Left::Primary, Left::Remains]);
         if kind == Left::Remains && !older(&[Left::Volume]).is_empty() {
+            expected.or_none = true;
+            expected.or_undecidable = true;
+        }
+        if medium.structures[index].is_erased {
             expected.or_none = true;
             expected.or_undecidable = true;
         }

@@ -87,8 +87,9 @@ impl Volume {
 
     /// One that fits into so many bytes, if there is one.
     pub fn of(random: &mut Random, size: u64, is_whole: bool) -> Option<&'static Volume> {
+        let is_usual = !is_whole || random.percent(60);
         let fitting: Vec<&Volume> =
-            VOLUMES.iter().filter(|volume| volume.fits(size) && (is_whole || volume.is_usual)).collect();
+            VOLUMES.iter().filter(|volume| volume.fits(size) && (volume.is_usual || !is_usual)).collect();
         (!fitting.is_empty()).then(|| random.of(&fitting))
     }
 
