@@ -5,19 +5,12 @@
 //! `matrix/disagreements.tsv` says who is right and why; what is not listed there, or is listed and not so, fails.
 //! `--nocapture` shows the score. Every image goes through an archive too with `IMGSIEVE_TABLES=all`, else some of them.
 
-#[path = "matrix/answer.rs"]
-mod answer;
 mod common;
 #[path = "matrix/damage.rs"]
 mod damage;
-#[path = "matrix/listed.rs"]
-mod listed;
 #[path = "matrix/made.rs"]
 mod made;
-#[path = "matrix/peers.rs"]
 mod peers;
-#[path = "matrix/score.rs"]
-mod score;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -30,12 +23,15 @@ use rayon::prelude::*;
 use serde_json::{Map, Value};
 use tempfile::TempDir;
 
-use answer::Answer;
-use damage::Expected;
-use listed::{Disagreement, List, is_match};
 use made::Spec;
+use peers::answer::Answer;
+use peers::expected::Expected;
+use peers::listed::{Disagreement, List, is_match};
+use peers::score::Score;
 use peers::{PEERS, Says};
-use score::Score;
+
+const DISAGREEMENTS: &str = include_str!("matrix/disagreements.tsv");
+
 /// What was found in one image.
 struct Seen {
     spec: Spec,
@@ -95,17 +91,7 @@ impl Seen {
     fn score(&self, score: &mut Score) {
         let damaged = if self.spec.damage.is_some() { ", damaged" } else { "" };
         let group = format!("{}{damaged}", self.spec.group);
-        let count = self.ours.partitions.as_ref().map(Vec::len);
-        let may_give_up = count.is_none() && self.expected.or_undecidable;
-        let is_multi = self.expected.answer.partitions.as_ref().is_some_and(|made| made.len() >= 2);
-        let class = count.map_or(may_give_up, |count| self.expected.allows_class(count));
-        score.of(&group, "imgsieve").add(self.expected.allows(&self.ours), class, is_multi, count);
-        for (peer, says) in PEERS.iter().zip(&self.theirs) {
-            if let Says::Partitions(partitions) = says {
-                let class = self.expected.allows_class(partitions.len());
-                score.of(&group, peer.name).add(says.is_right(&self.expected), class, is_multi, Some(partitions.len()));
-            }
-        }
+        score.add(&group, &self.expected, &self.ours, &self.theirs);
     }
 }
 
@@ -120,7 +106,7 @@ fn every_table_is_read_as_it_was_made_and_whoever_says_otherwise_is_listed() {
     }
     println!("{score}");
 
-    let list = List::read();
+    let list = List::read(DISAGREEMENTS, |_| true);
     let mut found: Vec<Disagreement> = seen.iter().flat_map(Seen::disagreements).collect();
     found.sort();
     let unlisted: Vec<String> =

@@ -1,8 +1,6 @@
-//! `disagreements.tsv`: where a peer says something else, who is right, and why.
+//! Lists of disagreements, `disagreements.tsv`: where somebody says something else, who is right, and why.
 
 use std::cell::Cell;
-
-const TEXT: &str = include_str!("disagreements.tsv");
 
 /// One disagreement.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,8 +29,9 @@ struct Row {
 pub struct List(Vec<Row>);
 
 impl List {
-    pub fn read() -> List {
-        let rows = TEXT.lines().enumerate().filter(|(_, line)| !line.starts_with('#') && !line.is_empty());
+    /// The rows of a list, of images whose names `is_meant`.
+    pub fn read(text: &str, is_meant: impl Fn(&str) -> bool) -> List {
+        let rows = text.lines().enumerate().filter(|(_, line)| !line.starts_with('#') && !line.is_empty());
         let row = |(index, line): (usize, &str)| {
             let fields: Vec<&str> = line.split('\t').collect();
             let [image, peer, theirs, ours, right, why] = fields[..] else {
@@ -41,7 +40,7 @@ impl List {
             let [image, peer, theirs, ours, right, why] = [image, peer, theirs, ours, right, why].map(str::to_owned);
             Row { line: index + 1, image, peer, theirs, ours, right, why, used: Cell::new(false) }
         };
-        List(rows.map(row).collect())
+        List(rows.map(row).filter(|row| is_meant(&row.image)).collect())
     }
 
     /// Whether a row has it. All rows that do are then used.

@@ -3,9 +3,10 @@
 use std::fs::File;
 use std::path::Path;
 
+use imgsieve::finding::Finding;
 use imgsieve::ptable::{Error, PartitionTable, read_table};
 
-use crate::made::Extent;
+use super::Extent;
 
 /// A kind of table and its partitions that count, by number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,12 +36,27 @@ impl Answer {
         }
     }
 
+    /// Ours, of what `inspect` found.
+    pub fn found(finding: &Finding) -> Answer {
+        match (&finding.table, finding.count) {
+            (_, None) => Answer { label: None, partitions: None },
+            (None, Some(_)) => Answer::new("", Vec::new()),
+            (Some(table), Some(_)) => Answer::new(table.label.as_str(), extents(table)),
+        }
+    }
+
+    /// How many partitions; none where it cannot be told.
+    pub fn count(&self) -> usize {
+        self.partitions.as_ref().map_or(0, Vec::len)
+    }
+
     /// In a word: how many, or that it cannot be told.
     pub fn word(&self) -> String {
         self.partitions.as_ref().map_or("undecidable".to_owned(), |partitions| partitions.len().to_string())
     }
 }
 
+/// The partitions of a table that count.
 fn extents(table: &PartitionTable) -> Vec<Extent> {
     table.partitions.iter().filter(|p| p.kind.counts()).map(|p| (p.number, p.start, p.size)).collect()
 }
