@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::cause::Cause;
 use crate::ptable::superblock::{self, Content, Look};
 use crate::ptable::{self, Examination, GptCopy, PartitionTable, PartitionType, Rejected, Rejection};
+use crate::reason::Reason;
 use crate::rescue::{RescueMap, Rescued};
 use crate::sanitize::printable;
 use crate::zst;
@@ -158,7 +159,7 @@ impl Finding {
             let message = format!(
                 "the rescue map says that byte {unread} of the medium was never read, and the partition table rests on it"
             );
-            self.undecidable = Some(Cause::new("unread", message));
+            self.undecidable = Some(Cause::new(Reason::Unread, message));
         }
     }
 

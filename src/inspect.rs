@@ -14,6 +14,7 @@ use crate::archive;
 use crate::cause::Cause;
 use crate::finding::{Finding, Verdict};
 use crate::member::{self, Item};
+use crate::reason::Reason;
 use crate::rescue;
 use crate::sanitize::{printable, printable_line, printable_short};
 use crate::units::human;
@@ -84,14 +85,14 @@ impl Report {
     }
 
     fn read(&mut self, path: &Path, options: &Options) -> Result<(), Cause> {
-        let io = |error: std::io::Error| Cause::of("io", &error);
+        let io = |error: std::io::Error| Cause::of(Reason::Io, &error);
         // Without O_NONBLOCK, opening a FIFO would wait for a writer.
         let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
         let mut file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path).map_err(io)?;
         let kind = file.metadata().map_err(io)?.file_type();
         if !kind.is_file() && !kind.is_block_device() {
             let what = if kind.is_dir() { "a folder" } else { "not a file or block device" };
-            return Err(Cause::new("not_a_file", format!("it is {what}")));
+            return Err(Cause::new(Reason::NotAFile, format!("it is {what}")));
         }
         let is_archive_by_name = path.as_os_str().as_encoded_bytes().ends_with(b".tar.zst");
         if is_archive_by_name || is_zstd(&mut file).map_err(io)? {
@@ -117,7 +118,7 @@ impl Report {
         let length = file.read_at(0, &mut head).map_err(io)?;
         head.truncate(length);
         if let Some(format) = zst::known_format(&head) {
-            return Err(Cause::new("not_an_image", format!("it is {format}, not an image or a .tar.zst")));
+            return Err(Cause::new(Reason::NotAnImage, format!("it is {format}, not an image or a .tar.zst")));
         }
         self.image(path, &file, size);
         Ok(())
@@ -149,7 +150,7 @@ impl Report {
                     } else if rescue::is_map_name(name) {
                         match archive::rescue_map(zst, &member.content) {
                             Ok(map) => maps.push((member.path, map)),
-                            Err(error) => self.warnings.push(Cause::of("rescue_map", &error)),
+                            Err(error) => self.warnings.push(Cause::of(Reason::RescueMap, &error)),
                         }
                     }
                 }

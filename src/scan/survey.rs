@@ -13,6 +13,7 @@ use crate::cause::Cause;
 use crate::event::{Action, Archive, ArchiveTotals, Check, Event, Image, Scope};
 use crate::finding::Finding;
 use crate::member::{self, Content, Item, Member};
+use crate::reason::Reason;
 use crate::rescue::{self, RescueMap, Rescued};
 use crate::sanitize::printable_short;
 use crate::staging::Room;
@@ -122,7 +123,7 @@ impl<'r> Survey<'r> {
         let outcome = catch_unwind(AssertUnwindSafe(|| work(self)));
         let failure = outcome.unwrap_or_else(|payload: Box<dyn Any + Send>| {
             let message = format!("a fault of imgsieve itself, please report it: {}", panics::message(&*payload));
-            Err(Cause::new("panic", message))
+            Err(Cause::new(Reason::Panic, message))
         });
         if let Err(cause) = failure {
             self.fail(cause);
@@ -224,7 +225,7 @@ impl<'r> Survey<'r> {
             if !member.kind.is_file() {
                 let shown = printable_short(&member.path, NAME_SHOWN);
                 let message = format!("{shown} is a {}, not a file: it is not opened", member.kind);
-                self.warn(&Cause::new("not_a_file", message));
+                self.warn(&Cause::new(Reason::NotAFile, message));
             } else if member.size > site.min_image_size.0 {
                 return self.image(zst, member);
             }
@@ -241,14 +242,14 @@ impl<'r> Survey<'r> {
         let image = Image::new(name, &member.path, member.size, *ordinal);
         if self.totals.images == MAX_IMAGES {
             let message = format!("more than {MAX_IMAGES} images: the rest of the archive is not looked at");
-            return Err(Cause::new("too_many_images", message));
+            return Err(Cause::new(Reason::TooManyImages, message));
         }
         self.totals.images += 1;
         self.current = Some(image.clone());
         self.emit(&Event::ImageFound { archive: &self.archive, image: &image });
         if self.totals.images == 2 {
             let message = "more than one image: each archive should be of one medium; all are checked";
-            self.warn(&Cause::new("several_images", message));
+            self.warn(&Cause::new(Reason::SeveralImages, message));
         }
         self.decide(zst, image, &member.content);
         Ok(())
@@ -304,9 +305,9 @@ impl<'r> Survey<'r> {
         }
         let reason = match finding.count {
             None => return self.undecided(zst, image, finding, content.as_ref()),
-            Some(0) => Cause::new("no_partitions", finding.describe()),
-            Some(1) => Cause::new("single_partition", finding.describe()),
-            Some(_) => Cause::new("too_few_partitions", finding.describe()),
+            Some(0) => Cause::new(Reason::NoPartitions, finding.describe()),
+            Some(1) => Cause::new(Reason::SinglePartition, finding.describe()),
+            Some(_) => Cause::new(Reason::TooFewPartitions, finding.describe()),
         };
         self.check(&image, &Check { finding: Some(finding), action: Action::Deleted, reason: Some(reason) });
     }
@@ -315,7 +316,7 @@ impl<'r> Survey<'r> {
         if let (Some(zst), Some(content)) = (zst, content) {
             return self.keep(zst, image, finding, content);
         }
-        let cause = finding.undecidable.clone().unwrap_or_else(|| Cause::new("undecidable", "no verdict"));
+        let cause = finding.undecidable.clone().unwrap_or_else(|| Cause::new(Reason::Undecidable, "no verdict"));
         self.image_error(&image, Some(finding), cause);
     }
 
@@ -382,7 +383,7 @@ impl<'r> Survey<'r> {
         let map = match archive::rescue_map(zst, &member.content) {
             Ok(map) => map,
             Err(error) => {
-                let cause = Cause::of("rescue_map", &error);
+                let cause = Cause::of(Reason::RescueMap, &error);
                 let message = format!("{shown} is not taken into account: {}", cause.message);
                 return self.warn(&Cause { message, ..cause });
             }
@@ -437,7 +438,7 @@ impl<'r> Survey<'r> {
             kept.verified = Some(false);
         }
         let message = "the image is complete, but the frame that it comes from was not read to its end without error";
-        let cause = Cause::new("not_verified", message);
+        let cause = Cause::new(Reason::NotVerified, message);
         self.emit(&Event::Warning { scope: Scope::Image(&self.archive, &image), cause: &cause });
         self.check(&image, &check);
     }
@@ -462,7 +463,7 @@ impl<'r> Survey<'r> {
     fn settle_each(&mut self) {
         // First: every other verdict takes its place.
         if let Some(image) = self.current.take_if(|_| !self.run.control.is_stopped()) {
-            let cause = self.failure.clone().unwrap_or_else(|| Cause::new("undecidable", "no verdict"));
+            let cause = self.failure.clone().unwrap_or_else(|| Cause::new(Reason::Undecidable, "no verdict"));
             self.image_error(&image, None, cause);
         }
         while !self.unverified.is_empty() {
@@ -543,7 +544,7 @@ impl<'r> Survey<'r> {
             return;
         }
         if let Some(untold @ 1..) = self.warnings.checked_sub(MAX_WARNINGS) {
-            let cause = Cause::new("more_warnings", format!("{untold} further warnings of it are not told"));
+            let cause = Cause::new(Reason::MoreWarnings, format!("{untold} further warnings of it are not told"));
             self.emit(&Event::Warning { scope: Scope::Archive(&self.archive), cause: &cause });
         }
         self.emit(&Event::Cleanup {

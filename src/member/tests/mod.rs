@@ -69,7 +69,7 @@ fn walked(archive: &dyn Archive) -> Vec<String> {
             Ok(Some(Item::Member(member))) => {
                 lines.push(format!("{} {} {}", member.path.escape_ascii(), member.kind, member.size));
             }
-            Ok(Some(Item::Note(note))) => lines.push(note.code().to_owned()),
+            Ok(Some(Item::Note(note))) => lines.push(note.code().to_string()),
             Ok(Some(Item::Bad(error))) => lines.push(format!("bad {}", error.code())),
             Err(error) => {
                 lines.push(format!("end {}", error.code()));
