@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::cause::Cause;
 use crate::ptable::superblock::{self, Content, Look};
 use crate::ptable::{self, Examination, GptCopy, PartitionTable, PartitionType, Rejected, Rejection};
+use crate::reason::Reason;
 use crate::rescue::{Hollow, Known, Masked, RescueMap, Rescued, Watched};
 use crate::sanitize::printable;
 use crate::zst;
@@ -208,7 +209,7 @@ impl Finding {
                         "the rescue map says that byte {unread} of the medium was never read, and the partition table \
                          rests on it"
                     );
-                    self.doubt(Cause::new("unread", message));
+                    self.doubt(Cause::new(Reason::Unread, message));
                 }
             }
             Known::Unusable(cause) if self.undecidable.is_none() => {
@@ -218,7 +219,7 @@ impl Finding {
                          pattern, and the partition table rests on it: {}",
                         cause.message
                     );
-                    self.doubt(Cause::new("rescue_map", message));
+                    self.doubt(Cause::new(Reason::RescueMap, message));
                 }
             }
             Known::Unusable(_) => {}

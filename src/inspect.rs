@@ -16,6 +16,7 @@ use crate::cause::Cause;
 use crate::finding::{Finding, Verdict};
 use crate::images::{Images, Role};
 use crate::member::{self, Content, Item};
+use crate::reason::Reason;
 use crate::rescue::Maps;
 use crate::sanitize::{printable, printable_line, printable_short};
 use crate::units::human;
@@ -91,14 +92,14 @@ impl Report {
     }
 
     fn read(&mut self, path: &Path, options: &Options) -> Result<(), Cause> {
-        let io = |error: std::io::Error| Cause::of("io", &error);
+        let io = |error: std::io::Error| Cause::of(Reason::Io, &error);
         // Without O_NONBLOCK, opening a FIFO would wait for a writer.
         let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
         let mut file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path).map_err(io)?;
         let kind = file.metadata().map_err(io)?.file_type();
         if !kind.is_file() && !kind.is_block_device() {
             let what = if kind.is_dir() { "a folder" } else { "not a file or block device" };
-            return Err(Cause::new("not_a_file", format!("it is {what}")));
+            return Err(Cause::new(Reason::NotAFile, format!("it is {what}")));
         }
         let is_archive_by_name =
             path.file_name().is_some_and(|name| archive_name::hash(name.as_encoded_bytes()).is_some());
@@ -126,7 +127,7 @@ impl Report {
         let length = file.read_at(0, &mut head).map_err(io)?;
         head.truncate(length);
         if let Some(format) = zst::known_format(&head) {
-            return Err(Cause::new("not_an_image", format!("it is {format}, not an image or a .tar.zst")));
+            return Err(Cause::new(Reason::NotAnImage, format!("it is {format}, not an image or a .tar.zst")));
         }
         self.image(path, &file, size);
         Ok(())
@@ -208,7 +209,7 @@ impl Report {
     fn warn(&mut self, cause: Cause) {
         match self.warnings.len() {
             ..MAX_WARNINGS => self.warnings.push(cause),
-            MAX_WARNINGS => self.warnings.push(Cause::new("more_warnings", "further warnings of it are not told")),
+            MAX_WARNINGS => self.warnings.push(Cause::new(Reason::MoreWarnings, "further warnings of it are not told")),
             _ => {}
         }
     }

@@ -43,6 +43,7 @@ pub mod ledger;
 pub mod member;
 pub mod progress;
 pub mod ptable;
+pub mod reason;
 pub mod report;
 pub mod reprocess;
 pub mod rescue;

@@ -297,7 +297,7 @@ fn a_file_that_changes_under_its_reader_is_noticed() {
     let bytes = fs::read(&fixture.path).expect("readable");
     fs::write(fixture.path.with_extension("new"), &bytes).expect("written");
     fs::rename(fixture.path.with_extension("new"), &fixture.path).expect("replaced");
-    assert_eq!(zst.check_unchanged().expect_err("replaced").code(), "changed");
+    assert_eq!(zst.check_unchanged().expect_err("replaced").code().as_str(), "changed");
 
     let zst = fixture.zst();
     fs::OpenOptions::new().write(true).open(&fixture.path).and_then(|file| file.set_len(100)).expect("cut");

@@ -13,6 +13,7 @@ use crate::event::{Event, Observer, Scope};
 use crate::exit::Exit;
 use crate::journal::{self, Journal};
 use crate::progress::{Terminal, Verbosity};
+use crate::reason::Reason;
 use crate::reprocess::{Options, Reprocess};
 
 use super::args::SiteArguments;
@@ -113,7 +114,7 @@ pub fn run(arguments: ReprocessArguments) -> Exit {
     };
     let control = Control::new();
     if let Err(error) = control.listen() {
-        return super::failure(&Cause::of("signals", &error));
+        return super::failure(&Cause::of(Reason::Signals, &error));
     }
     let reprocess = match Reprocess::prepare(&options, &control) {
         Ok(reprocess) => reprocess,

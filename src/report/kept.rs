@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::cause::Cause;
 use crate::ledger::{Name, Reading, Staged, StagedImage, read_some};
+use crate::reason::Reason;
 use crate::sanitize::printable;
 
 use super::{ImageState, Report};
@@ -23,7 +24,7 @@ impl Kept {
     /// Those of all runs in the log at `path`.
     pub fn read(path: &Path) -> Result<Kept, Cause> {
         let mut staged = Staged::default();
-        let reading = read_some(path, Staged::wants, &mut staged).map_err(|error| Cause::of("log", &error))?;
+        let reading = read_some(path, Staged::wants, &mut staged).map_err(|error| Cause::of(Reason::Log, &error))?;
         let more = staged.more();
         Ok(Kept { paths: sorted(waiting(&staged)), reading, more })
     }

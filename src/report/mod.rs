@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cause::Cause;
 use crate::ledger::account::{self, Account, ArchiveAccount, ArchiveEnd, ImageAccount, Run, RunEnd, Selection, Sums};
+use crate::reason::Reason;
 use crate::sanitize::printable;
 
 pub use kept::Kept;
@@ -34,10 +35,10 @@ impl Report {
     /// Reads the log, and looks at what is in staging. Fails where the log cannot be read, or has no run of those that
     /// were selected.
     pub fn read(log: &Path, selection: &Selection) -> Result<Report, Cause> {
-        let failed = |error: crate::ledger::Error| Cause::of("log", &error);
+        let failed = |error: crate::ledger::Error| Cause::of(Reason::Log, &error);
         let Some(account) = Account::read(log, selection).map_err(failed)? else {
             let runs = account::runs(log).map_err(failed)?;
-            return Err(Cause::new("run", no_run(log, selection, &runs)));
+            return Err(Cause::new(Reason::Run, no_run(log, selection, &runs)));
         };
         let of_archive = |archive: &ArchiveAccount| {
             archive.images.iter().map(|image| ImageState::of(image, &account.staged)).collect()

@@ -8,6 +8,7 @@ use crate::cause::Cause;
 use crate::control::Control;
 use crate::event::StagedFile;
 use crate::ledger::{self, Line, Listener, Name, Staged, StagedImage, State};
+use crate::reason::Reason;
 use crate::sanitize::printable;
 use crate::staging::Place;
 
@@ -77,7 +78,7 @@ impl Plan {
         let read = ledger::read_from(&options.log, 0, Staged::wants, &mut reader);
         let staged = reader.staged;
         let (reading, end) = read.map_err(|error| {
-            let cause = Cause::of("log", &error);
+            let cause = Cause::of(Reason::Log, &error);
             Cause { message: format!("{}; name the log of the scan with --log", cause.message), ..cause }
         })?;
         let mut plan = Plan {
@@ -90,7 +91,7 @@ impl Plan {
         };
         plan.choose(staged, options);
         let notes = reading.notes(&options.log).into_iter();
-        plan.warnings.extend(notes.map(|note| Cause::new("log_unreadable", note)));
+        plan.warnings.extend(notes.map(|note| Cause::new(Reason::LogUnreadable, note)));
         Ok(plan)
     }
 
@@ -128,11 +129,11 @@ impl Plan {
                 printable(options.staging.as_os_str().as_encoded_bytes()),
                 printable(path.bytes())
             );
-            self.warnings.push(Cause::new("elsewhere", message));
+            self.warnings.push(Cause::new(Reason::Elsewhere, message));
         }
         for (hash, _) in wanted.into_iter().filter(|(_, is_known)| !is_known) {
             let message = format!("no image of the hash {hash} was staged to {}", options.staging.display());
-            self.errors.push(Cause::new("only", message));
+            self.errors.push(Cause::new(Reason::Only, message));
         }
     }
 

@@ -17,6 +17,7 @@ use super::text::Parser;
 use super::{Error, RescueMap};
 use crate::cause::Cause;
 use crate::member::Content;
+use crate::reason::Reason;
 use crate::sanitize::printable_short;
 
 /// Files that are remembered, of those that no image has asked for; past that the older half is forgotten. An archive may
@@ -237,7 +238,7 @@ impl Maps {
             }
             Err(Some(error)) => {
                 let shown = printable_short(&candidate.path, NAME_SHOWN);
-                let cause = Cause::of("rescue_map", &error);
+                let cause = Cause::of(Reason::RescueMap, &error);
                 let message = format!("{shown} is not taken into account: {}", cause.message);
                 self.warnings.push(Cause { message, ..cause });
                 let cause = Cause { message: format!("{shown} cannot be used: {}", cause.message), ..cause };
@@ -282,7 +283,7 @@ impl Maps {
     fn miss(&mut self) {
         if !std::mem::replace(&mut self.is_incomplete, true) {
             let message = "there are too many images and files that may be rescue maps: not all are taken into account";
-            self.warnings.push(Cause::new("rescue_map", message));
+            self.warnings.push(Cause::new(Reason::RescueMap, message));
         }
     }
 

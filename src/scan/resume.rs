@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::control::Control;
 use crate::event::{Archive, ArchiveTotals, Earlier, EarlierImage, Resumed};
 use crate::ledger::{self, Line, Listener, Peek, Staged, State, Text};
+use crate::reason::Reason;
 use crate::staging::{self, Folder, Place};
 use crate::zst::Engine;
 
@@ -33,16 +34,16 @@ pub fn take_up(
     let log = &config.site.log;
     let mut history = History::new(config, control, &plan.archives);
     let reading = ledger::read_some(log, is_wanted, &mut history).map_err(|error| {
-        let cause = Cause::of("resume", &error);
+        let cause = Cause::of(Reason::Resume, &error);
         Cause { message: format!("{}; --resume needs the log of the earlier runs (--log)", cause.message), ..cause }
     })?;
     for note in reading.notes(log) {
-        warn(Cause::new("log_unreadable", note));
+        warn(Cause::new(Reason::LogUnreadable, note));
     }
     let History { done, staged, has_runs, .. } = history;
     if !has_runs {
         let message = format!("{} tells of no earlier run: there is nothing to resume", log.display());
-        warn(Cause::new("nothing_to_resume", message));
+        warn(Cause::new(Reason::NothingToResume, message));
     }
     let root = Folder::open(&config.site.staging).ok();
     let is_there = |hash: &OsStr, image: &Known| {

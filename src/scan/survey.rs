@@ -14,6 +14,7 @@ use crate::event::{Action, Archive, ArchiveTotals, Check, Event, Image, Scope};
 use crate::finding::Finding;
 use crate::images::{Images, Role};
 use crate::member::{self, Content, Item, Member};
+use crate::reason::Reason;
 use crate::rescue::{Known, Maps};
 use crate::staging::Room;
 use crate::zst::{self, Identity, Meter, Options, ZstFile};
@@ -129,7 +130,7 @@ impl<'r> Survey<'r> {
         let outcome = catch_unwind(AssertUnwindSafe(|| work(self)));
         let failure = outcome.unwrap_or_else(|payload: Box<dyn Any + Send>| {
             let message = format!("a fault of imgsieve itself, please report it: {}", panics::message(&*payload));
-            Err(Cause::new("panic", message))
+            Err(Cause::new(Reason::Panic, message))
         });
         if let Err(cause) = failure {
             self.fail(cause);
@@ -265,14 +266,14 @@ impl<'r> Survey<'r> {
         let image = Image::new(name, &member.path, content.size(), *ordinal);
         if self.totals.images == MAX_IMAGES {
             let message = format!("more than {MAX_IMAGES} images: the rest of the archive is not looked at");
-            return Err(Cause::new("too_many_images", message));
+            return Err(Cause::new(Reason::TooManyImages, message));
         }
         self.totals.images += 1;
         self.current = Some(image.clone());
         self.emit(&Event::ImageFound { archive: &self.archive, image: &image });
         if self.totals.images == 2 {
             let message = "more than one image: each archive should be of one medium; all are checked";
-            self.warn(&Cause::new("several_images", message));
+            self.warn(&Cause::new(Reason::SeveralImages, message));
         }
         self.decide(zst, image, content);
         Ok(())
@@ -390,12 +391,13 @@ impl<'r> Survey<'r> {
     fn give_below(&mut self, image: &Image, finding: Finding) {
         let reason = match finding.count {
             None => {
-                let cause = finding.undecidable.clone().unwrap_or_else(|| Cause::new("undecidable", "no verdict"));
+                let cause =
+                    finding.undecidable.clone().unwrap_or_else(|| Cause::new(Reason::Undecidable, "no verdict"));
                 return self.image_error(image, Some(finding), cause);
             }
-            Some(0) => Cause::new("no_partitions", finding.describe()),
-            Some(1) => Cause::new("single_partition", finding.describe()),
-            Some(_) => Cause::new("too_few_partitions", finding.describe()),
+            Some(0) => Cause::new(Reason::NoPartitions, finding.describe()),
+            Some(1) => Cause::new(Reason::SinglePartition, finding.describe()),
+            Some(_) => Cause::new(Reason::TooFewPartitions, finding.describe()),
         };
         self.check(image, &Check { finding: Some(finding), action: Action::Deleted, reason: Some(reason) });
     }
@@ -487,7 +489,7 @@ impl<'r> Survey<'r> {
             kept.verified = Some(false);
         }
         let message = "the image is complete, but the frame that it comes from was not read to its end without error";
-        let cause = Cause::new("not_verified", message);
+        let cause = Cause::new(Reason::NotVerified, message);
         self.emit(&Event::Warning { scope: Scope::Image(&self.archive, &image), cause: &cause });
         self.check(&image, &check);
     }
@@ -512,7 +514,7 @@ impl<'r> Survey<'r> {
     fn settle_each(&mut self) {
         // First: every other verdict takes its place.
         if let Some(image) = self.current.take_if(|_| !self.run.control.is_stopped()) {
-            let cause = self.failure.clone().unwrap_or_else(|| Cause::new("undecidable", "no verdict"));
+            let cause = self.failure.clone().unwrap_or_else(|| Cause::new(Reason::Undecidable, "no verdict"));
             self.image_error(&image, None, cause);
         }
         while !self.unverified.is_empty() {
@@ -524,7 +526,7 @@ impl<'r> Survey<'r> {
         while !self.is_stopped()
             && let Some(Pending { image, finding, .. }) = self.pending.pop_front()
         {
-            let cause = self.failure.clone().unwrap_or_else(|| Cause::new("undecidable", "no verdict"));
+            let cause = self.failure.clone().unwrap_or_else(|| Cause::new(Reason::Undecidable, "no verdict"));
             self.image_error(&image, Some(finding), cause);
         }
     }
@@ -593,7 +595,7 @@ impl<'r> Survey<'r> {
             return;
         }
         if let Some(untold @ 1..) = self.warnings.checked_sub(MAX_WARNINGS) {
-            let cause = Cause::new("more_warnings", format!("{untold} further warnings of it are not told"));
+            let cause = Cause::new(Reason::MoreWarnings, format!("{untold} further warnings of it are not told"));
             self.emit(&Event::Warning { scope: Scope::Archive(&self.archive), cause: &cause });
         }
         self.emit(&Event::Cleanup {
