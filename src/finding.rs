@@ -201,7 +201,6 @@ impl Finding {
             return;
         }
         match known {
-            Known::Nothing => {}
             Known::Map(map) => {
                 if let Some(unread) = self.rests_on.iter().find_map(|range| map.first_unread(range)) {
                     let message = format!(
@@ -221,7 +220,7 @@ impl Finding {
                     self.doubt(Cause::new("rescue_map", message));
                 }
             }
-            Known::Unusable(_) => {}
+            Known::Unusable(_) | Known::Nothing => {}
         }
     }
 
