@@ -202,7 +202,6 @@ impl Finding {
             return;
         }
         match known {
-            Known::Nothing => {}
             Known::Map(map) => {
                 if let Some(unread) = self.rests_on.iter().find_map(|range| map.first_unread(range)) {
                     let message = format!(
@@ -222,7 +221,7 @@ impl Finding {
                     self.doubt(Cause::new(Reason::RescueMap, message));
                 }
             }
-            Known::Unusable(_) => {}
+            Known::Unusable(_) | Known::Nothing => {}
         }
     }
 

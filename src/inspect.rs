@@ -170,7 +170,9 @@ impl Report {
                         }
                         Role::NoImage(warning) => {
                             maps.add_image(&member.path);
-                            warning.into_iter().for_each(|cause| self.warn(cause));
+                            if let Some(cause) = warning {
+                                self.warn(cause);
+                            }
                         }
                         Role::Other if member.kind.is_file() => {
                             maps.add(&member.path, &member.content);

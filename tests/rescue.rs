@@ -301,9 +301,10 @@ fn a_map_that_cannot_be_used_makes_what_is_blank_undecidable() {
 
 #[test]
 fn a_map_that_is_too_large_to_be_read_makes_what_is_blank_undecidable() {
-    let lines: String = (0..1_400_000).map(|at| format!("{at:#x} 0x1 -\n")).collect();
+    let map: Vec<String> = (0..1_400_000).map(|at| format!("{at:#x} 0x1 -")).collect();
+    let map = format!("0 + 1\n{}\n", map.join("\n"));
     let folder = Folder::new();
-    let (images, warnings) = said(folder.image("disk.img", BLANK).file("disk.map", format!("0 + 1\n{lines}")), &AFTER);
+    let (images, warnings) = said(folder.image("disk.img", BLANK).file("disk.map", map), &AFTER);
     assert_eq!(images, [of("undecidable", None, Some("rescue_map"), None)]);
     assert!(warnings[0].contains("at most 16777216 are read"), "{warnings:?}");
 }

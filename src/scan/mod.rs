@@ -5,6 +5,7 @@
 //! knows who they are.
 
 mod compare;
+mod judge;
 mod keep;
 pub mod panics;
 pub mod plan;

@@ -141,7 +141,9 @@ fn a_map_that_comes_late_is_read_for_its_warning() {
     assert_eq!(tar.end_of("ab.img"), Ok(0));
     let Tar { bytes, members, .. } =
         Tar::of(&[("ab.map", b"?"), ("cd.map", b"?"), ("ab.log", b"?"), ("app.js.map", b"{")]);
-    members.iter().for_each(|(path, content)| assert!(tar.maps.add(path, content)));
+    for (path, content) in &members {
+        assert!(tar.maps.add(path, content));
+    }
     tar.maps.read_late(&bytes);
     let warnings = tar.maps.take_warnings();
     assert!(matches!(&warnings[..], [cause] if cause.message.starts_with("ab.map ")), "{warnings:?}");
