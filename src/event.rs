@@ -13,13 +13,14 @@ use crate::cause::Cause;
 use crate::config::Rules;
 use crate::control::Stop;
 use crate::finding::Finding;
+use crate::rescue::Known;
 use crate::staging::Space;
 use crate::zst::{Engine, Meter};
 
 /// An archive that was selected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Archive {
-    /// File name without `.tar.zst`; the name of its folder in staging.
+    /// File name without its ending, `.tar.zst` as a rule; the name of its folder in staging.
     pub hash: OsString,
     /// Where it is.
     pub path: PathBuf,
@@ -116,6 +117,15 @@ pub struct Check {
     pub reason: Option<Cause>,
 }
 
+impl Check {
+    /// Takes note of how much was rescued of the image's medium, if that is known by now.
+    pub fn note_rescued(&mut self, known: Option<&Known>, size: u64) {
+        if let Some((finding, known)) = self.finding.as_mut().zip(known) {
+            finding.note_rescued(known, size);
+        }
+    }
+}
+
 /// What is said when an archive is done.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ArchiveTotals {
@@ -159,6 +169,15 @@ pub struct ArchiveTotals {
     pub verified: bool,
     /// Wall time spent on it.
     pub seconds: f64,
+}
+
+impl ArchiveTotals {
+    /// Whether these are of an archive, read to its end, that holds no image. The script that this program replaces counted
+    /// neither images nor bytes of the tar.
+    #[must_use]
+    pub fn is_without_image(&self) -> bool {
+        self.images == 0 && self.content_bytes > 0
+    }
 }
 
 /// What an earlier run found in an archive that is not read again.
@@ -230,6 +249,8 @@ pub struct RunTotals {
     pub resumed_content: u64,
     /// Those of them that ended in an error.
     pub archives_failed: u64,
+    /// Those that were read to their end, and hold no image.
+    pub without_image: u64,
     /// Compressed bytes of the archives checked.
     pub compressed_bytes: u64,
     /// Sums over all archives.
@@ -346,6 +367,8 @@ pub struct LeftOut {
     pub too_small: u64,
     /// Not asked for, by `--only` or `--limit`.
     pub not_selected: u64,
+    /// No archives: files in a collection's folder whose names end in something else.
+    pub other_endings: u64,
 }
 
 /// What a run is going to do.

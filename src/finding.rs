@@ -4,14 +4,15 @@
 
 use std::fmt::Write as _;
 use std::ops::Range;
+use std::sync::Arc;
 
 use positioned_io::ReadAt;
 use serde_json::{Map, Value, json};
 
 use crate::cause::Cause;
 use crate::ptable::superblock::{self, Content, Look};
-use crate::ptable::{self, Examination, GptCopy, PartitionTable, PartitionType, Rejected};
-use crate::rescue::{RescueMap, Rescued};
+use crate::ptable::{self, Examination, GptCopy, PartitionTable, PartitionType, Rejected, Rejection};
+use crate::rescue::{Hollow, Known, Masked, RescueMap, Rescued, Watched};
 use crate::sanitize::printable;
 use crate::zst;
 
@@ -65,6 +66,10 @@ pub struct Finding {
     pub rescued: Option<Rescued>,
     /// Byte ranges of the image that the answer rests on, in the order they were read.
     rests_on: Vec<Range<u64>>,
+    /// Sectors among them that are blank, or filled with a pattern.
+    hollow: Hollow,
+    /// What was never read of the image, where some of that is among them: it was looked at as if it were blank.
+    mask: Option<Arc<RescueMap>>,
 }
 
 impl Finding {
@@ -72,7 +77,19 @@ impl Finding {
     /// only until that many partitions are certain.
     #[must_use]
     pub fn examine(image: &dyn ReadAt, size: u64, enough: Option<u32>) -> Finding {
-        let Examination { outcome, consulted, rejected } = ptable::examine(image, size, enough);
+        Finding::examine_mapped(image, size, enough, None)
+    }
+
+    /// As [`Finding::examine`], of what was read of the medium by `map`, if there is one: all else is unknown, and looked at
+    /// as if it were blank.
+    #[must_use]
+    pub fn examine_mapped(image: &dyn ReadAt, size: u64, enough: Option<u32>, map: Option<&Arc<RescueMap>>) -> Finding {
+        let watched = Watched::new(image);
+        let Examination { outcome, consulted, rejected } = match map {
+            Some(map) => ptable::examine(&Masked::new(&watched, size, map), size, enough),
+            None => ptable::examine(&watched, size, enough),
+        };
+        let is_masking = |map: &&Arc<RescueMap>| consulted.iter().any(|range| map.first_unread(range).is_some());
         let mut finding = Finding {
             count: None,
             table: None,
@@ -81,6 +98,8 @@ impl Finding {
             whole_disk: None,
             undecidable: None,
             rescued: None,
+            hollow: watched.into_hollow(&consulted),
+            mask: map.filter(is_masking).cloned(),
             rests_on: consulted,
         };
         match outcome {
@@ -96,6 +115,26 @@ impl Finding {
         finding
     }
 
+    /// What is found in a copy of the image: [`Finding::examine_mapped`], with what was never read as unknown as it was here.
+    #[must_use]
+    pub fn of_copy(&self, copy: &dyn ReadAt, size: u64) -> Finding {
+        Finding::examine_mapped(copy, size, None, self.mask.as_ref())
+    }
+
+    /// Whether another answer may be found where what was never read by `map` is taken for blank: some byte of it that this
+    /// answer rests on is not.
+    #[must_use]
+    pub fn may_differ_under(&self, map: &RescueMap) -> bool {
+        let mut unread = self.rests_on.iter().flat_map(|range| map.unread_in(range));
+        unread.any(|area| !self.hollow.is_blank(&area))
+    }
+
+    /// Bytes of memory that are shared with no table, about.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.mask.as_ref().map_or(0, |mask| mask.memory())
+    }
+
     /// Whether something is wrong with the image that could lie in how it was read as well. Whatever else is wrong with a
     /// GPT, its partitions are right where a checksum vouches for them.
     #[must_use]
@@ -109,6 +148,13 @@ impl Finding {
     /// few rounds; with `together`, in as few as can be, otherwise what may be dear comes last. What `image` refuses as
     /// [`zst::Error::Dear`] stays unknown.
     pub fn complete(&mut self, image: &dyn ReadAt, size: u64, together: bool, fetch: &dyn Fn(&[Range<u64>])) {
+        match self.mask.clone() {
+            Some(map) => self.complete_from(&Masked::new(image, size, &map), size, together, fetch),
+            None => self.complete_from(image, size, together, fetch),
+        }
+    }
+
+    fn complete_from(&mut self, image: &dyn ReadAt, size: u64, together: bool, fetch: &dyn Fn(&[Range<u64>])) {
         let Some(table) = &mut self.table else {
             if self.undecidable.is_none() {
                 let mut look = Look::new([(0, size)], size, together);
@@ -146,20 +192,47 @@ impl Finding {
         }
     }
 
-    /// Takes what the map of the medium's rescue says into account: where a sector was never read on which the answer
-    /// rests, fewer than `enough` partitions, or a damaged table, are no answer.
-    pub fn distrust_unread(&mut self, map: &RescueMap, enough: u32) {
-        self.rescued = map.rescued();
+    /// Takes what is known of the medium's rescue into account: where a sector was never read on which the answer rests, or
+    /// where nobody can say whether it was, fewer than `enough` partitions, or a damaged table, are no answer. The image
+    /// is `size` bytes long.
+    pub fn distrust_unread(&mut self, known: &Known, size: u64, enough: u32) {
+        self.note_rescued(known, size);
         if self.count.is_some_and(|count| count >= enough) {
             return;
         }
-        if let Some(unread) = self.rests_on.iter().find_map(|range| map.first_unread(range)) {
-            self.count = None;
-            let message = format!(
-                "the rescue map says that byte {unread} of the medium was never read, and the partition table rests on it"
-            );
-            self.undecidable = Some(Cause::new("unread", message));
+        match known {
+            Known::Nothing => {}
+            Known::Map(map) => {
+                if let Some(unread) = self.rests_on.iter().find_map(|range| map.first_unread(range)) {
+                    let message = format!(
+                        "the rescue map says that byte {unread} of the medium was never read, and the partition table \
+                         rests on it"
+                    );
+                    self.doubt(Cause::new("unread", message));
+                }
+            }
+            Known::Unusable(cause) if self.undecidable.is_none() => {
+                if let Some(hollow) = self.rests_on.iter().find_map(|range| self.hollow.first_in(range)) {
+                    let message = format!(
+                        "nothing tells whether byte {hollow} of the medium was read, where the image is blank or has a \
+                         pattern, and the partition table rests on it: {}",
+                        cause.message
+                    );
+                    self.doubt(Cause::new("rescue_map", message));
+                }
+            }
+            Known::Unusable(_) => {}
         }
+    }
+
+    fn doubt(&mut self, cause: Cause) {
+        self.count = None;
+        self.undecidable = Some(cause);
+    }
+
+    /// Takes note of how much was rescued of the medium, of which the image has `size` bytes; it changes no answer.
+    pub fn note_rescued(&mut self, known: &Known, size: u64) {
+        self.rescued = known.map().and_then(|map| map.rescued(size));
     }
 
     /// Whether `whole`, found in what should be a copy of the same image, agrees with this, which may not be complete.
@@ -235,7 +308,15 @@ impl Finding {
     /// The kinds of table that were looked for in vain, each with the reason, as `inspect --json -v` has them.
     #[must_use]
     pub fn rejected_json(&self) -> Value {
-        let whys = self.rejected.iter().map(|(label, why)| json!({"label": label.as_str(), "why": why.to_string()}));
+        let whys = self.rejected.iter().map(|rejected| {
+            let mut object = Map::new();
+            object.insert("label".to_owned(), json!(rejected.label.as_str()));
+            if !rejected.place.is_empty() {
+                object.insert("place".to_owned(), json!(rejected.place));
+            }
+            object.insert("why".to_owned(), json!(rejected.why.to_string()));
+            Value::Object(object)
+        });
         whys.collect()
     }
 
@@ -246,10 +327,16 @@ impl Finding {
             return cause.message.clone();
         }
         let Some(table) = &self.table else {
-            return match &self.whole_disk {
-                Some(content) => format!("no partition table: {} on the whole disk", in_words(content)),
-                None => "no partition table".to_owned(),
-            };
+            let mut text = "no partition table".to_owned();
+            let whole_disk = self.whole_disk.as_ref().map(|content| format!("{} on the whole disk", in_words(content)));
+            let seen = self.rejected.iter().find(|rejected| matches!(rejected.why, Rejection::Entries { .. }));
+            for (separator, what) in
+                [": ", "; "].iter().zip(whole_disk.into_iter().chain(seen.map(|r| r.why.to_string())))
+            {
+                text.push_str(separator);
+                text.push_str(&what);
+            }
+            return text;
         };
         let mut text = table.label.as_str().to_owned();
         if table.sector_size != 512 {

@@ -23,7 +23,11 @@ struct Fixture {
 impl Fixture {
     fn zst(&self) -> ZstFile {
         // What only decoding can tell is asked for here; `compressors.rs` has the other engines.
-        ZstFile::open(&self.path, Options { engine: Engine::Decode, ..Options::default() }).expect("opens")
+        self.by(Engine::Decode)
+    }
+
+    fn by(&self, engine: Engine) -> ZstFile {
+        ZstFile::open(&self.path, Options { engine, ..Options::default() }).expect("opens")
     }
 
     /// The file after `damage` was done to it.
@@ -162,14 +166,83 @@ fn a_wrong_checksum_is_told_from_corrupt_data() {
 
 #[test]
 fn what_follows_the_last_frame_is_trailing_garbage() {
-    for garbage in [&b"\0\0\0\0\0\0\0\0"[..], b"garbage", b"\0", b"\x1f\x8b\x08"] {
-        let fixture = small().damaged(|bytes| bytes.extend_from_slice(garbage));
-        let zst = fixture.zst();
-        let whole = 0..fixture.content.len() as u64;
-        assert!(zst.copy::<()>(whole.clone(), |_| Ok(())).is_ok());
-        let error = zst.finish().expect_err("garbage");
-        assert!(matches!(error, Error::TrailingGarbage { length, .. } if length == garbage.len() as u64), "{error}");
-        assert!(zst.is_intact(&whole), "the frame itself is whole");
+    let frame = fs::read(&small().path).expect("readable");
+    let padded = |garbage: &[u8]| [&vec![0; 70_000], garbage].concat();
+    for (garbage, part) in [
+        (b"garbage".to_vec(), "bytes 67 61 72"),
+        (b"\x1f\x8b\x08".to_vec(), "gzip data"),
+        (padded(b"garbage"), "zeros, and from byte {at} on bytes 67 61 72"),
+        (padded(b"\x01"), "zeros, and from byte {at} on bytes 01"),
+        (padded(&frame), "zeros, and from byte {at} on a frame"),
+        ([&padded(&frame)[..], &[0; 10]].concat(), "zeros, and from byte {at} on a frame"),
+    ] {
+        let part = part.replace("{at}", &(frame.len() + 70_000).to_string());
+        for engine in [Engine::Decode, Engine::Skip, Engine::Auto] {
+            let fixture = small().damaged(|bytes| bytes.extend_from_slice(&garbage));
+            let zst = fixture.by(engine);
+            let whole = 0..fixture.content.len() as u64;
+            assert!(zst.copy::<()>(whole.clone(), |_| Ok(())).is_ok());
+            let error = zst.finish().expect_err("garbage");
+            assert!(
+                matches!(error, Error::TrailingGarbage { length, .. } if length == garbage.len() as u64),
+                "{error}"
+            );
+            assert!(error.to_string().contains(&part), "{error}");
+            assert!(zst.is_intact(&whole), "the frame itself is whole");
+            assert_eq!(zst.padding(), None);
+        }
+    }
+}
+
+#[test]
+fn zeros_to_the_end_of_the_file_are_padding() {
+    let several = || {
+        let command = "split -b 300000 $IN $IN.; for part in $IN.*; do zstd -q -c $part >> $OUT; done";
+        made_by("zstd", content(1 << 20), command)
+    };
+    for (which, make) in [("one frame", small as fn() -> Fixture), ("several", several)] {
+        for zeros in [1, 3, 4, 9, 17, 18, 19, 512, 9960, 3_000_000] {
+            for engine in [Engine::Decode, Engine::Skip, Engine::Auto] {
+                let fixture = make();
+                let offset = fs::metadata(&fixture.path).expect("there").len();
+                let fixture = fixture.damaged(|bytes| bytes.resize(bytes.len() + zeros, 0));
+                let what = format!("{zeros} zeros behind {which}, {engine:?}");
+                let zst = fixture.by(engine);
+                let len = fixture.content.len() as u64;
+                assert_eq!(zst.read_at(len, &mut [0; 10]).expect("the end"), 0, "{what}");
+                assert_eq!(zst.finish().expect("whole"), len, "{what}");
+                let padding = zst.padding().expect("padding");
+                assert_eq!((padding.offset, padding.length), (offset, zeros as u64), "{what}");
+                let mut bytes = vec![0; fixture.content.len()];
+                zst.read_exact_at(0, &mut bytes).expect("readable");
+                assert!(bytes == fixture.content, "{what}");
+                assert!(!zst.distrust() || engine != Engine::Decode, "{what}");
+                assert_eq!(zst.finish().expect("whole"), len, "{what}, decoded again");
+                assert_eq!(zst.padding(), Some(padding), "{what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn padding_does_not_have_the_file_decoded() {
+    let fixture = made_by("zstd", content(8 << 20), "zstd -q < $IN > $OUT");
+    let fixture = fixture.damaged(|bytes| bytes.resize(bytes.len() + 5000, 0));
+    for engine in [Engine::Skip, Engine::Auto] {
+        let zst = fixture.by(engine);
+        zst.finish().expect("whole");
+        let totals = zst.totals();
+        assert_eq!((totals.decoded_once, totals.fallbacks), (0, 0), "{engine:?}");
+    }
+}
+
+#[test]
+fn what_bsdtar_pads_is_whole() {
+    let fixture = made_by("libarchive-tools", content(3_000_000), "bsdtar --zstd -cf - $IN > $OUT");
+    for engine in [Engine::Decode, Engine::Skip, Engine::Auto] {
+        let zst = fixture.by(engine);
+        zst.finish().expect("whole");
+        assert!(zst.padding().is_some_and(|padding| padding.length < 10240), "{engine:?}");
     }
 }
 

@@ -231,6 +231,7 @@ impl Run<'_> {
         run.sum.verified = totals.verified && (run.sum.verified || run.archives_checked == 0);
         run.archives_checked += 1;
         run.archives_failed += u64::from(has_failed);
+        run.without_image += u64::from(!has_failed && totals.is_without_image());
         run.compressed_bytes += archive.size;
         let sum = &mut run.sum;
         sum.images += totals.images;

@@ -11,6 +11,7 @@ use super::frame::{self, FrameStart, HeaderError};
 use super::history::{CHUNK_LEN, History};
 use super::input::Input;
 use super::ranges::Ranges;
+use super::tail::{self, Tail};
 
 /// Smallest distance between two remembered frame starts, in decompressed bytes: 24 bytes of memory per 16 MiB.
 const CHECKPOINT_DISTANCE: u64 = 16 << 20;
@@ -456,13 +457,15 @@ impl Decoder {
                     let detail = "the frame header has a reserved bit set".to_owned();
                     return Err(Error::Corrupt { frame: offset, offset, detail });
                 }
+                _ if offset == 0 => {
+                    let found = frame::describe(self.input.peek(frame::DESCRIBED_LEN)?);
+                    return Err(Error::NotZstd { found });
+                }
                 _ => {
-                    let found = frame::describe(self.input.peek(512)?);
-                    return Err(if offset == 0 {
-                        Error::NotZstd { found }
-                    } else {
-                        Error::TrailingGarbage { offset, length, found }
-                    });
+                    let source = self.input.source();
+                    let Tail::Other(other) = source.tail(&self.options.meter, offset)? else { return Ok(false) };
+                    let found = tail::describe(source, offset, other)?;
+                    return Err(Error::TrailingGarbage { offset, length, found });
                 }
             }
         }

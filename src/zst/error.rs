@@ -36,7 +36,7 @@ pub enum Error {
         /// What it is instead, or the bytes themselves.
         found: String,
     },
-    /// Whole frames, then something that is no frame. zstd refuses it too.
+    /// Whole frames, then something that is no frame, and not zeros to the end of the file. zstd refuses it too.
     #[error("{length} bytes after the last frame, at byte {offset}, are not Zstandard data ({found})")]
     TrailingGarbage {
         /// Where the last frame ended.

@@ -9,6 +9,7 @@ pub mod disk;
 pub mod fixture;
 pub mod image;
 pub mod scan;
+pub mod volume;
 
 use std::cell::Cell;
 use std::io::{self, Write};

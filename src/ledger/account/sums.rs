@@ -15,6 +15,8 @@ pub struct Sums {
     pub failed: u64,
     /// Compressed bytes of both, and of archives that are not told of one by one, as soon as they are begun.
     pub compressed_bytes: u64,
+    /// Those that were read to their end, and hold no image.
+    pub without_image: u64,
     /// Bytes of the tars that were read to their end.
     pub content_bytes: u64,
     /// Those that were never decoded.
@@ -47,6 +49,7 @@ impl Sums {
             ("archive_complete", _) => {
                 self.complete += 1;
                 let totals = line.totals();
+                self.without_image += u64::from(totals.is_without_image());
                 self.add_content(totals.content_bytes, totals.passed_over_bytes, totals.bytes_written, totals.seconds);
             }
             ("error", Some("archive")) => self.failed += 1,
@@ -64,6 +67,7 @@ impl Sums {
             ArchiveEnd::Failed(_) => self.failed += 1,
             ArchiveEnd::Complete { totals, .. } => {
                 self.complete += 1;
+                self.without_image += u64::from(totals.is_without_image());
                 self.add_content(totals.content_bytes, totals.passed_over_bytes, totals.bytes_written, totals.seconds);
             }
         }
