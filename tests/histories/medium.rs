@@ -191,7 +191,10 @@ impl Medium {
     /// Whether a piece begins or ends as it was written: its magic is there.
     pub fn has_an_end(&self, piece: &Piece) -> bool {
         let now = self.read(&piece.range());
-        let is_same = |range: Range<usize>| now.get(range.clone()) == piece.bytes.get(range.clone());
+        let is_same = |range: Range<usize>| {
+            let then = piece.bytes.get(range.clone()).unwrap_or_default();
+            now.get(range) == Some(then) && then.iter().any(|&byte| byte != 0)
+        };
         let length = piece.bytes.len();
         is_same(0..4) || is_same(length - 4..length - 2)
     }

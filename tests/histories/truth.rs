@@ -147,6 +147,11 @@ pub fn of(medium: &Medium) -> Truth {
         expected.or.extend(others.map(|(other, _)| found(other).answer));
         // What is damaged may be what is left of the medium's use before the file system.
         let is_hidden = all().any(|(other, (_, left))| other > index && left == Left::Volume);
+        // One partition or none in a boot sector that stands is the same to everybody.
+        let is_in_boot_sector = |(_, (structure, left)): (usize, (&Structure, Left))| {
+            left == Left::Volume && ["vfat", "exfat", "ntfs"].contains(&structure.name)
+        };
+        expected.or_none |= table.count() < 2 && table.name == "dos" && all().any(is_in_boot_sector);
         // mkfs.fat can make the volume up as a partition.
         expected.or_none |= expected.in_part && is_hidden || table.is_the_disk();
         // Where LBA 0 ends as an MBR's, Linux looks no further, and shows none.
@@ -200,14 +205,13 @@ pub fn of(medium: &Medium) -> Truth {
         return Truth { expected, rule };
     }
 
-    match newest(&|left| left == Left::Torn) {
-        Some((_, (table, _))) => {
-            let expected =
-                Expected { or: vec![table.whole().answer], in_part: true, or_undecidable: true, ..Expected::none() };
-            Truth { expected, rule: "too little of a table" }
-        }
-        None => Truth { expected: Expected::none(), rule: "nothing is left" },
+    let torn = all().filter(|(_, (_, left))| *left == Left::Torn);
+    let or: Vec<_> = torn.map(|(_, (table, _))| table.whole().answer).collect();
+    if or.is_empty() {
+        return Truth { expected: Expected::none(), rule: "nothing is left" };
     }
+    let expected = Expected { or, in_part: true, or_undecidable: true, ..Expected::none() };
+    Truth { expected, rule: "too little of a table" }
 }
 
 /// What is right of an image of which a map says what was not read: what was on the medium, as far as it can be known.
