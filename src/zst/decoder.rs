@@ -344,11 +344,16 @@ impl Decoder {
 
     /// The error, or a better word for it.
     fn explain(&self, error: Error) -> Error {
-        let (Error::Corrupt { frame, offset, .. }, Some(open)) = (&error, &self.frame) else { return error };
-        let decoded =
-            Decoded { compressed: *frame..*offset, decompressed: open.start.decompressed..self.history.end() };
+        let here = self.history.end();
+        let (frame, offset, start) = match (&error, &self.frame) {
+            (Error::Corrupt { frame, offset, .. }, Some(open)) => (*frame, *offset, open.start.decompressed),
+            // More memory would not help.
+            (Error::WindowTooLarge { frame, .. }, _) => (*frame, *frame, here),
+            _ => return error,
+        };
+        let decoded = Decoded { compressed: frame..offset, decompressed: start..here };
         match reference::reach(self.input.source(), &self.options.meter, &decoded) {
-            Some(reach) => Error::Reference { frame: *frame, reach },
+            Some(reach) => Error::Reference { frame, reach },
             None => error,
         }
     }

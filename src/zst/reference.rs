@@ -15,6 +15,8 @@ use super::source::Source;
 
 /// Compressed bytes of a frame that are passed again to look at the block that failed: a second's work.
 const MAX_PASSED: u64 = 1 << 30;
+/// Blocks at the beginning of a frame that are looked at where it may not be decoded at all.
+const FIRST_BLOCKS: usize = 64;
 /// Compressed bytes of blocks that are opened for what their repeat offsets are, and steps on the way.
 const BUDGET: u64 = 64 << 20;
 const STEPS: u64 = 1 << 20;
@@ -28,7 +30,7 @@ pub(super) struct Decoded {
 }
 
 /// How many bytes before the frame a match of the block begins that comes next; none where no match does, or where anything
-/// else is wrong with the block.
+/// else is wrong with the block. Of a frame of which nothing was decoded, its first blocks are looked at.
 pub(super) fn reach(source: &Arc<Source>, meter: &Arc<Meter>, decoded: &Decoded) -> Option<u64> {
     let Decoded { compressed, decompressed } = decoded;
     // No offset is longer.
@@ -38,8 +40,19 @@ pub(super) fn reach(source: &Arc<Source>, meter: &Arc<Meter>, decoded: &Decoded)
     }
     let mut index = Index::new(Arc::clone(source), Arc::clone(meter));
     index.resume(compressed.start, decompressed.start);
-    index.advance(decompressed.end).ok()?;
-    let block = index.block_at(decompressed.end).ok().filter(|block| block.start == decompressed.end)?;
+    let mut memo = Memo::new();
     let mut budget = Budget { bytes: BUDGET, steps: STEPS, meter };
-    provenance::reach_before_frame(&mut index, &block, &mut budget, &mut Memo::new()).ok().flatten()
+    let mut position = decompressed.end;
+    for _ in 0..if decompressed.is_empty() { FIRST_BLOCKS } else { 1 } {
+        index.advance(position).ok()?;
+        let block = index.block_at(position).ok()?;
+        if (block.start, block.frame_start) != (position, decompressed.start) {
+            return None;
+        }
+        match provenance::reach_before_frame(&mut index, &block, &mut budget, &mut memo) {
+            Ok(None) => position = block.end(),
+            found => return found.ok().flatten(),
+        }
+    }
+    None
 }
