@@ -90,6 +90,8 @@ reasons! {
     Corrupt = "corrupt",
     /// Something that is not zstd follows the last frame.
     TrailingGarbage = "trailing_garbage",
+    /// A frame refers to bytes before its start: it may need a reference file (`--patch-from`).
+    Reference = "reference",
     /// A window is larger than `--max-window`.
     WindowTooLarge = "window_too_large",
     /// A frame needs a dictionary.

@@ -49,6 +49,7 @@ mod place;
 mod provenance;
 mod ranges;
 mod reader;
+mod reference;
 mod seek_table;
 mod sequences;
 mod size;
