@@ -2,6 +2,13 @@
 
 use std::cell::Cell;
 
+use super::answer::Answer;
+use super::expected::Expected;
+use super::{PEERS, Says};
+
+/// The peer that is always right: what the image was made to be.
+pub const MADE: &str = "made";
+
 /// One disagreement.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Disagreement {
@@ -11,6 +18,32 @@ pub struct Disagreement {
     pub ours: String,
     /// `ours`, `theirs`, `both` where the damage leaves room for either, or `neither`.
     pub right: &'static str,
+}
+
+impl Disagreement {
+    /// Where we say something else than what the image was made to be, and where others say something else than we.
+    pub fn all(image: &str, expected: &Expected, ours: &Answer, theirs: &[Says]) -> Vec<Disagreement> {
+        let we_are_right = expected.allows(ours);
+        let mut found = Vec::new();
+        let mut add = |peer, (theirs, ours), they_are_right| {
+            let right = match (we_are_right, they_are_right) {
+                (true, true) => "both",
+                (true, false) => "ours",
+                (false, true) => "theirs",
+                (false, false) => "neither",
+            };
+            found.push(Disagreement { image: image.to_owned(), peer, theirs, ours, right });
+        };
+        if !we_are_right {
+            add(MADE, (expected.answer.word(), ours.word()), true);
+        }
+        for (peer, says) in PEERS.iter().zip(theirs) {
+            if let Some(words) = says.against(ours) {
+                add(peer.name, words, says.is_right(expected));
+            }
+        }
+        found
+    }
 }
 
 /// One line of the list, which may stand for many images.
@@ -29,8 +62,8 @@ struct Row {
 pub struct List(Vec<Row>);
 
 impl List {
-    /// The rows of a list, of images whose names `is_meant`.
-    pub fn read(text: &str, is_meant: impl Fn(&str) -> bool) -> List {
+    /// The rows of a list.
+    pub fn read(text: &str) -> List {
         let rows = text.lines().enumerate().filter(|(_, line)| !line.starts_with('#') && !line.is_empty());
         let row = |(index, line): (usize, &str)| {
             let fields: Vec<&str> = line.split('\t').collect();
@@ -40,7 +73,7 @@ impl List {
             let [image, peer, theirs, ours, right, why] = [image, peer, theirs, ours, right, why].map(str::to_owned);
             Row { line: index + 1, image, peer, theirs, ours, right, why, used: Cell::new(false) }
         };
-        List(rows.map(row).filter(|row| is_meant(&row.image)).collect())
+        List(rows.map(row).collect())
     }
 
     /// Whether a row has it. All rows that do are then used.
@@ -60,9 +93,10 @@ impl List {
         any
     }
 
-    /// What is wrong with the list itself: rows that stand for nothing, and rows that do not say why.
-    pub fn complaints(&self) -> Vec<String> {
-        let unused = self.0.iter().filter(|row| !row.used.get());
+    /// What is wrong with the list itself: rows that stand for nothing, of images that were due, and rows that do not say
+    /// why.
+    pub fn complaints(&self, is_due: impl Fn(&str) -> bool) -> Vec<String> {
+        let unused = self.0.iter().filter(|row| !row.used.get() && is_due(&row.image));
         let unused = unused.map(|row| format!("disagreements.tsv:{}: {} agrees: take it out", row.line, row.peer));
         let silent = self.0.iter().filter(|row| row.why.trim().is_empty());
         unused.chain(silent.map(|row| format!("disagreements.tsv:{}: says not why", row.line))).collect()
