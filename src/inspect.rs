@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use crate::archive;
 use crate::cause::Cause;
 use crate::finding::{Finding, Verdict};
+use crate::log::record::{Partition, Table};
 use crate::member::{self, Item};
 use crate::reason::Reason;
 use crate::rescue;
@@ -214,7 +215,9 @@ impl Inspected {
             object.insert("img_bytes".to_owned(), json!(crate::sanitize::base64(&self.name)));
         }
         object.insert("size_bytes".to_owned(), json!(self.size));
-        object.extend(self.finding.to_json());
+        if let Value::Object(table) = json!(Table::of(&self.finding)) {
+            object.extend(table);
+        }
         object.insert("count".to_owned(), json!(self.finding.count));
         object.insert("verdict".to_owned(), json!(self.finding.verdict().as_str()));
         object.insert("reason".to_owned(), json!(self.finding.undecidable.as_ref().map(|cause| cause.code)));
@@ -227,7 +230,7 @@ impl Inspected {
         if verbose {
             object.insert("rejected".to_owned(), self.finding.rejected_json());
         }
-        object.insert("partitions".to_owned(), self.finding.partitions_json(usize::MAX));
+        object.insert("partitions".to_owned(), json!(Partition::list(&self.finding, usize::MAX)));
         Value::Object(object)
     }
 

@@ -46,7 +46,7 @@ reasons! {
     EbrChainBroken = "ebr_chain_broken",
     /// The list of an Amiga, Atari or Acorn table is broken.
     ListBroken = "list_broken",
-    /// A label of AIX, SysV68 or DASD without its entries.
+    /// A label of AIX, `SysV68` or DASD without its entries.
     EntriesLost = "entries_lost",
     /// The database of a dynamic disk is damaged.
     LdmDamaged = "ldm_damaged",
