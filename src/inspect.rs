@@ -15,6 +15,7 @@ use crate::archive_name;
 use crate::cause::Cause;
 use crate::finding::{Finding, Verdict};
 use crate::images::{Images, Role};
+use crate::log::record::{Partition, Table};
 use crate::member::{self, Content, Item};
 use crate::reason::Reason;
 use crate::rescue::Maps;
@@ -259,7 +260,9 @@ impl Inspected {
             object.insert("img_bytes".to_owned(), json!(crate::sanitize::base64(&self.name)));
         }
         object.insert("size_bytes".to_owned(), json!(self.size));
-        object.extend(self.finding.to_json());
+        if let Value::Object(table) = json!(Table::of(&self.finding)) {
+            object.extend(table);
+        }
         object.insert("count".to_owned(), json!(self.finding.count));
         object.insert("verdict".to_owned(), json!(self.finding.verdict().as_str()));
         object.insert("reason".to_owned(), json!(self.finding.undecidable.as_ref().map(|cause| cause.code)));
@@ -272,7 +275,7 @@ impl Inspected {
         if verbose {
             object.insert("rejected".to_owned(), self.finding.rejected_json());
         }
-        object.insert("partitions".to_owned(), self.finding.partitions_json(usize::MAX));
+        object.insert("partitions".to_owned(), json!(Partition::list(&self.finding, usize::MAX)));
         Value::Object(object)
     }
 

@@ -17,7 +17,7 @@ use crate::control::Control;
 use crate::event::Observer;
 use crate::exit::Exit;
 use crate::inspect;
-use crate::journal::{self, Journal};
+use crate::log::{self, Journal};
 use crate::progress::Terminal;
 use crate::reason::Reason;
 use crate::sanitize::{self, printable_line};
@@ -68,7 +68,7 @@ fn run_scan(arguments: ScanArguments) -> Exit {
     if let Err(error) = control.listen() {
         return failure(&Cause::of(Reason::Signals, &error));
     }
-    let journal = match Journal::open(&config.site.log, journal::new_run_id()) {
+    let journal = match Journal::open(&config.site.log, log::new_run_id()) {
         Ok(journal) => journal,
         Err(error) => return failure(&log_cause(&error)),
     };
@@ -180,7 +180,7 @@ fn printable_lines(message: &str) -> String {
 }
 
 /// Why the log cannot be appended to, and the mend.
-fn log_cause(error: &journal::Error) -> Cause {
+fn log_cause(error: &log::OpenError) -> Cause {
     let cause = Cause::of(Reason::Log, error);
     let mend =
         if error.is_foreign() { "name the log with --log" } else { "make it writable, or name another with --log" };

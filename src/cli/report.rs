@@ -4,10 +4,10 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::time::SystemTime;
 
+use crate::account::Selection;
 use crate::cause::Cause;
 use crate::config::Site;
 use crate::exit::Exit;
-use crate::ledger::account::Selection;
 use crate::reason::Reason;
 use crate::report::{self, Kept, Report, html};
 
