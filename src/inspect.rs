@@ -170,7 +170,9 @@ impl Report {
                             self.images.push(Inspected { name, size, finding, member: member.path });
                         }
                         Role::NoImage(warning) => {
-                            maps.add_image(&member.path);
+                            if member.kind.is_file() {
+                                maps.add_image(&member.path);
+                            }
                             if let Some(cause) = warning {
                                 self.warn(cause);
                             }

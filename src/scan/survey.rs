@@ -235,7 +235,9 @@ impl<'r> Survey<'r> {
             }
             Role::NoImage(warning) => {
                 self.give_would_keep(Some(zst));
-                self.maps.add_image(&member.path);
+                if member.kind.is_file() {
+                    self.maps.add_image(&member.path);
+                }
                 if let Some(cause) = &warning {
                     self.warn(cause);
                 }
