@@ -144,7 +144,7 @@ impl Report {
         loop {
             let item = members.next();
             if item.is_ok() {
-                maps.read_newest(zst);
+                maps.read_wanted(zst);
             }
             match item {
                 Ok(Some(Item::Member(member))) if !member.kind.is_file() => {}
@@ -159,8 +159,8 @@ impl Report {
                         contents.push((held <= MAX_WAITING_MEMORY).then(|| content.clone()));
                         let name = name.to_vec();
                         self.images.push(Inspected { name, size: member.size, finding, member: member.path });
-                    } else {
-                        maps.add(&member.path, &member.content);
+                    } else if maps.add(&member.path, &member.content) && zst.decodes_all() {
+                        maps.read_newest(zst);
                     }
                 }
                 Ok(Some(Item::Note(note))) => self.warnings.push(Cause::new(note.code(), note.to_string())),

@@ -415,6 +415,25 @@ fn a_map_that_cannot_be_used_has_nothing_decoded_again() {
 }
 
 #[test]
+fn where_all_is_decoded_no_map_has_anything_decoded_twice() {
+    let long: Vec<String> = (0..200_000).map(|at| format!("{at:#x} 0x1 +")).collect();
+    let long = format!("0 + 1\n{}\n200000 0x1000000 +\n", long.join("\n"));
+    for map in [&long, ALL, BROKEN] {
+        for files in [&["disk.map", "noise", "disk.img"][..], &["disk.img", "disk.map", "noise"]] {
+            let scan = Scan::new().args(&["--min-image-size", "1", "--dry-run", "--engine", "decode"]);
+            let folder = Folder::new();
+            folder.image("disk.img", SINGLE).file("disk.map", map).file("noise", half_random(8 << 20));
+            folder.pack(&scan.archive(HASH), files);
+            let lines = scan.lines();
+            assert_eq!(of_stage(&lines, "archive_complete")[0]["rewinds"], 0, "{files:?}");
+            let check = of_stage(&lines, "partition_check")[0];
+            let share = if map == BROKEN { Value::Null } else { json!(100.0) };
+            assert_eq!((&check["partitions"], &check["rescued_pct"]), (&json!(1), &share));
+        }
+    }
+}
+
+#[test]
 fn an_undecided_image_is_kept_whatever_its_map_is_like() {
     for (map, reason) in [(BROKEN, "rescue_map"), (WITHOUT_TABLE, "unread")] {
         let scan = Scan::new().args(&["--min-image-size", "1", "--keep-undecided"]);

@@ -196,7 +196,7 @@ impl<'r> Survey<'r> {
         loop {
             let item = members.next().map_err(|error| Cause::from(&error))?;
             // Only now: the member before this one may be the rescue map of an image whose verdict is due.
-            self.maps.read_newest(zst);
+            self.maps.read_wanted(zst);
             self.warn_of_maps();
             self.flush_verified(zst);
             match item {
@@ -225,7 +225,11 @@ impl<'r> Survey<'r> {
             if member.size > site.min_image_size.0 {
                 return self.image(zst, member);
             }
-        } else if !member.kind.is_file() || !self.maps.add(&member.path, &member.content) {
+        } else if member.kind.is_file() && self.maps.add(&member.path, &member.content) {
+            if zst.decodes_all() {
+                self.maps.read_newest(zst);
+            }
+        } else {
             self.give_would_keep(Some(zst));
         }
         Ok(())
