@@ -300,6 +300,33 @@ fn a_map_that_cannot_be_used_makes_what_is_blank_undecidable() {
 }
 
 #[test]
+fn a_map_that_cannot_be_used_leaves_what_stands_by_itself() {
+    let single_gpt = "label: gpt\nsize=8192\n";
+    let empty_extended = "label: dos\n,8192,83\n,,5\n";
+    let fat: &[&str] = &["mkfs.vfat"];
+    let ext4: &[&str] = &["mkfs.ext4", "-q", "-F"];
+    for (script, mkfs, verdict) in [
+        (single_gpt, None, "single"),
+        (BLANK, Some(("dosfstools", fat)), "none"),
+        // Its first sectors are blank: an MBR may have been there. So is the first EBR: another partition may have.
+        (BLANK, Some(("e2fsprogs", ext4)), "undecidable"),
+        (empty_extended, None, "undecidable"),
+    ] {
+        let folder = Folder::new();
+        folder.image("disk.img", script).file("disk.map", BROKEN);
+        if script == empty_extended {
+            let image = OpenOptions::new().write(true).open(folder.path("disk.img")).expect("the image");
+            image.write_all_at(&[0; 512], (2048 + 8192) * 512).expect("written");
+        }
+        if let Some((package, [tool, args @ ..])) = mkfs {
+            run(package, tool, &[args, &[folder.path("disk.img").to_str().expect("UTF-8")]].concat(), "");
+        }
+        let (images, warnings) = said(&folder, &AFTER);
+        assert_eq!((&images[0][1], warnings.len()), (&json!(verdict), 1), "{script} {mkfs:?}");
+    }
+}
+
+#[test]
 fn a_map_that_is_too_large_to_be_read_makes_what_is_blank_undecidable() {
     let map: Vec<String> = (0..1_400_000).map(|at| format!("{at:#x} 0x1 -")).collect();
     let map = format!("0 + 1\n{}\n", map.join("\n"));
