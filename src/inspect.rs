@@ -152,7 +152,7 @@ impl Report {
         loop {
             let item = members.next();
             if item.is_ok() {
-                maps.read_newest(zst);
+                maps.read_wanted(zst);
             }
             match item {
                 Ok(Some(Item::Member(member))) => {
@@ -178,7 +178,9 @@ impl Report {
                             }
                         }
                         Role::Other if member.kind.is_file() => {
-                            maps.add(&member.path, &member.content);
+                            if maps.add(&member.path, &member.content) && zst.decodes_all() {
+                                maps.read_newest(zst);
+                            }
                         }
                         Role::Other => {}
                     }

@@ -209,7 +209,7 @@ impl<'r> Survey<'r> {
         loop {
             let item = members.next().map_err(|error| Cause::from(&error))?;
             // Only now: the member before this one may be the rescue map of an image whose verdict is due.
-            self.maps.read_newest(zst);
+            self.maps.read_wanted(zst);
             self.warn_of_maps();
             self.flush_verified(zst);
             match item {
@@ -242,7 +242,11 @@ impl<'r> Survey<'r> {
                     self.warn(cause);
                 }
             }
-            Role::Other if member.kind.is_file() && self.maps.add(&member.path, &member.content) => {}
+            Role::Other if member.kind.is_file() && self.maps.add(&member.path, &member.content) => {
+                if zst.decodes_all() {
+                    self.maps.read_newest(zst);
+                }
+            }
             Role::Other => self.give_would_keep(Some(zst)),
         }
         Ok(())

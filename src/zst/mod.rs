@@ -270,6 +270,12 @@ impl ZstFile {
         self.reader().distrust().unwrap_or(true)
     }
 
+    /// Whether libzstd decodes everything: then the bytes are sure, and those that lie back are dear.
+    #[must_use]
+    pub fn decodes_all(&self) -> bool {
+        self.reader().decodes_all()
+    }
+
     /// Decompressed size in bytes, known once the end has been reached.
     #[must_use]
     pub fn size(&self) -> Option<u64> {
