@@ -3,9 +3,11 @@
 //! Shared by the survey and by `inspect`. Bytes that libzstd did not decode are believed where they make sense; whatever
 //! is odd is asked of it again before anybody is told.
 
+use std::sync::Arc;
+
 use crate::finding::Finding;
 use crate::member::{Archive, Content};
-use crate::rescue::{self, RescueMap};
+use crate::rescue::{Known, RescueMap};
 use crate::zst::ZstFile;
 
 impl Archive for ZstFile {
@@ -16,7 +18,30 @@ impl Archive for ZstFile {
 
 /// The table of the image; with `enough`, only until that many partitions are certain.
 pub fn examine(archive: &dyn Archive, image: &Content, enough: Option<u32>) -> Finding {
-    let examine = || Finding::examine(&image.reader(archive), image.size(), enough);
+    examine_mapped(archive, image, enough, None)
+}
+
+/// The table of the image without what its rescue map says was never read, and may hold a pattern or older bytes; none
+/// where that has no `least` partitions either.
+pub fn look_behind_unread(
+    archive: &dyn Archive,
+    image: &Content,
+    enough: Option<u32>,
+    known: &Known,
+    (finding, least): (&Finding, u32),
+) -> Option<Finding> {
+    let has_enough = |finding: &Finding| finding.count.is_some_and(|count| count >= least);
+    let map = known.map().filter(|map| !has_enough(finding) && finding.may_differ_under(map))?;
+    Some(examine_mapped(archive, image, enough, Some(map))).filter(has_enough)
+}
+
+fn examine_mapped(
+    archive: &dyn Archive,
+    image: &Content,
+    enough: Option<u32>,
+    map: Option<&Arc<RescueMap>>,
+) -> Finding {
+    let examine = || Finding::examine_mapped(&image.reader(archive), image.size(), enough, map);
     let finding = examine();
     if finding.is_odd() && archive.distrust() { examine() } else { finding }
 }
@@ -39,12 +64,6 @@ pub fn complete(zst: &ZstFile, image: &Content, finding: &mut Finding, deep: boo
         *finding = examined;
         complete(finding);
     }
-}
-
-/// The rescue map that the member is.
-pub fn rescue_map(archive: &dyn Archive, map: &Content) -> Result<RescueMap, rescue::Error> {
-    let read = || RescueMap::read(&map.reader(archive), map.size());
-    read().or_else(|error| if archive.distrust() { read() } else { Err(error) })
 }
 
 #[cfg(test)]
@@ -111,12 +130,5 @@ mod tests {
         let finding = examine(&archive, &content, None);
         assert!(archive.is_distrusted.get() && !finding.is_odd(), "{finding:?}");
         assert_eq!(finding.count, Some(0));
-    }
-
-    #[test]
-    fn a_rescue_map_that_is_none_is_read_again() {
-        let (archive, content) = archive_of(b"0x0 + 1\n0x0 0x1000 +\n");
-        assert!(RescueMap::read(&content.reader(&archive), content.size()).is_err());
-        assert!(rescue_map(&archive, &content).is_ok());
     }
 }

@@ -13,6 +13,7 @@ use crate::cause::Cause;
 use crate::config::Rules;
 use crate::control::Stop;
 use crate::finding::Finding;
+use crate::rescue::Known;
 use crate::staging::Space;
 use crate::zst::Meter;
 
@@ -21,7 +22,7 @@ pub use crate::log::record::Totals as ArchiveTotals;
 /// An archive that was selected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Archive {
-    /// File name without `.tar.zst`; the name of its folder in staging.
+    /// File name without its ending, `.tar.zst` as a rule; the name of its folder in staging.
     pub hash: OsString,
     /// Where it is.
     pub path: PathBuf,
@@ -118,6 +119,15 @@ pub struct Check {
     pub reason: Option<Cause>,
 }
 
+impl Check {
+    /// Takes note of how much was rescued of the image's medium, if that is known by now.
+    pub fn note_rescued(&mut self, known: Option<&Known>, size: u64) {
+        if let Some((finding, known)) = self.finding.as_mut().zip(known) {
+            finding.note_rescued(known, size);
+        }
+    }
+}
+
 /// What an earlier run found in an archive that is not read again.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Earlier {
@@ -187,6 +197,8 @@ pub struct RunTotals {
     pub resumed_content: u64,
     /// Those of them that ended in an error.
     pub archives_failed: u64,
+    /// Those that were read to their end, and hold no image.
+    pub without_image: u64,
     /// Compressed bytes of the archives checked.
     pub compressed_bytes: u64,
     /// Sums over all archives.
@@ -303,6 +315,8 @@ pub struct LeftOut {
     pub too_small: u64,
     /// Not asked for, by `--only` or `--limit`.
     pub not_selected: u64,
+    /// No archives: files in a collection's folder whose names end in something else.
+    pub other_endings: u64,
 }
 
 /// What a run is going to do.

@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 use std::ops::Range;
+use std::sync::Arc;
 
 use positioned_io::ReadAt;
 use serde_json::{Map, Value, json};
@@ -12,7 +13,7 @@ use crate::cause::Cause;
 use crate::ptable::superblock::{self, Content, Look};
 use crate::ptable::{self, Examination, GptCopy, PartitionTable, Rejected, Rejection};
 use crate::reason::Reason;
-use crate::rescue::{RescueMap, Rescued};
+use crate::rescue::{Hollow, Known, Masked, RescueMap, Rescued, Watched};
 use crate::sanitize::printable;
 use crate::zst;
 
@@ -66,6 +67,10 @@ pub struct Finding {
     pub rescued: Option<Rescued>,
     /// Byte ranges of the image that the answer rests on, in the order they were read.
     rests_on: Vec<Range<u64>>,
+    /// Sectors among them that are blank, or filled with a pattern.
+    hollow: Hollow,
+    /// What was never read of the image, where some of that is among them: it was looked at as if it were blank.
+    mask: Option<Arc<RescueMap>>,
 }
 
 impl Finding {
@@ -73,7 +78,19 @@ impl Finding {
     /// only until that many partitions are certain.
     #[must_use]
     pub fn examine(image: &dyn ReadAt, size: u64, enough: Option<u32>) -> Finding {
-        let Examination { outcome, consulted, rejected } = ptable::examine(image, size, enough);
+        Finding::examine_mapped(image, size, enough, None)
+    }
+
+    /// As [`Finding::examine`], of what was read of the medium by `map`, if there is one: all else is unknown, and looked at
+    /// as if it were blank.
+    #[must_use]
+    pub fn examine_mapped(image: &dyn ReadAt, size: u64, enough: Option<u32>, map: Option<&Arc<RescueMap>>) -> Finding {
+        let watched = Watched::new(image);
+        let Examination { outcome, consulted, rejected } = match map {
+            Some(map) => ptable::examine(&Masked::new(&watched, size, map), size, enough),
+            None => ptable::examine(&watched, size, enough),
+        };
+        let is_masking = |map: &&Arc<RescueMap>| consulted.iter().any(|range| map.first_unread(range).is_some());
         let mut finding = Finding {
             count: None,
             table: None,
@@ -82,6 +99,8 @@ impl Finding {
             whole_disk: None,
             undecidable: None,
             rescued: None,
+            hollow: watched.into_hollow(&consulted),
+            mask: map.filter(is_masking).cloned(),
             rests_on: consulted,
         };
         match outcome {
@@ -97,6 +116,26 @@ impl Finding {
         finding
     }
 
+    /// What is found in a copy of the image: [`Finding::examine_mapped`], with what was never read as unknown as it was here.
+    #[must_use]
+    pub fn of_copy(&self, copy: &dyn ReadAt, size: u64) -> Finding {
+        Finding::examine_mapped(copy, size, None, self.mask.as_ref())
+    }
+
+    /// Whether another answer may be found where what was never read by `map` is taken for blank: some byte of it that this
+    /// answer rests on is not.
+    #[must_use]
+    pub fn may_differ_under(&self, map: &RescueMap) -> bool {
+        let mut unread = self.rests_on.iter().flat_map(|range| map.unread_in(range));
+        unread.any(|area| !self.hollow.is_blank(&area))
+    }
+
+    /// Bytes of memory that are shared with no table, about.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.mask.as_ref().map_or(0, |mask| mask.memory())
+    }
+
     /// Whether something is wrong with the image that could lie in how it was read as well. Whatever else is wrong with a
     /// GPT, its partitions are right where a checksum vouches for them.
     #[must_use]
@@ -110,6 +149,13 @@ impl Finding {
     /// few rounds; with `together`, in as few as can be, otherwise what may be dear comes last. What `image` refuses as
     /// [`zst::Error::Dear`] stays unknown.
     pub fn complete(&mut self, image: &dyn ReadAt, size: u64, together: bool, fetch: &dyn Fn(&[Range<u64>])) {
+        match self.mask.clone() {
+            Some(map) => self.complete_from(&Masked::new(image, size, &map), size, together, fetch),
+            None => self.complete_from(image, size, together, fetch),
+        }
+    }
+
+    fn complete_from(&mut self, image: &dyn ReadAt, size: u64, together: bool, fetch: &dyn Fn(&[Range<u64>])) {
         let Some(table) = &mut self.table else {
             if self.undecidable.is_none() {
                 let mut look = Look::new([(0, size)], size, together);
@@ -147,20 +193,46 @@ impl Finding {
         }
     }
 
-    /// Takes what the map of the medium's rescue says into account: where a sector was never read on which the answer
-    /// rests, fewer than `enough` partitions, or a damaged table, are no answer.
-    pub fn distrust_unread(&mut self, map: &RescueMap, enough: u32) {
-        self.rescued = map.rescued();
+    /// Takes what is known of the medium's rescue into account: where a sector was never read on which the answer rests, or
+    /// where nobody can say whether it was, fewer than `enough` partitions, or a damaged table, are no answer. The image
+    /// is `size` bytes long.
+    pub fn distrust_unread(&mut self, known: &Known, size: u64, enough: u32) {
+        self.note_rescued(known, size);
         if self.count.is_some_and(|count| count >= enough) {
             return;
         }
-        if let Some(unread) = self.rests_on.iter().find_map(|range| map.first_unread(range)) {
-            self.count = None;
-            let message = format!(
-                "the rescue map says that byte {unread} of the medium was never read, and the partition table rests on it"
-            );
-            self.undecidable = Some(Cause::new(Reason::Unread, message));
+        match known {
+            Known::Map(map) => {
+                if let Some(unread) = self.rests_on.iter().find_map(|range| map.first_unread(range)) {
+                    let message = format!(
+                        "the rescue map says that byte {unread} of the medium was never read, and the partition table \
+                         rests on it"
+                    );
+                    self.doubt(Cause::new(Reason::Unread, message));
+                }
+            }
+            Known::Unusable(cause) if self.undecidable.is_none() => {
+                if let Some(hollow) = self.rests_on.iter().find_map(|range| self.hollow.first_in(range)) {
+                    let message = format!(
+                        "nothing tells whether byte {hollow} of the medium was read, where the image is blank or has a \
+                         pattern, and the partition table rests on it: {}",
+                        cause.message
+                    );
+                    self.doubt(Cause::new(Reason::RescueMap, message));
+                }
+            }
+            Known::Unusable(_) | Known::Nothing => {}
         }
+    }
+
+    fn doubt(&mut self, cause: Cause) {
+        self.count = None;
+        self.undecidable = Some(cause);
+    }
+
+    /// Takes note of how much was rescued of the medium, of which the image has `size` bytes; it changes no answer.
+    pub fn note_rescued(&mut self, known: &Known, size: u64) {
+        self.rescued = known.map().and_then(|map| map.rescued(size));
     }
 
     /// Whether `whole`, found in what should be a copy of the same image, agrees with this, which may not be complete.

@@ -11,12 +11,14 @@ use positioned_io::ReadAt;
 use serde_json::{Map, Value, json};
 
 use crate::archive;
+use crate::archive_name;
 use crate::cause::Cause;
 use crate::finding::{Finding, Verdict};
+use crate::images::{Images, Role};
 use crate::log::record::{Partition, Table};
-use crate::member::{self, Item};
+use crate::member::{self, Content, Item};
 use crate::reason::Reason;
-use crate::rescue;
+use crate::rescue::Maps;
 use crate::sanitize::{printable, printable_line, printable_short};
 use crate::units::human;
 use crate::zst::{self, Engine, Meter, ZstFile};
@@ -29,8 +31,13 @@ const TAR_BLOCK: usize = 512;
 /// Fewer partitions than this are distrusted where a rescue map says that their table was never read.
 const MULTI: u32 = 2;
 
+/// Memory that the sparse maps of images may take that are looked into again at the end of the archive, in bytes.
+const MAX_WAITING_MEMORY: usize = 64 << 20;
+
 /// Characters of a name or label in a column.
 const SHOWN: usize = 40;
+/// Warnings of one archive that are told.
+const MAX_WARNINGS: usize = 1000;
 
 /// What is looked for, and with what means.
 #[derive(Clone)]
@@ -95,7 +102,8 @@ impl Report {
             let what = if kind.is_dir() { "a folder" } else { "not a file or block device" };
             return Err(Cause::new(Reason::NotAFile, format!("it is {what}")));
         }
-        let is_archive_by_name = path.as_os_str().as_encoded_bytes().ends_with(b".tar.zst");
+        let is_archive_by_name =
+            path.file_name().is_some_and(|name| archive_name::hash(name.as_encoded_bytes()).is_some());
         if is_archive_by_name || is_zstd(&mut file).map_err(io)? {
             let zst_options = zst::Options {
                 engine: options.engine,
@@ -111,6 +119,7 @@ impl Report {
                 let size = zst.finish().map_err(of_zst)?;
                 self.image(path, &zst, size);
             }
+            self.warnings.extend(zst.padding().map(Cause::from));
             return zst.check_unchanged().map_err(of_zst);
         }
         // A device has no length but where its end can be sought.
@@ -133,29 +142,46 @@ impl Report {
     }
 
     fn archive(&mut self, zst: &ZstFile, options: &Options) -> Result<(), Cause> {
-        let suffix = options.image_suffix.as_bytes();
-        let mut maps = Vec::new();
+        let mut images = Images::new(&options.image_suffix, None);
+        let mut maps = Maps::new(&options.image_suffix);
+        // Where each image is, while that is remembered.
+        let mut contents: Vec<Option<Content>> = Vec::new();
+        let mut held = 0;
         let mut members = member::walk(zst);
         let mut intact = Ok(());
         loop {
-            match members.next() {
-                Ok(Some(Item::Member(member))) if !member.kind.is_file() => {}
+            let item = members.next();
+            if item.is_ok() {
+                maps.read_newest(zst);
+            }
+            match item {
                 Ok(Some(Item::Member(member))) => {
-                    let name = member.file_name();
-                    if rescue::has_suffix(name, suffix) {
-                        let content = &member.content;
-                        let mut finding = archive::examine(zst, content, None);
-                        archive::complete(zst, content, &mut finding, options.deep_fs);
-                        let name = name.to_vec();
-                        self.images.push(Inspected { name, size: member.size, finding, member: member.path });
-                    } else if rescue::is_map_name(name) {
-                        match archive::rescue_map(zst, &member.content) {
-                            Ok(map) => maps.push((member.path, map)),
-                            Err(error) => self.warnings.push(Cause::of(Reason::RescueMap, &error)),
+                    if let Some(note) = &member.note {
+                        self.warn(Cause::new(note.code(), note.to_string()));
+                    }
+                    match images.judge(&member) {
+                        Role::Image(content) => {
+                            maps.add_image(&member.path);
+                            let mut finding = archive::examine(zst, &content, None);
+                            archive::complete(zst, &content, &mut finding, options.deep_fs);
+                            held += content.memory() + finding.memory();
+                            let (name, size) = (member.file_name().to_vec(), content.size());
+                            contents.push((held <= MAX_WAITING_MEMORY).then_some(content));
+                            self.images.push(Inspected { name, size, finding, member: member.path });
                         }
+                        Role::NoImage(warning) => {
+                            maps.add_image(&member.path);
+                            if let Some(cause) = warning {
+                                self.warn(cause);
+                            }
+                        }
+                        Role::Other if member.kind.is_file() => {
+                            maps.add(&member.path, &member.content);
+                        }
+                        Role::Other => {}
                     }
                 }
-                Ok(Some(Item::Note(note))) => self.warnings.push(Cause::new(note.code(), note.to_string())),
+                Ok(Some(Item::Note(note))) => self.warn(Cause::new(note.code(), note.to_string())),
                 Ok(Some(Item::Bad(error))) => intact = intact.and(Err(Cause::from(&error))),
                 Ok(None) => break,
                 Err(error) => {
@@ -164,12 +190,31 @@ impl Report {
                 }
             }
         }
-        for image in &mut self.images {
-            if let Some((_, map)) = maps.iter().find(|(path, _)| rescue::is_map_of(path, &image.member)) {
-                image.finding.distrust_unread(map, MULTI);
+        for (image, content) in self.images.iter_mut().zip(contents) {
+            let known = maps.of(&image.member, zst);
+            if let Some(content) = content
+                && let Some(behind) = archive::look_behind_unread(zst, &content, None, &known, (&image.finding, MULTI))
+            {
+                image.finding = behind;
+                archive::complete(zst, &content, &mut image.finding, options.deep_fs);
             }
+            image.finding.distrust_unread(&known, image.size, MULTI);
+        }
+        maps.read_late(zst);
+        maps.take_warnings().into_iter().for_each(|cause| self.warn(cause));
+        if intact.is_ok() {
+            self.warnings.extend(images.none());
         }
         intact
+    }
+
+    /// Takes note of what is odd, unless there was too much of it: a few bytes of an archive cause a million warnings.
+    fn warn(&mut self, cause: Cause) {
+        match self.warnings.len() {
+            ..MAX_WARNINGS => self.warnings.push(cause),
+            MAX_WARNINGS => self.warnings.push(Cause::new(Reason::MoreWarnings, "further warnings of it are not told")),
+            _ => {}
+        }
     }
 
     /// The report as one JSON object; `verbose`, with the kinds of table that each image does not have, and why.

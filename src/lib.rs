@@ -16,7 +16,8 @@
 //! - [`report`]: what the log tells, for a person, a browser, a spreadsheet or another program; [`account`]: the log,
 //!   folded into what is told.
 //! - [`event`]: what happens, in the words that the layers above share; [`cause`] and [`reason`]: why, in the log's words.
-//! - `archive`: images in a `.tar.zst`, and doubt about bytes that were not decoded.
+//! - `archive`: images in a `.tar.zst`, and doubt about bytes that were not decoded; `archive_name`: what is one by its name.
+//! - `images`: which members of an archive are images.
 //! - [`finding`]: what is found in one image, and whether it can be relied on; [`rescue`]: which sectors of a medium
 //!   were never read.
 //! - [`staging`]: the shared budget of space, and whole images under their own names.
@@ -28,6 +29,7 @@
 
 pub mod account;
 mod archive;
+mod archive_name;
 pub mod cause;
 pub mod cli;
 pub mod config;
@@ -35,6 +37,7 @@ pub mod control;
 pub mod event;
 pub mod exit;
 pub mod finding;
+mod images;
 pub mod inspect;
 pub mod log;
 pub mod member;

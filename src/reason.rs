@@ -90,6 +90,8 @@ reasons! {
     Corrupt = "corrupt",
     /// Something that is not zstd follows the last frame.
     TrailingGarbage = "trailing_garbage",
+    /// A frame refers to bytes before its start: it may need a reference file (`--patch-from`).
+    Reference = "reference",
     /// A window is larger than `--max-window`.
     WindowTooLarge = "window_too_large",
     /// A frame needs a dictionary.
@@ -196,6 +198,16 @@ reasons! {
     NotVerified = "not_verified",
     /// A rescue map cannot be used.
     RescueMap = "rescue_map",
+    /// No image in an archive.
+    NoImage = "no_image",
+    /// A hard link to what is not in the archive before it.
+    LinkTarget = "link_target",
+    /// A hard link to an image that was looked at.
+    SameContent = "same_content",
+    /// Zeros behind the last frame of an archive.
+    TrailingZeros = "trailing_zeros",
+    /// A PAX size that disagrees with the header's.
+    TarPaxSize = "tar_pax_size",
     /// The tar has no end marker.
     TarMissingEndMarker = "tar_missing_end_marker",
     /// A single block of zeros within the tar.

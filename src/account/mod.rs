@@ -119,7 +119,7 @@ pub struct Problem {
 /// One archive, as one run found it.
 #[derive(Debug, Clone)]
 pub struct ArchiveAccount {
-    /// Its name without `.tar.zst`.
+    /// Its name without its ending, `.tar.zst` as a rule.
     pub hash: Name,
     /// Where it was.
     pub path: Option<Name>,

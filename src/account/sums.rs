@@ -16,6 +16,8 @@ pub struct Sums {
     pub failed: u64,
     /// Compressed bytes of both, and of archives that are not told of one by one, as soon as they are begun.
     pub compressed_bytes: u64,
+    /// Those that were read to their end, and hold no image.
+    pub without_image: u64,
     /// Bytes of the tars that were read to their end.
     pub content_bytes: u64,
     /// Those that were never decoded.
@@ -81,6 +83,7 @@ impl Sums {
         self.passed_over_bytes = self.passed_over_bytes.saturating_add(totals.passed_over_bytes);
         self.bytes_written = self.bytes_written.saturating_add(totals.bytes_written);
         self.seconds += totals.seconds.max(0.0);
+        self.without_image += u64::from(totals.is_without_image());
     }
 
     fn add_image(&mut self, action: &str) {

@@ -146,6 +146,8 @@ pub struct ScriptStart {
     pub too_small: u64,
     /// Archives that were not asked for.
     pub not_selected: u64,
+    /// Files in the collection whose names do not end as an archive's do.
+    pub other_endings: u64,
     /// Whether nothing is staged.
     pub dry_run: bool,
     /// Archives read at a time.
@@ -531,6 +533,15 @@ pub struct Totals {
     pub seconds: f64,
 }
 
+impl Totals {
+    /// Whether these are of an archive, read to its end, that holds no image. The script that this program replaces counted
+    /// neither images nor bytes of the tar.
+    #[must_use]
+    pub fn is_without_image(&self) -> bool {
+        self.images == 0 && self.content_bytes > 0
+    }
+}
+
 /// `warning`.
 pub type Warning = Problem;
 
@@ -613,6 +624,8 @@ pub struct ScriptComplete {
     pub archives_failed: u64,
     /// Those of them that an earlier run read.
     pub archives_resumed: u64,
+    /// Archives that were read to their end, and hold no image.
+    pub archives_without_image: u64,
     /// Images found.
     pub imgs: u64,
     /// Images that would be kept, in a dry run.

@@ -324,7 +324,7 @@ pub enum SparseProblem {
 }
 
 /// `, "path"`, or nothing where no path is known.
-struct Of<'a>(&'a [u8]);
+pub(super) struct Of<'a>(pub &'a [u8]);
 
 impl fmt::Display for Of<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -11,12 +11,12 @@
 //! | the entries (behind LBA 0, not overlapping) | the volume of the boot sector stands | it does not |
 //! |---|---|---|
 //! | several, all of which end in the image | table | table |
-//! | several, all of which end on the disk that the boot sector is of, as long as its volume and up to a cylinder more; the image was cut short | table | table |
+//! | all of which end in the image, or on the disk that the boot sector is of: as long as its volume and up to a cylinder more, of which the image was cut short | table | table |
 //! | several, wherever they end, and a file system or EBR begins where one of them does | table | table |
 //! | one, and a file system begins where it does | file system | table |
-//! | others: from LBA 0 on, overlapping, past all ends, one that begins with nothing | file system | file system |
+//! | others: from LBA 0 on, overlapping, past all ends | file system | file system |
 //!
-//! *Several* is two, or an extended one: the one entry that mkfs.fat makes up covers the volume it is in. A volume
+//! *Several* is two, or an extended one. The entry that mkfs.fat makes up begins at LBA 0. A volume
 //! *stands* ([`stands`]) where it ends in the image and its first structures are where the boot sector has them: of FAT
 //! the two copies' start and the root directory, of exFAT the start of the FAT, of NTFS the first record of `$MFT`. From
 //! the second row on the entries have a type, too, which code that happens to look like entries has not always.
@@ -33,6 +33,10 @@ pub(super) const SIGNATURE: [u8; 2] = [0x55, 0xaa];
 
 /// OEM name; for some file systems the magic.
 const OEM_AT: usize = 3;
+
+// PC-98: `libparted/labels/pc98.c` knows a boot sector by the name of its loader.
+const PC98_LOADER_AT: usize = 4;
+const PC98_LOADERS: [&[u8]; 3] = [b"IPL1", b"Linux 98", b"GRUB/98 "];
 
 // BIOS parameter block: Microsoft FAT specification 1.03 section 3.1; NTFS keeps the same fields, most of them zero.
 const SECTOR_SIZE_AT: usize = 11; // 2 bytes
@@ -89,6 +93,11 @@ pub(super) fn file_system(sector: &[u8]) -> Option<&'static str> {
 /// Whether 0x55AA stands at its place.
 pub(super) fn is_signed(sector: &[u8]) -> bool {
     has(sector, SIGNATURE_AT, &SIGNATURE)
+}
+
+/// Whether this is the boot sector of a PC-98 disk.
+pub(super) fn is_pc98(sector: &[u8]) -> bool {
+    is_signed(sector) && PC98_LOADERS.iter().any(|loader| has(sector, PC98_LOADER_AT, loader))
 }
 
 fn is_fat(sector: &[u8]) -> bool {

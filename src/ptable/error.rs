@@ -5,8 +5,9 @@ use std::io;
 use crate::reason;
 
 use super::damage::GptFault;
+use super::label::Label;
 use super::rejection::Rejection;
-use super::table::{Label, PartitionTable};
+use super::table::PartitionTable;
 
 /// An image on whose table nothing can be said.
 #[derive(Debug, thiserror::Error)]

@@ -33,46 +33,22 @@
 //! going back is dear for a reader that decompresses: LBA 0 and what follows it, then the chain of logical partitions,
 //! and the end of the image only where the start leaves a question.
 
-mod acorn;
-mod aix;
-mod amiga;
-mod atari;
 mod boot_sector;
-mod bsd;
 mod damage;
-mod dasd;
-mod disklabel;
-mod ebr;
 mod error;
 mod fields;
-mod first_sector;
-mod gpt;
-mod gpt_copy;
 mod guid;
-mod karma;
-mod ldm;
-mod ldm_database;
-mod ldm_vblk;
-mod mac;
-mod mbr;
+mod kind;
+mod label;
 mod mbr_sector;
-mod minix;
-mod nested;
-mod osf;
-mod pc98;
+mod probe;
 mod rejection;
-mod sgi;
-mod solaris;
-mod sun;
 pub mod superblock;
-mod sysv68;
 mod table;
 #[cfg(test)]
 mod testdisk;
 #[cfg(test)]
 mod tests;
-mod ultrix;
-mod unixware;
 mod view;
 
 use std::ops::Range;
@@ -82,42 +58,12 @@ use positioned_io::ReadAt;
 pub use self::damage::{Damage, GptFault};
 pub use self::error::{Error, Reason};
 pub use self::guid::Guid;
-use self::rejection::Probe;
+use self::kind::PROBERS;
+pub use self::label::{GptCopy, Label};
+use self::probe::{Miss, Probe};
 pub use self::rejection::{Rejected, Rejection, SeenEntry};
-pub use self::table::{GptCopy, Kind, Label, Partition, PartitionTable, PartitionType};
+pub use self::table::{Kind, Partition, PartitionTable, PartitionType};
 use self::view::View;
-
-/// Looks for one kind of table.
-type Prober = fn(&View<'_>) -> Result<Probe<PartitionTable>, Error>;
-
-/// In the order in which they are asked, which is that of Linux (`check_part` in `block/partitions/core.c`): a GPT comes
-/// before the MBR in front of it, as do the kinds whose first sector looks like an MBR. One that no MBR announces, which
-/// Linux does not read, comes after all others; and one of which only remains are left is last, because it needs the end
-/// of any image that is blank at its start.
-const PROBERS: &[(Label, &str, Prober)] = &[
-    (Label::Acorn, "", acorn::probe),
-    (Label::Gpt, "behind a protective MBR", gpt::probe),
-    (Label::Sgi, "", sgi::probe),
-    (Label::Ldm, "", ldm::probe),
-    (Label::Pc98, "", pc98::probe),
-    (Label::Aix, "", aix::probe),
-    (Label::Dos, "", mbr::probe),
-    (Label::Osf, "", osf::probe),
-    (Label::Sun, "", sun::probe),
-    (Label::Amiga, "", amiga::probe),
-    (Label::Atari, "", atari::probe),
-    (Label::Mac, "", mac::probe),
-    (Label::Ultrix, "", ultrix::probe),
-    (Label::Dasd, "", dasd::probe),
-    (Label::Karma, "", karma::probe),
-    (Label::Sysv68, "", sysv68::probe),
-    (Label::Bsd, "", bsd::probe),
-    (Label::Gpt, "primary at LBA 1", gpt::probe_unannounced),
-    (Label::Gpt, "backup at the end", gpt::probe_remains),
-];
-
-/// Sector sizes that disks and magneto-optical media have had, the usual ones first.
-const SECTOR_SIZES: [u32; 4] = [512, 4096, 2048, 1024];
 
 /// Reads the partition table of `image`, `size` bytes long.
 ///
@@ -153,7 +99,7 @@ pub fn check_backup(table: &mut PartitionTable, image: &dyn ReadAt, size: u64) {
     // A backup past the end of the image is noted with the length of the image.
     let within = |at: &u64| at.checked_add(u64::from(sector_size)).is_some_and(|end| end <= size);
     if let Some(at) = table.backup_at.filter(within)
-        && let Err(fault) = gpt_copy::check_backup(image, sector_size, at)
+        && let Err(fault) = kind::check_backup(image, sector_size, at)
     {
         table.damage.push(Damage::BackupGpt { fault });
     }
@@ -171,18 +117,14 @@ pub fn examine(image: &dyn ReadAt, size: u64, enough: Option<u32>) -> Examinatio
             continue;
         }
         match probe(&view) {
-            Ok(Probe::Not(why)) => rejected.push(Rejected { label, place, why }),
+            Err(Miss::Rejected(why)) => rejected.push(Rejected { label, place, why }),
             // What an MBR announces and has no primary may be what is left of an earlier use of the medium.
             found if label == Label::Gpt && lacks_primary(&found) => outcome = into_outcome(found),
-            Ok(Probe::Table(table)) if !is_held || outweighs_remains(&table) => {
-                outcome = Ok(Some(table));
+            found if !is_held || found.as_ref().is_ok_and(outweighs_remains) => {
+                outcome = into_outcome(found);
                 break;
             }
-            Err(error) if !is_held => {
-                outcome = Err(error);
-                break;
-            }
-            Ok(Probe::Table(_)) | Err(_) => {}
+            Ok(_) | Err(Miss::Failed(_)) => {}
         }
     }
     let found = match &outcome {
@@ -203,19 +145,20 @@ pub fn examine(image: &dyn ReadAt, size: u64, enough: Option<u32>) -> Examinatio
     Examination { outcome, consulted, rejected }
 }
 
-fn into_outcome(found: Result<Probe<PartitionTable>, Error>) -> Result<Option<PartitionTable>, Error> {
-    match found? {
-        Probe::Table(table) => Ok(Some(table)),
-        Probe::Not(_) => Ok(None),
+fn into_outcome(found: Probe<PartitionTable>) -> Result<Option<PartitionTable>, Error> {
+    match found {
+        Ok(table) => Ok(Some(table)),
+        Err(Miss::Rejected(_)) => Ok(None),
+        Err(Miss::Failed(error)) => Err(error),
     }
 }
 
 /// Whether what a prober of GPT found is a GPT whose primary is gone.
-fn lacks_primary(found: &Result<Probe<PartitionTable>, Error>) -> bool {
+fn lacks_primary(found: &Probe<PartitionTable>) -> bool {
     match found {
-        Ok(Probe::Table(table)) => table.damage.iter().any(|damage| matches!(damage, Damage::PrimaryGpt { .. })),
-        Err(Error::Undecidable { reason: Reason::GptDamaged { .. }, .. }) => true,
-        Ok(Probe::Not(_)) | Err(_) => false,
+        Ok(table) => table.damage.iter().any(|damage| matches!(damage, Damage::PrimaryGpt { .. })),
+        Err(Miss::Failed(Error::Undecidable { reason: Reason::GptDamaged { .. }, .. })) => true,
+        Err(_) => false,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::table::Label;
+use super::label::Label;
 
 /// What kept a kind of table from being seen in an image.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -67,21 +67,6 @@ pub enum Rejection {
         /// `libblkid`'s name of it.
         what: &'static str,
     },
-}
-
-/// What a prober says of an image.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Probe<T> {
-    /// There is a table.
-    Table(T),
-    /// There is none of this kind.
-    Not(Rejection),
-}
-
-impl<T> From<Rejection> for Probe<T> {
-    fn from(rejection: Rejection) -> Probe<T> {
-        Probe::Not(rejection)
-    }
 }
 
 /// A kind of table that was looked for, and why there is none.

@@ -8,9 +8,9 @@ use std::ops::Range;
 use positioned_io::ReadAt;
 
 use super::error::Error;
+use super::label::Label;
 use super::mbr_sector::FirstSector;
 use super::rejection::{Rejected, Rejection};
-use super::table::Label;
 
 /// Bytes read at once from the start of the image: the header and 16 KiB entry array of a GPT with 512- and
 /// 4096-byte sectors, and everything that other tables keep at the start.

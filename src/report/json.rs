@@ -153,6 +153,7 @@ fn totals(sums: &Sums) -> Value {
         "archives": sums.archives,
         "archives_complete": sums.complete,
         "archives_failed": sums.failed,
+        "archives_without_image": sums.without_image,
         "compressed_bytes": sums.compressed_bytes,
         "content_bytes": sums.content_bytes,
         "passed_over_bytes": sums.passed_over_bytes,

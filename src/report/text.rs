@@ -159,6 +159,9 @@ impl Report {
         }
         let colon = if states.is_empty() { "" } else { ": " };
         writeln!(out, "Found {}{colon}{}.", count(sums.images, "image"), states.join(", "))?;
+        if sums.without_image > 0 {
+            writeln!(out, "{} without an image.", count(sums.without_image, "archive"))?;
+        }
         if sums.bytes_written > 0 {
             writeln!(out, "Wrote {} to staging.", human(sums.bytes_written))?;
         }

@@ -78,7 +78,7 @@ impl Survey<'_> {
         match staging.existing(&place, image.size) {
             Ok(None) => {}
             Ok(Some(staged)) => {
-                let whole = Finding::examine(&staged.file, image.size, None);
+                let whole = finding.of_copy(&staged.file, image.size);
                 if !finding.agrees_with(&whole) {
                     let message = format!(
                         "{} is in the way: it is as long as the image, but has other partitions; move or remove it",
@@ -110,7 +110,7 @@ impl Survey<'_> {
         let copied = copy(zst, content, &mut keep);
         match copied.and_then(|()| keep.finish().map_err(CopyFailure::Staging)) {
             Ok(staged) => {
-                let whole = Finding::examine(&staged.file, image.size, None);
+                let whole = finding.of_copy(&staged.file, image.size);
                 let check = kept_check(finding, whole, staged, image.size, Some(true));
                 Outcome::Staged { check, data: content.data() }
             }

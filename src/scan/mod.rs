@@ -5,6 +5,7 @@
 //! knows who they are.
 
 mod compare;
+mod judge;
 mod keep;
 pub mod panics;
 pub mod plan;
@@ -232,6 +233,7 @@ impl Run<'_> {
         run.sum.verified = totals.verified && (run.sum.verified || run.archives_checked == 0);
         run.archives_checked += 1;
         run.archives_failed += u64::from(has_failed);
+        run.without_image += u64::from(!has_failed && totals.is_without_image());
         run.compressed_bytes += archive.size;
         let sum = &mut run.sum;
         sum.images += totals.images;

@@ -1,7 +1,7 @@
 //! One archive, from open to its last line in the log.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,13 +12,14 @@ use crate::archive;
 use crate::cause::Cause;
 use crate::event::{Action, Archive, ArchiveTotals, Check, Event, Image, Scope};
 use crate::finding::Finding;
+use crate::images::{Images, Role};
 use crate::member::{self, Content, Item, Member};
 use crate::reason::Reason;
-use crate::rescue::{self, RescueMap, Rescued};
-use crate::sanitize::printable_short;
+use crate::rescue::Maps;
 use crate::staging::Room;
 use crate::zst::{self, Identity, Meter, Options, ZstFile};
 
+use super::judge::Pending;
 use super::keep::Outcome;
 use super::{Run, panics};
 
@@ -26,14 +27,10 @@ use super::{Run, panics};
 const MAX_IMAGES: u64 = 10_000;
 /// Warnings of one archive that are told one by one: what a few bytes of it can cause, millions of times, is bounded.
 const MAX_WARNINGS: u64 = 1000;
-/// Verdicts that wait for a rescue map, or for the end of a frame; past that the oldest is given without.
-const MAX_WAITING: usize = 1024;
+/// Verdicts that wait for the last rescue map, or for the end of a frame; past that the oldest is given without.
+pub(super) const MAX_WAITING: usize = 1024;
 /// Memory that the sparse maps of images may take that wait for room, in bytes; past that they are not tried again.
 const MAX_DEFERRED_MEMORY: usize = 64 << 20;
-/// Rescue maps that wait for an image that may come.
-const MAX_MAPS: usize = 4;
-/// Characters of a name in a message.
-const NAME_SHOWN: usize = 200;
 
 /// An archive that is being surveyed, and what is known of it.
 pub(super) struct Survey<'r> {
@@ -43,30 +40,24 @@ pub(super) struct Survey<'r> {
     meter: Arc<Meter>,
     started: Instant,
     identity: Option<Identity>,
+    images: Images,
     /// How many images of a name were met, by a hash of the name: names are untrusted and may be long.
     ordinals: HashMap<u64, u32>,
     hasher: RandomState,
-    maps: Vec<(Vec<u8>, RescueMap)>,
+    pub(super) maps: Maps,
     /// The image that is being looked at.
-    current: Option<Image>,
+    pub(super) current: Option<Image>,
     /// Verdicts below "keep" that a rescue map later in the archive may change.
-    pending: Vec<Pending>,
+    pub(super) pending: VecDeque<Pending>,
     /// Images that are staged, and whose frames were not read to their end yet.
     unverified: Vec<Unverified>,
     /// The last image of a dry run that would be kept, until the member behind it has shown whether it is its rescue map.
     would_keep: Option<(Image, Check)>,
     /// Images that found no room.
-    deferred: Vec<Deferred>,
+    pub(super) deferred: Vec<Deferred>,
     /// What ends the archive in an error: the first that was met.
     failure: Option<Cause>,
     warnings: u64,
-}
-
-struct Pending {
-    image: Image,
-    finding: Finding,
-    /// Kept only where it could still be wanted: a sparse map may be large.
-    content: Option<Content>,
 }
 
 struct Unverified {
@@ -76,15 +67,16 @@ struct Unverified {
     data: Range<u64>,
 }
 
-struct Deferred {
-    image: Image,
-    finding: Finding,
+pub(super) struct Deferred {
+    pub(super) image: Image,
+    pub(super) finding: Finding,
     content: Content,
 }
 
 impl<'r> Survey<'r> {
     /// Surveys `archive`. Given back only where images of it are to be tried again.
     pub fn run(run: &'r Run<'r>, archive: Arc<Archive>, meter: Arc<Meter>) -> Option<Survey<'r>> {
+        let site = &run.config.site;
         let removed_files = run.swept.get(&archive.hash).copied().unwrap_or(0);
         let mut survey = Survey {
             run,
@@ -93,11 +85,12 @@ impl<'r> Survey<'r> {
             meter,
             started: Instant::now(),
             identity: None,
+            images: Images::new(&site.image_suffix, Some(site.min_image_size.0)),
             ordinals: HashMap::new(),
             hasher: RandomState::new(),
-            maps: Vec::new(),
+            maps: Maps::new(&run.config.site.image_suffix),
             current: None,
-            pending: Vec::new(),
+            pending: VecDeque::new(),
             unverified: Vec::new(),
             would_keep: None,
             deferred: Vec::new(),
@@ -143,11 +136,15 @@ impl<'r> Survey<'r> {
         self.run.emit(event);
     }
 
-    fn warn(&mut self, cause: &Cause) {
+    pub(super) fn warn(&mut self, cause: &Cause) {
         self.warnings += 1;
         if self.warnings > MAX_WARNINGS {
             return;
         }
+        self.tell(cause);
+    }
+
+    fn tell(&self, cause: &Cause) {
         self.emit(&Event::Warning { scope: Scope::Archive(&self.archive), cause });
     }
 
@@ -159,7 +156,7 @@ impl<'r> Survey<'r> {
         }
     }
 
-    fn is_stopped(&self) -> bool {
+    pub(super) fn is_stopped(&self) -> bool {
         self.run.control.is_stopped()
     }
 
@@ -167,8 +164,17 @@ impl<'r> Survey<'r> {
     fn read(&mut self) -> Result<(), Cause> {
         let zst = ZstFile::open(&self.archive.path, self.options()).map_err(|error| Cause::from(&error))?;
         self.identity = Some(zst.identity());
-        let read = self.walk(&zst).and_then(|()| self.finish(&zst).map_err(|error| Cause::from(&error)));
+        let walked = self.walk(&zst);
+        self.judge(&zst);
+        let read = walked.and_then(|()| self.finish(&zst).map_err(|error| Cause::from(&error)));
         self.flush_verified(&zst);
+        if let Some(padding) = zst.padding() {
+            self.warn(&Cause::from(padding));
+        }
+        if read.is_ok() && self.failure.is_none() && !self.is_stopped() {
+            // Whatever else was warned of, this is told.
+            self.images.none().iter().for_each(|cause| self.tell(cause));
+        }
         let seen = zst.totals();
         self.totals.content_bytes = zst.reached();
         self.totals.passed_over_bytes = self.totals.content_bytes.saturating_sub(seen.decoded_once);
@@ -202,6 +208,10 @@ impl<'r> Survey<'r> {
         let mut members = member::walk(zst);
         loop {
             let item = members.next().map_err(|error| Cause::from(&error))?;
+            // Only now: the member before this one may be the rescue map of an image whose verdict is due.
+            self.maps.read_newest(zst);
+            self.warn_of_maps();
+            self.flush_verified(zst);
             match item {
                 None => return Ok(()),
                 Some(_) if self.is_stopped() => return Ok(()),
@@ -209,37 +219,39 @@ impl<'r> Survey<'r> {
                 Some(Item::Note(note)) => self.warn(&Cause::new(note.code(), note.to_string())),
                 Some(Item::Bad(error)) => self.fail(Cause::from(&error)),
             }
-            // Only now: the member may have been the rescue map of an image whose verdict is due.
-            self.flush_verified(zst);
         }
     }
 
     fn member(&mut self, zst: &ZstFile, member: &Member) -> Result<(), Cause> {
         self.totals.members += 1;
-        let site = &self.run.config.site;
-        let name = member.file_name();
-        if !rescue::is_map_name(name) {
-            self.give_would_keep();
+        if let Some(note) = &member.note {
+            self.warn(&Cause::new(note.code(), note.to_string()));
         }
-        if rescue::has_suffix(name, site.image_suffix.as_bytes()) {
-            if !member.kind.is_file() {
-                let shown = printable_short(&member.path, NAME_SHOWN);
-                let message = format!("{shown} is a {}, not a file: it is not opened", member.kind);
-                self.warn(&Cause::new(Reason::NotAFile, message));
-            } else if member.size > site.min_image_size.0 {
-                return self.image(zst, member);
+        match self.images.judge(member) {
+            Role::Image(content) => {
+                self.give_would_keep(Some(zst));
+                self.maps.add_image(&member.path);
+                return self.image(zst, member, &content);
             }
-        } else if rescue::is_map_name(name) && member.kind.is_file() {
-            self.map(zst, member);
+            Role::NoImage(warning) => {
+                self.give_would_keep(Some(zst));
+                self.maps.add_image(&member.path);
+                if let Some(cause) = &warning {
+                    self.warn(cause);
+                }
+            }
+            Role::Other if member.kind.is_file() && self.maps.add(&member.path, &member.content) => {}
+            Role::Other => self.give_would_keep(Some(zst)),
         }
         Ok(())
     }
 
-    fn image(&mut self, zst: &ZstFile, member: &Member) -> Result<(), Cause> {
+    /// An image of this content: the member's own, or that of the file that it is a link to, which lies further forward.
+    fn image(&mut self, zst: &ZstFile, member: &Member, content: &Content) -> Result<(), Cause> {
         let name = member.file_name();
         let ordinal = self.ordinals.entry(self.hasher.hash_one(name)).or_insert(0);
         *ordinal += 1;
-        let image = Image::new(name, &member.path, member.size, *ordinal);
+        let image = Image::new(name, &member.path, content.size(), *ordinal);
         if self.totals.images == MAX_IMAGES {
             let message = format!("more than {MAX_IMAGES} images: the rest of the archive is not looked at");
             return Err(Cause::new(Reason::TooManyImages, message));
@@ -251,7 +263,7 @@ impl<'r> Survey<'r> {
             let message = "more than one image: each archive should be of one medium; all are checked";
             self.warn(&Cause::new(Reason::SeveralImages, message));
         }
-        self.decide(zst, image, &member.content);
+        self.decide(zst, image, content);
         Ok(())
     }
 
@@ -261,66 +273,25 @@ impl<'r> Survey<'r> {
         // What is kept is read whole from staging, where the rest of its table costs nothing.
         let enough = (!config.dry_run).then_some(least);
         let mut finding = archive::examine(zst, content, enough);
+        let known = self.known_map(zst, &image);
+        if let Some(behind) = archive::look_behind_unread(zst, content, enough, &known, (&finding, least)) {
+            finding = behind;
+        }
         if self.is_stopped() {
             return;
         }
-        let known = self.maps.iter().position(|(map, _)| rescue::is_map_of(map, &image.member));
-        let map = known.map(|index| self.maps.swap_remove(index).1);
-        finding.rescued = map.as_ref().and_then(RescueMap::rescued);
+        finding.note_rescued(&known, image.size);
         match finding.count {
-            Some(count) if count >= least => {
-                self.totals.multi += 1;
-                if config.dry_run {
-                    archive::complete(zst, content, &mut finding, config.deep_fs);
-                }
-                self.keep(zst, image, finding, content);
-            }
+            Some(count) if count >= least => self.keep_multi(zst, image, finding, content),
             None if config.keep_undecided => self.keep(zst, image, finding, content),
             _ => {
                 archive::complete(zst, content, &mut finding, config.deep_fs);
-                let content = config.keep_undecided.then(|| content.clone());
-                let pending = Pending { image, finding, content };
-                match map {
-                    Some(map) => self.decide_pending(Some(zst), pending, Some(&map)),
-                    None => self.wait_for_map(zst, pending),
-                }
+                self.wait_for_map(zst, Pending { image, finding, content: content.clone() });
             }
         }
     }
 
-    fn wait_for_map(&mut self, zst: &ZstFile, pending: Pending) {
-        self.current = None;
-        self.pending.push(pending);
-        if self.pending.len() > MAX_WAITING {
-            let oldest = self.pending.remove(0);
-            self.decide_pending(Some(zst), oldest, None);
-        }
-    }
-
-    /// The verdict on an image with fewer partitions than are kept, in the light of its rescue map.
-    fn decide_pending(&mut self, zst: Option<&ZstFile>, pending: Pending, map: Option<&RescueMap>) {
-        let Pending { image, mut finding, content } = pending;
-        if let Some(map) = map {
-            finding.distrust_unread(map, self.run.config.site.min_partitions);
-        }
-        let reason = match finding.count {
-            None => return self.undecided(zst, image, finding, content.as_ref()),
-            Some(0) => Cause::new(Reason::NoPartitions, finding.describe()),
-            Some(1) => Cause::new(Reason::SinglePartition, finding.describe()),
-            Some(_) => Cause::new(Reason::TooFewPartitions, finding.describe()),
-        };
-        self.check(&image, &Check { finding: Some(finding), action: Action::Deleted, reason: Some(reason) });
-    }
-
-    fn undecided(&mut self, zst: Option<&ZstFile>, image: Image, finding: Finding, content: Option<&Content>) {
-        if let (Some(zst), Some(content)) = (zst, content) {
-            return self.keep(zst, image, finding, content);
-        }
-        let cause = finding.undecidable.clone().unwrap_or_else(|| Cause::new(Reason::Undecidable, "no verdict"));
-        self.image_error(&image, Some(finding), cause);
-    }
-
-    fn keep(&mut self, zst: &ZstFile, image: Image, finding: Finding, content: &Content) {
+    pub(super) fn keep(&mut self, zst: &ZstFile, image: Image, finding: Finding, content: &Content) {
         match self.stage(zst, &image, &finding, content, Room::Whole) {
             Outcome::Staged { check, data } => {
                 self.current = None;
@@ -332,14 +303,15 @@ impl<'r> Survey<'r> {
             }
             Outcome::Decided(check) if matches!(check.action, Action::WouldKeep { .. }) => {
                 self.current = None;
-                self.give_would_keep();
+                self.give_would_keep(Some(zst));
                 self.would_keep = Some((image, check));
             }
             Outcome::Decided(check) => self.check(&image, &check),
             Outcome::NoRoom(cause) => {
                 self.emit(&Event::Deferred { archive: &self.archive, image: &image, cause: &cause });
-                let held: usize = self.deferred.iter().map(|deferred| deferred.content.memory()).sum();
-                if held + content.memory() > MAX_DEFERRED_MEMORY {
+                let memory = |content: &Content, finding: &Finding| content.memory() + finding.memory();
+                let each = self.deferred.iter().map(|deferred| memory(&deferred.content, &deferred.finding));
+                if each.sum::<usize>() + memory(content, &finding) > MAX_DEFERRED_MEMORY {
                     self.no_room(&image, finding, cause);
                 } else {
                     self.current = None;
@@ -357,13 +329,13 @@ impl<'r> Survey<'r> {
         self.check(image, &Check { finding: Some(finding), action: Action::Deferred, reason: Some(cause) });
     }
 
-    fn image_error(&mut self, image: &Image, finding: Option<Finding>, cause: Cause) {
+    pub(super) fn image_error(&mut self, image: &Image, finding: Option<Finding>, cause: Cause) {
         self.emit(&Event::Error { scope: Scope::Image(&self.archive, image), cause: &cause });
         self.check(image, &Check { finding, action: Action::Error, reason: Some(cause) });
     }
 
     /// Gives the one verdict on an image.
-    fn check(&mut self, image: &Image, check: &Check) {
+    pub(super) fn check(&mut self, image: &Image, check: &Check) {
         self.current = None;
         match &check.action {
             Action::Kept(kept) => {
@@ -378,47 +350,12 @@ impl<'r> Survey<'r> {
         self.emit(&Event::PartitionCheck { archive: &self.archive, image, check });
     }
 
-    fn map(&mut self, zst: &ZstFile, member: &Member) {
-        let shown = printable_short(&member.path, NAME_SHOWN);
-        let map = match archive::rescue_map(zst, &member.content) {
-            Ok(map) => map,
-            Err(error) => {
-                let cause = Cause::of(Reason::RescueMap, &error);
-                let message = format!("{shown} is not taken into account: {}", cause.message);
-                return self.warn(&Cause { message, ..cause });
-            }
-        };
-        let is_its = |pending: &Pending| rescue::is_map_of(&member.path, &pending.image.member);
-        if let Some(index) = self.pending.iter().position(is_its) {
-            let pending = self.pending.remove(index);
-            self.current = Some(pending.image.clone());
-            return self.decide_pending(Some(zst), pending, Some(&map));
-        }
-        if let Some(rescued) = map.rescued() {
-            self.note_rescued(&member.path, &rescued);
-        }
-        if self.maps.len() == MAX_MAPS {
-            self.maps.remove(0);
-        }
-        self.maps.push((member.path.clone(), map));
-    }
-
-    /// Adds what a rescue map says to images whose verdict stands and was not given yet.
-    fn note_rescued(&mut self, map: &[u8], rescued: &Rescued) {
-        let checks = self.unverified.iter_mut().map(|staged| (&staged.image, &mut staged.check));
-        let checks = checks.chain(self.would_keep.iter_mut().map(|(image, check)| (&*image, check)));
-        let findings = checks.filter_map(|(image, check)| Some((image, check.finding.as_mut()?)));
-        let deferred = self.deferred.iter_mut().map(|deferred| (&deferred.image, &mut deferred.finding));
-        for (image, finding) in findings.chain(deferred) {
-            if rescue::is_map_of(map, &image.member) {
-                finding.rescued = Some(rescued.clone());
-            }
-        }
-    }
-
-    /// Gives the verdict on the image that would be kept.
-    fn give_would_keep(&mut self) {
-        if let Some((image, check)) = self.would_keep.take() {
+    /// Gives the verdict on the image that would be kept, with what the last rescue map so far says.
+    pub(super) fn give_would_keep(&mut self, zst: Option<&ZstFile>) {
+        let image = self.would_keep.as_ref().map(|(image, _)| image.clone());
+        let known = zst.zip(image).and_then(|(zst, image)| self.known_now(zst, &image));
+        if let Some((image, mut check)) = self.would_keep.take() {
+            check.note_rescued(known.as_ref(), image.size);
             self.check(&image, &check);
         }
     }
@@ -426,7 +363,10 @@ impl<'r> Survey<'r> {
     /// Gives the verdict on staged images whose frames were decoded to their end.
     fn flush_verified(&mut self, zst: &ZstFile) {
         while let Some(index) = self.unverified.iter().position(|staged| zst.is_intact(&staged.data)) {
-            let Unverified { image, check, .. } = self.unverified.remove(index);
+            let image = self.unverified.get(index).map(|staged| staged.image.clone());
+            let known = image.and_then(|image| self.known_now(zst, &image));
+            let Unverified { image, mut check, .. } = self.unverified.remove(index);
+            check.note_rescued(known.as_ref(), image.size);
             self.check(&image, &check);
         }
     }
@@ -470,13 +410,13 @@ impl<'r> Survey<'r> {
             let staged = self.unverified.remove(0);
             self.give_unverified(staged);
         }
-        self.give_would_keep();
-        if self.is_stopped() {
-            return;
-        }
-        while !self.pending.is_empty() {
-            let pending = self.pending.remove(0);
-            self.decide_pending(None, pending, None);
+        self.give_would_keep(None);
+        // Those are left by a panic: what their maps say was not looked at.
+        while !self.is_stopped()
+            && let Some(Pending { image, finding, .. }) = self.pending.pop_front()
+        {
+            let cause = self.failure.clone().unwrap_or_else(|| Cause::new(Reason::Undecidable, "no verdict"));
+            self.image_error(&image, Some(finding), cause);
         }
     }
 

@@ -38,7 +38,7 @@ pub enum Error {
         /// What it is instead, or the bytes themselves.
         found: String,
     },
-    /// Whole frames, then something that is no frame. zstd refuses it too.
+    /// Whole frames, then something that is no frame, and not zeros to the end of the file. zstd refuses it too.
     #[error("{length} bytes after the last frame, at byte {offset}, are not Zstandard data ({found})")]
     TrailingGarbage {
         /// Where the last frame ended.
@@ -79,6 +79,17 @@ pub enum Error {
         offset: u64,
         /// libzstd's word for it, or ours.
         detail: String,
+    },
+    /// A frame that libzstd calls corrupt, and that is in order but for a match that begins before it.
+    #[error(
+        "the frame at byte {frame} copies from {reach} bytes before its own beginning: \
+         it may need a reference file (zstd --patch-from) or a dictionary, which is not at hand"
+    )]
+    Reference {
+        /// First byte of the frame.
+        frame: u64,
+        /// How far before the frame's first decompressed byte the match begins.
+        reach: u64,
     },
     /// The frame asks for more memory than it is given.
     #[error("the frame at byte {frame} needs a window of {window} bytes and the limit is {limit} (see --max-window)")]
@@ -153,6 +164,7 @@ impl Error {
             Error::EndOfData { .. } => Reason::EndOfData,
             Error::Checksum { .. } => Reason::Checksum,
             Error::Corrupt { .. } => Reason::Corrupt,
+            Error::Reference { .. } => Reason::Reference,
             Error::WindowTooLarge { .. } => Reason::WindowTooLarge,
             Error::Dictionary { .. } => Reason::Dictionary,
             Error::Changed(_) => Reason::Changed,

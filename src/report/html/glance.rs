@@ -102,11 +102,16 @@ fn facts(report: &Report) -> Vec<Fact> {
         })
     };
     let percent = |part: u64, whole: u64| part as f64 * 100.0 / whole.max(1) as f64;
+    let without = match sums.without_image {
+        0 => String::new(),
+        1 => "; 1 archive without an image".to_owned(),
+        many => format!("; {} archives without an image", number(many)),
+    };
     let mut facts = vec![
         Fact {
             title: "Surveyed",
             value: human(sums.compressed_bytes),
-            note: format!("compressed; {} of content, {} images", human(content), number(sums.images)),
+            note: format!("compressed; {} of content, {} images{without}", human(content), number(sums.images)),
             share: None,
         },
         Fact {
