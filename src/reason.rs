@@ -220,6 +220,8 @@ reasons! {
     TarResumed = "tar_resumed",
     /// Further warnings of an archive are only counted.
     MoreWarnings = "more_warnings",
+    /// An archive has more to say than the log takes of one: lines are short, warnings left out.
+    LogLimit = "log_limit",
     /// Partials of an archive that is not in the run were removed.
     Swept = "swept",
     /// A precondition was passed over by `--force`.

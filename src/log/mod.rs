@@ -3,6 +3,7 @@
 //! [`record`] has the format; [`Journal`] writes it, [`read()`] reads it.
 
 mod form;
+mod limit;
 pub mod name;
 mod of_event;
 mod read;

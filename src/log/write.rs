@@ -19,6 +19,7 @@ use crate::control::Stop;
 use crate::event::{Event, Observer};
 use crate::sanitize;
 
+use super::limit::{Fit, Limits};
 use super::record::{Entry, Record};
 
 /// How often a lock is asked for that another run holds, and how long is waited each time. Who holds it longer than that
@@ -40,6 +41,8 @@ pub struct Journal {
 struct State {
     /// Where our last line ended.
     end: u64,
+    /// What the archives may still write.
+    limits: Limits,
     /// Why nothing more is written.
     lost: Option<String>,
 }
@@ -104,6 +107,18 @@ impl Journal {
         }
     }
 
+    /// Writes what is written of `record`, and what more is to be said.
+    fn note(&self, state: &mut State, record: Record) -> io::Result<()> {
+        let more = state.limits.close(&record);
+        let line = self.line(record.clone())?;
+        match state.limits.fit(&record, line.len()) {
+            Fit::Whole => self.append(state, line)?,
+            Fit::Short(short) => self.append(state, self.line(*short)?)?,
+            Fit::Dropped => {}
+        }
+        more.map_or(Ok(()), |more| self.append(state, self.line(more)?))
+    }
+
     fn line(&self, record: Record) -> io::Result<Vec<u8>> {
         let ts = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
         let entry = Entry { ts, stage: record.stage(), record, run: self.run.clone() };
@@ -144,7 +159,7 @@ impl Journal {
 impl Observer for Journal {
     fn observe(&self, event: &Event<'_>) -> Result<(), Stop> {
         let Some(record) = Record::of(event) else { return Ok(()) };
-        self.guarded(|state| self.append(state, self.line(record)?))
+        self.guarded(|state| self.note(state, record))
     }
 
     fn sync(&self) -> Result<(), Stop> {
