@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use crate::log::record::{ArchiveStart, PartitionCheck, Problem as Told};
-use crate::log::{self, Entry, Error, Head, Listener, Name, Record};
+use crate::log::{self, At, Entry, Error, Head, Listener, Name, Record};
 
 use super::{Account, ArchiveAccount, ArchiveEnd, PROBLEMS_MOST, Problem, Run, Selection, Staged};
 
@@ -39,7 +39,7 @@ impl Listener for Runs {
         false
     }
 
-    fn note(&mut self, _entry: Entry, _length: usize) {}
+    fn note(&mut self, _entry: Entry, _at: At) {}
 }
 
 /// The runs that were begun in the log at `path`.
@@ -78,7 +78,7 @@ impl Listener for Wanted<'_> {
     }
 
     /// Finds what it took over.
-    fn note(&mut self, entry: Entry, _length: usize) {
+    fn note(&mut self, entry: Entry, _at: At) {
         if let Record::ArchiveResumed(resumed) = entry.record
             && self.resumed.len() < RESUMED_MOST
         {
@@ -145,7 +145,7 @@ impl Listener for Fold<'_> {
         false
     }
 
-    fn note(&mut self, entry: Entry, length: usize) {
+    fn note(&mut self, entry: Entry, At { length, .. }: At) {
         self.account.staged.note(&entry.record);
         if self.is_of_reprocessing(&entry) {
             return;

@@ -3,6 +3,7 @@
 mod fold;
 mod staged;
 mod sums;
+mod tally;
 
 use std::path::Path;
 use std::time::SystemTime;
@@ -15,6 +16,7 @@ use fold::Fold;
 pub use fold::{Runs, runs};
 pub use staged::{Staged, StagedImage, State};
 pub use sums::Sums;
+pub use tally::{Lack, Tallies};
 
 /// Errors and warnings of a run, or of an archive, that are told one by one.
 const PROBLEMS_MOST: usize = 1000;
@@ -160,6 +162,23 @@ impl Account {
     pub fn read(path: &Path, selection: &Selection) -> Result<Option<Account>, Error> {
         let account = Fold::read(path, selection)?;
         Ok(account.filter(|account| !account.runs.is_empty()))
+    }
+}
+
+impl Account {
+    /// What earlier runs knew of a staged image, and the last one could not say: whether its frames held, and how much of
+    /// the medium was rescued.
+    pub fn recall(&mut self) {
+        for image in self.archives.iter_mut().flat_map(|archive| &mut archive.images) {
+            let Some(known) = image.path.as_ref().and_then(|path| self.staged.get(path)) else { continue };
+            if image.verified == Some(None) {
+                image.verified = Some(known.verified);
+            }
+            if let (None, Some((percent, areas))) = (image.rescued_pct, &known.rescued) {
+                image.rescued_pct = Some(*percent);
+                image.unread_areas = Some(areas.clone());
+            }
+        }
     }
 }
 

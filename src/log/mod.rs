@@ -11,6 +11,6 @@ pub mod record;
 mod write;
 
 pub use name::Name;
-pub use read::{Error, Head, Listener, Reading, read, read_from};
+pub use read::{At, Error, Head, Listener, Reading, read, read_from};
 pub use record::{Entry, Record};
 pub use write::{Journal, OpenError, new_run_id};

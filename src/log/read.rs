@@ -66,6 +66,15 @@ impl Entry {
     }
 }
 
+/// Which line of a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct At {
+    /// Its number, from 1.
+    pub line: u64,
+    /// Its length in bytes.
+    pub length: usize,
+}
+
 /// Who is told what a log says.
 pub trait Listener {
     /// Whether more than its head is wanted of a line.
@@ -73,8 +82,8 @@ pub trait Listener {
         true
     }
 
-    /// Takes note of a line of so many bytes.
-    fn note(&mut self, entry: Entry, length: usize);
+    /// Takes note of a line.
+    fn note(&mut self, entry: Entry, at: At);
 
     /// Whether no more is to be read. Who says so knows that what was read is not the whole log.
     fn is_done(&self) -> bool {
@@ -133,7 +142,7 @@ impl Reading {
             Ok(Some(entry)) => {
                 self.lines += 1;
                 if let Some(entry) = entry {
-                    listener.note(entry, line.len());
+                    listener.note(entry, At { line: self.total(), length: line.len() });
                 }
             }
             Ok(None) => self.unknown += 1,
@@ -259,7 +268,7 @@ mod tests {
             self.wanted.is_empty() || head.stage == self.wanted
         }
 
-        fn note(&mut self, entry: Entry, _length: usize) {
+        fn note(&mut self, entry: Entry, _at: At) {
             self.met.push(entry.stage);
         }
 

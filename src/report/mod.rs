@@ -37,10 +37,11 @@ impl Report {
     /// were selected.
     pub fn read(log: &Path, selection: &Selection) -> Result<Report, Cause> {
         let failed = |error: crate::log::Error| Cause::of(Reason::Log, &error);
-        let Some(account) = Account::read(log, selection).map_err(failed)? else {
+        let Some(mut account) = Account::read(log, selection).map_err(failed)? else {
             let runs = account::runs(log).map_err(failed)?;
             return Err(Cause::new(Reason::Run, no_run(log, selection, &runs)));
         };
+        account.recall();
         let of_archive = |archive: &ArchiveAccount| {
             archive.images.iter().map(|image| ImageState::of(image, &account.staged)).collect()
         };

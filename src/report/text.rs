@@ -266,7 +266,8 @@ fn write_image(
         _ => None,
     };
     let why = why.map_or(String::new(), |why| format!(": {why}"));
-    writeln!(out, "  {place}  {}  {}{why}", human(image.size()), state.in_words())?;
+    let doubt = if image.verified == Some(Some(false)) { ", not verified: its frame was found damaged" } else { "" };
+    writeln!(out, "  {place}  {}  {}{doubt}{why}", human(image.size()), state.in_words())?;
     let undecided = if image.partitions.is_none() { "undecided: " } else { "" };
     writeln!(out, "      {undecided}{}", printable_line(image.found()))
 }

@@ -1,19 +1,23 @@
 //! Which staged images are to be processed again: what the log tells, as far as it is about the staging folder in force.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use crate::account::{Staged, StagedImage, State};
+use crate::account::{Lack, Staged, StagedImage, State, Tallies};
 use crate::cause::Cause;
 use crate::control::Control;
 use crate::event::StagedFile;
-use crate::log::{self, Entry, Head, Listener, Name};
+use crate::log::{self, At, Entry, Head, Listener, Name};
 use crate::reason::Reason;
 use crate::sanitize::printable;
 use crate::staging::Place;
 
 use super::Options;
+
+/// Archives that are told of whose lines do not add up.
+const LACKING_MOST: usize = 1000;
 
 /// What is done with an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,16 +57,32 @@ pub struct Plan {
 /// Reads until the run is to end.
 struct Reader<'a> {
     staged: Staged,
+    tallies: Tallies,
+    /// Archives of which the log lacks lines about images that were kept.
+    lacking: BTreeMap<Name, Lack>,
     control: &'a Control,
 }
 
 impl Listener for Reader<'_> {
     fn wants(&mut self, head: &Head<'_>) -> bool {
         Staged::wants(head)
+            || matches!(&*head.stage, "archive_start" | "img_found" | "cleanup" | "archive_complete" | "error")
     }
 
-    fn note(&mut self, entry: Entry, _length: usize) {
+    fn note(&mut self, entry: Entry, at: At) {
         self.staged.note(&entry.record);
+        if let Some(sum) = self.tallies.note(&entry, at)
+            && let Some(hash) = entry.record.hash()
+        {
+            match sum {
+                Err(lack) if lack.kept > 0 && self.lacking.len() < LACKING_MOST => {
+                    self.lacking.insert(hash.clone(), lack);
+                }
+                _ => {
+                    self.lacking.remove(hash);
+                }
+            }
+        }
     }
 
     fn is_done(&self) -> bool {
@@ -79,9 +99,10 @@ struct Log {
 impl Plan {
     /// Reads the log and chooses. What is chosen is not all where `control` stopped it.
     pub fn read(options: &Options, control: &Control) -> Result<Plan, Cause> {
-        let mut reader = Reader { staged: Staged::default(), control };
+        let mut reader =
+            Reader { staged: Staged::default(), tallies: Tallies::default(), lacking: BTreeMap::new(), control };
         let read = log::read_from(&options.log, 0, &mut reader);
-        let staged = reader.staged;
+        let (staged, lacking) = (reader.staged, reader.lacking);
         let (reading, end) = read.map_err(|error| {
             let cause = Cause::of(Reason::Log, &error);
             Cause { message: format!("{}; name the log of the scan with --log", cause.message), ..cause }
@@ -94,6 +115,20 @@ impl Plan {
             is_all_elsewhere: false,
             log: Mutex::new(Log { staged: staged.clone(), end }),
         };
+        for (hash, lack) in &lacking {
+            if !options.only.is_empty() && !options.only.iter().any(|only| only.as_bytes() == hash.bytes()) {
+                continue;
+            }
+            let message = format!(
+                "{}: the archive {}, which ends in line {}, has {}: what it kept is not all known; `imgsieve scan --resume` \
+                 looks at it again",
+                options.log.display(),
+                printable(hash.bytes()),
+                lack.line,
+                lack.what
+            );
+            plan.errors.push(Cause::new(Reason::LogUnreadable, message));
+        }
         plan.choose(staged, options);
         let notes = reading.notes(&options.log).into_iter();
         plan.warnings.extend(notes.map(|note| Cause::new(Reason::LogUnreadable, note)));
@@ -102,6 +137,7 @@ impl Plan {
 
     fn choose(&mut self, staged: Staged, options: &Options) {
         let mut elsewhere: Option<(u64, Name)> = None;
+        let mut doubtful: Option<(u64, Name)> = None;
         let mut is_any_here = false;
         let mut wanted: Vec<(&String, bool)> = options.only.iter().map(|hash| (hash, false)).collect();
         for staged in staged.into_images() {
@@ -121,7 +157,12 @@ impl Plan {
             }
             let was_reprocessed = staged.state == State::Reprocessed;
             match options.task(&staged.state) {
-                Some(task) => self.images.push(Chosen { image: file_of(&staged), task, was_reprocessed }),
+                Some(task) => {
+                    self.images.push(Chosen { image: file_of(&staged), task, was_reprocessed });
+                    if staged.verified == Some(false) {
+                        doubtful.get_or_insert((0, staged.path)).0 += 1;
+                    }
+                }
                 None if was_reprocessed => self.reprocessed_before += 1,
                 None => {}
             }
@@ -135,6 +176,14 @@ impl Plan {
                 printable(path.bytes())
             );
             self.warnings.push(Cause::new(Reason::Elsewhere, message));
+        }
+        if let Some((count, path)) = doubtful {
+            let message = format!(
+                "{count} of the images may be damaged: the frames that they come from were not decoded without error; the \
+                 smallest is {}",
+                printable(path.bytes())
+            );
+            self.warnings.push(Cause::new(Reason::NotVerified, message));
         }
         for (hash, _) in wanted.into_iter().filter(|(_, is_known)| !is_known) {
             let message = format!("no image of the hash {hash} was staged to {}", options.staging.display());
@@ -200,6 +249,8 @@ mod tests {
             size: 1,
             found: String::new(),
             state: State::Kept,
+            verified: None,
+            rescued: None,
         }
     }
 

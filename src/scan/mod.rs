@@ -5,6 +5,7 @@
 //! knows who they are.
 
 mod compare;
+mod doubt;
 mod judge;
 mod keep;
 pub mod panics;
@@ -14,7 +15,7 @@ mod process;
 mod resume;
 mod survey;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,10 +25,12 @@ use crate::config::Config;
 use crate::control::{Control, Stop};
 use crate::event::{Archive, ArchiveTotals, Earlier, Event, Observer, Resumed, RunTotals, Scope, Start};
 use crate::exit::Exit;
+use crate::log;
 use crate::reason::Reason;
 use crate::staging::{self, Space, Staging};
 use crate::zst::Meter;
 
+use doubt::Doubts;
 use plan::Plan;
 use survey::Survey;
 
@@ -40,6 +43,8 @@ struct Run<'a> {
     staging: Option<Staging>,
     /// Partials of earlier runs that were removed, by hash.
     swept: HashMap<OsString, u64>,
+    /// Archives with which an earlier run found something wrong, by hash.
+    doubted: HashSet<OsString>,
     totals: Mutex<RunTotals>,
     space_is_low: AtomicBool,
     space_was_low: AtomicBool,
@@ -55,6 +60,7 @@ pub fn run(config: &Config, control: &Control, observers: &[&dyn Observer]) -> E
         observers,
         staging: None,
         swept: HashMap::new(),
+        doubted: HashSet::new(),
         totals: Mutex::new(RunTotals {
             sum: ArchiveTotals { engine: config.engine, ..ArchiveTotals::default() },
             ..RunTotals::default()
@@ -141,10 +147,16 @@ impl Run<'_> {
             self.staging = Some(staging);
         }
         let resumed = if self.config.resume {
-            Some(resume::take_up(self.config, self.control, &mut plan, &mut |cause| {
+            let (resumed, doubted) = resume::take_up(self.config, self.control, &mut plan, &mut |cause| {
                 self.emit(&Event::Warning { scope: Scope::Run, cause: &cause });
-            })?)
+            })?;
+            self.doubted = doubted;
+            Some(resumed)
         } else {
+            let mut doubts = Doubts::new(&plan.archives);
+            // A log that cannot be read back, as a pipe, knows of nothing.
+            let _ = log::read(&self.config.site.log, &mut doubts);
+            self.doubted = doubts.into_hashes();
             None
         };
         Ok((plan, resumed))
