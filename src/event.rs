@@ -15,12 +15,14 @@ use crate::control::Stop;
 use crate::finding::Finding;
 use crate::rescue::Known;
 use crate::staging::Space;
-use crate::zst::{Engine, Meter};
+use crate::zst::Meter;
+
+pub use crate::log::record::Totals as ArchiveTotals;
 
 /// An archive that was selected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Archive {
-    /// File name without `.tar.zst`; the name of its folder in staging.
+    /// File name without its ending, `.tar.zst` as a rule; the name of its folder in staging.
     pub hash: OsString,
     /// Where it is.
     pub path: PathBuf,
@@ -126,51 +128,6 @@ impl Check {
     }
 }
 
-/// What is said when an archive is done.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct ArchiveTotals {
-    /// How it was read.
-    pub engine: Engine,
-    /// Images found.
-    pub images: u64,
-    /// Images with partitions enough to be kept, whatever became of them.
-    pub multi: u64,
-    /// Images in staging.
-    pub kept: u64,
-    /// Bytes written to staging.
-    pub bytes_written: u64,
-    /// Files of ours that were removed from staging.
-    pub removed_files: u64,
-    /// Members of the tar, of any kind.
-    pub members: u64,
-    /// Bytes of the tar.
-    pub content_bytes: u64,
-    /// Bytes that libzstd decoded, counted as often as they were.
-    pub decoded_bytes: u64,
-    /// Bytes of the tar that were never decoded.
-    pub passed_over_bytes: u64,
-    /// Those that were passed over by the sizes of their blocks, counted as often as they were.
-    pub sized_bytes: u64,
-    /// Those that were passed over as whole frames, counted as often as they were.
-    pub jumped_bytes: u64,
-    /// Bytes that were given by following matches to their literals.
-    pub traced_bytes: u64,
-    /// Times that something other than libzstd was tried and given up.
-    pub fallbacks: u64,
-    /// Compressed bytes that were read, counted as often as they were.
-    pub requested_bytes: u64,
-    /// Frames decoded to their end.
-    pub frames: u64,
-    /// Those of them with a checksum, which held.
-    pub checksummed_frames: u64,
-    /// Times a frame was begun anew.
-    pub rewinds: u64,
-    /// Whether all of the archive was decoded, and every checksum in it held.
-    pub verified: bool,
-    /// Wall time spent on it.
-    pub seconds: f64,
-}
-
 /// What an earlier run found in an archive that is not read again.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Earlier {
@@ -240,6 +197,8 @@ pub struct RunTotals {
     pub resumed_content: u64,
     /// Those of them that ended in an error.
     pub archives_failed: u64,
+    /// Those that were read to their end, and hold no image.
+    pub without_image: u64,
     /// Compressed bytes of the archives checked.
     pub compressed_bytes: u64,
     /// Sums over all archives.
@@ -356,6 +315,8 @@ pub struct LeftOut {
     pub too_small: u64,
     /// Not asked for, by `--only` or `--limit`.
     pub not_selected: u64,
+    /// No archives: files in a collection's folder whose names end in something else.
+    pub other_endings: u64,
 }
 
 /// What a run is going to do.

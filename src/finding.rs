@@ -11,7 +11,8 @@ use serde_json::{Map, Value, json};
 
 use crate::cause::Cause;
 use crate::ptable::superblock::{self, Content, Look};
-use crate::ptable::{self, Examination, GptCopy, PartitionTable, PartitionType, Rejected};
+use crate::ptable::{self, Examination, GptCopy, PartitionTable, Rejected, Rejection};
+use crate::reason::Reason;
 use crate::rescue::{Hollow, Known, Masked, RescueMap, Rescued, Watched};
 use crate::sanitize::printable;
 use crate::zst;
@@ -207,7 +208,7 @@ impl Finding {
                         "the rescue map says that byte {unread} of the medium was never read, and the partition table \
                          rests on it"
                     );
-                    self.doubt(Cause::new("unread", message));
+                    self.doubt(Cause::new(Reason::Unread, message));
                 }
             }
             Known::Unusable(cause) if !self.stands_by_itself() => {
@@ -217,7 +218,7 @@ impl Finding {
                          pattern, and the partition table rests on it: {}",
                         cause.message
                     );
-                    self.doubt(Cause::new("rescue_map", message));
+                    self.doubt(Cause::new(Reason::RescueMap, message));
                 }
             }
             Known::Unusable(_) | Known::Nothing => {}
@@ -261,52 +262,6 @@ impl Finding {
         }
     }
 
-    /// What is to be said of the finding in `inspect --json` and in the log, but for the partitions.
-    #[must_use]
-    pub fn to_json(&self) -> Map<String, Value> {
-        let table = self.table.as_ref();
-        let damage = table.map_or(&[][..], |table| &table.damage);
-        let mut object = Map::new();
-        object.insert("label".to_owned(), json!(table.map(|table| table.label.as_str())));
-        object.insert("sector_size".to_owned(), json!(table.map(|table| table.sector_size)));
-        object.insert("gpt_copy".to_owned(), json!(table.and_then(|table| table.gpt_copy).map(GptCopy::as_str)));
-        object.insert("damaged".to_owned(), json!(!damage.is_empty()));
-        if !damage.is_empty() {
-            let words: Vec<Value> =
-                damage.iter().map(|damage| json!({"code": damage.code(), "message": damage.to_string()})).collect();
-            object.insert("damage".to_owned(), json!(words));
-        }
-        if let Some(content) = &self.whole_disk {
-            object.insert("fs".to_owned(), json!(content.name));
-            object.insert("fs_label".to_owned(), json!(content.label));
-            object.insert("fs_uuid".to_owned(), json!(content.uuid));
-        }
-        if table.is_some_and(|table| !table.complete) {
-            object.insert("complete".to_owned(), json!(false));
-        }
-        object
-    }
-
-    /// The first `most` partitions, as `inspect --json` and the log have them.
-    #[must_use]
-    pub fn partitions_json(&self, most: usize) -> Value {
-        let Some(table) = &self.table else { return json!([]) };
-        let objects = table.partitions.iter().take(most).zip(self.contents()).map(|(partition, content)| {
-            json!({
-                "number": partition.number,
-                "start_bytes": partition.start,
-                "size_bytes": partition.size,
-                "type": (partition.type_id != PartitionType::Unknown).then(|| partition.type_id.to_string()),
-                "name": partition.name,
-                "kind": partition.kind.as_str(),
-                "fs": content.map(|content| content.name),
-                "fs_label": content.and_then(|content| content.label.as_deref()),
-                "fs_uuid": content.and_then(|content| content.uuid.as_deref()),
-            })
-        });
-        objects.collect()
-    }
-
     /// What is in each partition of the table, in its order, and nothing behind the last one that was looked into.
     pub fn contents(&self) -> impl Iterator<Item = Option<&Content>> {
         self.file_systems.iter().map(Option::as_ref).chain(std::iter::repeat(None))
@@ -315,7 +270,15 @@ impl Finding {
     /// The kinds of table that were looked for in vain, each with the reason, as `inspect --json -v` has them.
     #[must_use]
     pub fn rejected_json(&self) -> Value {
-        let whys = self.rejected.iter().map(|(label, why)| json!({"label": label.as_str(), "why": why.to_string()}));
+        let whys = self.rejected.iter().map(|rejected| {
+            let mut object = Map::new();
+            object.insert("label".to_owned(), json!(rejected.label.as_str()));
+            if !rejected.place.is_empty() {
+                object.insert("place".to_owned(), json!(rejected.place));
+            }
+            object.insert("why".to_owned(), json!(rejected.why.to_string()));
+            Value::Object(object)
+        });
         whys.collect()
     }
 
@@ -326,10 +289,16 @@ impl Finding {
             return cause.message.clone();
         }
         let Some(table) = &self.table else {
-            return match &self.whole_disk {
-                Some(content) => format!("no partition table: {} on the whole disk", in_words(content)),
-                None => "no partition table".to_owned(),
-            };
+            let mut text = "no partition table".to_owned();
+            let whole_disk = self.whole_disk.as_ref().map(|content| format!("{} on the whole disk", in_words(content)));
+            let seen = self.rejected.iter().find(|rejected| matches!(rejected.why, Rejection::Entries { .. }));
+            for (separator, what) in
+                [": ", "; "].iter().zip(whole_disk.into_iter().chain(seen.map(|r| r.why.to_string())))
+            {
+                text.push_str(separator);
+                text.push_str(&what);
+            }
+            return text;
         };
         let mut text = table.label.as_str().to_owned();
         if table.sector_size != 512 {

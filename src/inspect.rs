@@ -11,10 +11,14 @@ use positioned_io::ReadAt;
 use serde_json::{Map, Value, json};
 
 use crate::archive;
+use crate::archive_name;
 use crate::cause::Cause;
 use crate::finding::{Finding, Verdict};
+use crate::images::{Images, Role};
+use crate::log::record::{Partition, Table};
 use crate::member::{self, Content, Item};
-use crate::rescue::{self, Maps};
+use crate::reason::Reason;
+use crate::rescue::Maps;
 use crate::sanitize::{printable, printable_line, printable_short};
 use crate::units::human;
 use crate::zst::{self, Engine, Meter, ZstFile};
@@ -32,6 +36,8 @@ const MAX_WAITING_MEMORY: usize = 64 << 20;
 
 /// Characters of a name or label in a column.
 const SHOWN: usize = 40;
+/// Warnings of one archive that are told.
+const MAX_WARNINGS: usize = 1000;
 
 /// What is looked for, and with what means.
 #[derive(Clone)]
@@ -87,16 +93,17 @@ impl Report {
     }
 
     fn read(&mut self, path: &Path, options: &Options) -> Result<(), Cause> {
-        let io = |error: std::io::Error| Cause::of("io", &error);
+        let io = |error: std::io::Error| Cause::of(Reason::Io, &error);
         // Without O_NONBLOCK, opening a FIFO would wait for a writer.
         let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
         let mut file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path).map_err(io)?;
         let kind = file.metadata().map_err(io)?.file_type();
         if !kind.is_file() && !kind.is_block_device() {
             let what = if kind.is_dir() { "a folder" } else { "not a file or block device" };
-            return Err(Cause::new("not_a_file", format!("it is {what}")));
+            return Err(Cause::new(Reason::NotAFile, format!("it is {what}")));
         }
-        let is_archive_by_name = path.as_os_str().as_encoded_bytes().ends_with(b".tar.zst");
+        let is_archive_by_name =
+            path.file_name().is_some_and(|name| archive_name::hash(name.as_encoded_bytes()).is_some());
         if is_archive_by_name || is_zstd(&mut file).map_err(io)? {
             let zst_options = zst::Options {
                 engine: options.engine,
@@ -112,6 +119,7 @@ impl Report {
                 let size = zst.finish().map_err(of_zst)?;
                 self.image(path, &zst, size);
             }
+            self.warnings.extend(zst.padding().map(Cause::from));
             return zst.check_unchanged().map_err(of_zst);
         }
         // A device has no length but where its end can be sought.
@@ -120,7 +128,7 @@ impl Report {
         let length = file.read_at(0, &mut head).map_err(io)?;
         head.truncate(length);
         if let Some(format) = zst::known_format(&head) {
-            return Err(Cause::new("not_an_image", format!("it is {format}, not an image or a .tar.zst")));
+            return Err(Cause::new(Reason::NotAnImage, format!("it is {format}, not an image or a .tar.zst")));
         }
         self.image(path, &file, size);
         Ok(())
@@ -134,7 +142,7 @@ impl Report {
     }
 
     fn archive(&mut self, zst: &ZstFile, options: &Options) -> Result<(), Cause> {
-        let suffix = options.image_suffix.as_bytes();
+        let mut images = Images::new(&options.image_suffix, None);
         let mut maps = Maps::new(&options.image_suffix);
         // Where each image is, while that is remembered.
         let mut contents: Vec<Option<Content>> = Vec::new();
@@ -147,23 +155,39 @@ impl Report {
                 maps.read_wanted(zst);
             }
             match item {
-                Ok(Some(Item::Member(member))) if !member.kind.is_file() => {}
                 Ok(Some(Item::Member(member))) => {
-                    let name = member.file_name();
-                    if rescue::has_suffix(name, suffix) {
-                        let content = &member.content;
-                        maps.add_image(&member.path);
-                        let mut finding = archive::examine(zst, content, None);
-                        archive::complete(zst, content, &mut finding, options.deep_fs);
-                        held += content.memory() + finding.memory();
-                        contents.push((held <= MAX_WAITING_MEMORY).then(|| content.clone()));
-                        let name = name.to_vec();
-                        self.images.push(Inspected { name, size: member.size, finding, member: member.path });
-                    } else if maps.add(&member.path, &member.content) && zst.decodes_all() {
-                        maps.read_newest(zst);
+                    if let Some(note) = &member.note {
+                        self.warn(Cause::new(note.code(), note.to_string()));
+                    }
+                    match images.judge(&member) {
+                        Role::Image(content) => {
+                            maps.add_image(&member.path);
+                            let mut finding = archive::examine(zst, &content, None);
+                            // A map in front of it is near now, and so is the image.
+                            let known = maps.of(&member.path, zst);
+                            let behind = archive::look_behind_unread(zst, &content, None, &known, (&finding, MULTI));
+                            finding = behind.unwrap_or(finding);
+                            archive::complete(zst, &content, &mut finding, options.deep_fs);
+                            held += content.memory() + finding.memory();
+                            let (name, size) = (member.file_name().to_vec(), content.size());
+                            contents.push((held <= MAX_WAITING_MEMORY).then_some(content));
+                            self.images.push(Inspected { name, size, finding, member: member.path });
+                        }
+                        Role::NoImage(warning) => {
+                            maps.add_image(&member.path);
+                            if let Some(cause) = warning {
+                                self.warn(cause);
+                            }
+                        }
+                        Role::Other if member.kind.is_file() => {
+                            if maps.add(&member.path, &member.content) && zst.decodes_all() {
+                                maps.read_newest(zst);
+                            }
+                        }
+                        Role::Other => {}
                     }
                 }
-                Ok(Some(Item::Note(note))) => self.warnings.push(Cause::new(note.code(), note.to_string())),
+                Ok(Some(Item::Note(note))) => self.warn(Cause::new(note.code(), note.to_string())),
                 Ok(Some(Item::Bad(error))) => intact = intact.and(Err(Cause::from(&error))),
                 Ok(None) => break,
                 Err(error) => {
@@ -183,8 +207,20 @@ impl Report {
             image.finding.distrust_unread(&known, image.size, MULTI);
         }
         maps.read_late(zst);
-        self.warnings.append(&mut maps.take_warnings());
+        maps.take_warnings().into_iter().for_each(|cause| self.warn(cause));
+        if intact.is_ok() {
+            self.warnings.extend(images.none());
+        }
         intact
+    }
+
+    /// Takes note of what is odd, unless there was too much of it: a few bytes of an archive cause a million warnings.
+    fn warn(&mut self, cause: Cause) {
+        match self.warnings.len() {
+            ..MAX_WARNINGS => self.warnings.push(cause),
+            MAX_WARNINGS => self.warnings.push(Cause::new(Reason::MoreWarnings, "further warnings of it are not told")),
+            _ => {}
+        }
     }
 
     /// The report as one JSON object; `verbose`, with the kinds of table that each image does not have, and why.
@@ -230,7 +266,9 @@ impl Inspected {
             object.insert("img_bytes".to_owned(), json!(crate::sanitize::base64(&self.name)));
         }
         object.insert("size_bytes".to_owned(), json!(self.size));
-        object.extend(self.finding.to_json());
+        if let Value::Object(table) = json!(Table::of(&self.finding)) {
+            object.extend(table);
+        }
         object.insert("count".to_owned(), json!(self.finding.count));
         object.insert("verdict".to_owned(), json!(self.finding.verdict().as_str()));
         object.insert("reason".to_owned(), json!(self.finding.undecidable.as_ref().map(|cause| cause.code)));
@@ -243,7 +281,7 @@ impl Inspected {
         if verbose {
             object.insert("rejected".to_owned(), self.finding.rejected_json());
         }
-        object.insert("partitions".to_owned(), self.finding.partitions_json(usize::MAX));
+        object.insert("partitions".to_owned(), json!(Partition::list(&self.finding, usize::MAX)));
         Value::Object(object)
     }
 
@@ -265,8 +303,8 @@ impl Inspected {
             text.push('\n');
         }
         if verbose {
-            for (label, why) in &self.finding.rejected {
-                let _ = writeln!(text, "    not {label}: {why}");
+            for rejected in &self.finding.rejected {
+                let _ = writeln!(text, "    {rejected}");
             }
         }
         let Some(table) = &self.finding.table else { return };

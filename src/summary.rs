@@ -214,6 +214,7 @@ impl Summary {
             "archives_checked": totals.archives_checked,
             "archives_failed": totals.archives_failed,
             "archives_resumed": totals.resumed,
+            "archives_without_image": totals.without_image,
             "imgs": totals.sum.images,
             "total_multipart": totals.sum.multi,
             "kept_imgs": totals.sum.kept,
@@ -246,6 +247,7 @@ impl Summary {
             "skipped": skipped,
             "too_small": state.left_out.too_small,
             "not_selected": state.left_out.not_selected,
+            "other_endings": state.left_out.other_endings,
         })
     }
 }
@@ -293,7 +295,7 @@ impl State {
     }
 
     fn write_left_out(&self, text: &mut String, config: &Config) {
-        let LeftOut { skipped, too_small, not_selected } = &self.left_out;
+        let LeftOut { skipped, too_small, not_selected, other_endings } = &self.left_out;
         let mut reasons = Vec::new();
         if !skipped.is_empty() {
             let names: Vec<String> = skipped
@@ -309,6 +311,10 @@ impl State {
         }
         if *not_selected > 0 {
             reasons.push(format!("{} not selected", count(*not_selected, "archive")));
+        }
+        if *other_endings > 0 {
+            let verb = if *other_endings == 1 { "is" } else { "are" };
+            reasons.push(format!("{} {verb} no .tar.zst", count(*other_endings, "file")));
         }
         if !reasons.is_empty() {
             let _ = writeln!(text, "Left out: {}.", reasons.join("; "));
@@ -369,6 +375,9 @@ fn write_totals(text: &mut String, totals: &RunTotals, seconds: f64) {
         parts.push(format!("{} with an error", totals.image_errors));
     }
     let _ = writeln!(text, "Found {}: {}.", count(sum.images, "image"), parts.join(", "));
+    if totals.without_image > 0 {
+        let _ = writeln!(text, "{} without an image.", count(totals.without_image, "archive"));
+    }
     if sum.bytes_written > 0 {
         let runs = if totals.resumed > 0 { ", earlier runs included" } else { "" };
         let _ = writeln!(text, "Wrote {} to staging{runs}.", human(sum.bytes_written));

@@ -186,7 +186,8 @@ fn what_follows_the_last_frame_is_an_error_after_good_data() {
     let whole = zst(&two_members());
     for (what, tail, part) in [
         ("trailing garbage", noise(4096, 5), "4096 bytes after the last frame"),
-        ("trailing zeros", vec![0; 4096], "are not Zstandard data (zeros)"),
+        ("zeros and then garbage", [vec![0; 4096], noise(10, 5)].concat(), "zeros, and from byte"),
+        ("zeros and then an archive", [vec![0; 4096], whole.clone()].concat(), "on a frame"),
         ("one byte of trailing garbage", vec![b'x'], "1 bytes after the last frame"),
         ("a gzip file behind", b"\x1f\x8b\x08\0\0\0\0\0".to_vec(), "gzip data"),
     ] {
@@ -196,6 +197,27 @@ fn what_follows_the_last_frame_is_an_error_after_good_data() {
     }
     let cut = [&whole[..], b"\x28\xb5\x2f"].concat();
     expect("a frame begun behind", &cut, "truncated", "inside the frame", Some("KEPT"), &["disk.img"]);
+}
+
+#[test]
+fn zeros_after_the_last_frame_are_a_warning_and_the_archive_is_not_done_again() {
+    let whole = zst(&two_members());
+    for engine in ["decode", "skip", "auto"] {
+        let site = Site::with_good();
+        site.archive(BAD, &[&whole[..], &[0; 9960]].concat());
+        let outcome = site.scan(&["--engine", engine]);
+        assert_eq!(outcome.code(), 0, "{}", outcome.stderr);
+        let warnings = outcome.of("warning", BAD);
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert_eq!(warnings[0]["reason"], "trailing_zeros");
+        let message = format!("9960 zeros behind the last frame, from byte {} to the end", whole.len());
+        assert!(warnings[0]["message"].as_str().is_some_and(|text| text.starts_with(&message)), "{warnings:?}");
+        assert_eq!(outcome.check_of(BAD)["verified"], true);
+        assert_eq!(outcome.of("archive_complete", BAD)[0]["verified"], true);
+        site.assert_staged_good_and(&[&format!("{BAD}/disk.img")]);
+        let outcome = site.scan(&["--engine", engine, "--resume"]);
+        assert_eq!((outcome.code(), outcome.of("archive_resumed", BAD).len()), (0, 1), "{}", outcome.stderr);
+    }
 }
 
 #[test]

@@ -265,9 +265,36 @@ fn verbose_says_why_each_kind_of_table_was_rejected() {
     let ended = inspect(&["--json", "-v"], &[&path]);
     let report: Value = serde_json::from_str(&ended.stdout).expect("JSON");
     let rejected = report["images"][0]["rejected"].as_array().expect("a list");
-    assert!(rejected.contains(&json!({"label": "gpt", "why": "it is dos"})), "{rejected:?}");
-    assert!(inspect(&["-v"], &[&path]).stdout.contains("\n    not gpt: it is dos\n"));
+    let backup = json!({"label": "gpt", "place": "backup at the end", "why": "not looked for: the image is dos"});
+    assert!(rejected.contains(&backup), "{rejected:?}");
+    let text = inspect(&["-v"], &[&path]).stdout;
+    for why in [
+        "behind a protective MBR: no protective MBR announces one",
+        "primary at LBA 1: not looked for: the image is dos",
+        "backup at the end: not looked for: the image is dos",
+    ] {
+        assert!(text.contains(&format!("\n    not gpt, {why}\n")), "{text}");
+    }
     assert!(!inspect(&[], &[&path]).stdout.contains("not gpt"));
+}
+
+#[test]
+fn entries_that_were_seen_and_rejected_are_named() {
+    let folder = Folder::new();
+    let path = folder.image("a.img", "label: dos\n2048,1000,c\n4000,1000,83\n");
+    let boot = folder.path("boot");
+    File::create(&boot).and_then(|file| file.set_len(40 << 20)).expect("a file");
+    run("dosfstools", "mkfs.vfat", &["-F", "16", boot.to_str().expect("UTF-8")], "");
+    let bytes = std::fs::read(&boot).expect("a file");
+    let image = File::options().write(true).open(&path).expect("a file");
+    image.write_all_at(&bytes[..62], 0).expect("written");
+    // sfdisk makes no two partitions that overlap.
+    image.write_all_at(&2500_u32.to_le_bytes(), 446 + 16 + 8).expect("written");
+    let text = inspect(&[], &[&path]).stdout;
+    let entries = "1 (type 0x0c, LBA 2048, 1000 sectors), 2 (type 0x83, LBA 2500, 1000 sectors)";
+    let why = "do not outweigh the boot sector of a file system, in which they stand";
+    assert!(text.contains(&format!("; an MBR with 2 entries that {why}: {entries}\n")), "{text}");
+    assert!(inspect(&["-v"], &[&path]).stdout.contains(&format!("\n    not dos: an MBR with 2 entries that {why}: ")));
 }
 
 #[test]

@@ -213,7 +213,8 @@ fn links_devices_and_folders_named_like_images_are_not_opened() {
     site.archive(ODD, &zst(&tar(&[vec![link.to_vec()], kinds].concat())));
     let outcome = site.scan(&[]);
     assert_eq!(outcome.of("img_found", ODD).len(), 0);
-    assert_eq!(outcome.of("warning", ODD).len(), 7, "{}", outcome.stderr);
+    let warned = outcome.of("warning", ODD).into_iter().filter(|line| line["reason"] != "no_image").count();
+    assert_eq!(warned, 7, "{}", outcome.stderr);
     site.assert_staged_good_and(&[]);
 }
 

@@ -218,6 +218,33 @@ fn an_image_that_is_mostly_empty_fits_where_its_size_does_not() {
 }
 
 #[test]
+fn a_hard_link_to_a_mostly_empty_file_is_tried_again_when_there_is_no_room_for_its_size() {
+    const SIZE: u64 = 1 << 30;
+    let (site, _tmpfs) = on_tmpfs("64m");
+    let mut link = header(b"zz.img", 0, b'1');
+    link[157..167].copy_from_slice(b"medium.raw");
+    seal(&mut link);
+    let head = [&mbr(2)[..], &noise(MIB, 7)].concat();
+    let archive = Frame::new()
+        .raw(&header(b"medium.raw", SIZE, b'0'))
+        .raw(&head)
+        .fill(0, SIZE - head.len() as u64)
+        .raw(&link)
+        .fill(0, 2 * BLOCK as u64)
+        .end();
+    site.archive(BIG, &archive);
+    let outcome = site.scan(&[]);
+    assert_eq!(outcome.code(), 0, "{}", outcome.stderr);
+    let check = outcome.check_of(BIG);
+    assert_eq!(
+        (outcome.of("deferred", BIG).len(), &check["action"], &check["img"]),
+        (1, &"KEPT".into(), &"zz.img".into())
+    );
+    assert_eq!(check["verified"], true);
+    site.assert_staged_good_and(&[&format!("{BIG}/zz.img")]);
+}
+
+#[test]
 fn an_image_that_could_never_fit_is_too_large() {
     let (site, _tmpfs) = on_tmpfs("64m");
     site.archive(BIG, &slow_archive());

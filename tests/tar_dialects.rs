@@ -343,3 +343,127 @@ fn a_pax_size_behind_a_newline_is_read_as_by_gnu_tar_and_bsdtar() {
         compare(&members, &archive, &extracted);
     }
 }
+
+/// A ustar header as `edit` makes it, and the data behind it, padded.
+fn ustar(name: &str, size: u64, data: &[u8], edit: impl FnOnce(&mut tar::Header)) -> Vec<u8> {
+    let mut header = tar::Header::new_ustar();
+    header.set_path(name).expect("short");
+    header.set_size(size);
+    header.set_mode(0o644);
+    edit(&mut header);
+    header.set_cksum();
+    let mut bytes = [header.as_bytes(), data].concat();
+    bytes.resize(bytes.len().next_multiple_of(512), 0);
+    bytes
+}
+
+/// PAX records for the next member.
+fn pax(records: &[(&str, &str)]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    builder.append_pax_extensions(records.iter().map(|(key, value)| (*key, value.as_bytes()))).expect("room");
+    let mut bytes = builder.into_inner().expect("room");
+    // Without the end marker.
+    bytes.truncate(bytes.len() - 1024);
+    bytes
+}
+
+#[test]
+fn a_sparse_file_whose_pax_size_is_its_real_one_is_whole_as_old_bsdtars_wrote_it() {
+    const SIZE: u64 = 9 << 30;
+    let folder = TempDir::new().expect("a folder");
+    sparse_file(&folder.path().join("huge.img"), SIZE, &[(0, 4096), (5 << 30, 4096)]);
+    sparse_file(&folder.path().join("next.img"), 10, &[(0, 10)]);
+    let path = folder.path().join("a.tar");
+    writer("bsdtar", &["--format=pax"], true, true).write(folder.path(), &["huge.img", "next.img"], &path);
+    let written = fs::read(&path).expect("written");
+    // libarchive before 3.6 had the real size, where it was 8 GiB or more, in a `size` record of the member.
+    let size = usize::from_str_radix(std::str::from_utf8(&written[124..135]).expect("octal"), 8).expect("octal");
+    let records = std::str::from_utf8(&written[512..512 + size]).expect("UTF-8");
+    let mut records: Vec<(&str, &str)> = records
+        .lines()
+        .map(|line| line.split_once(' ').and_then(|(_, pair)| pair.split_once('=')).expect("a record"))
+        .collect();
+    let real_size = SIZE.to_string();
+    records.insert(0, ("size", &real_size));
+    let archive = [pax(&records), written[512 + size.next_multiple_of(512)..].to_vec()].concat();
+    let archive = archive.as_slice();
+    let members = members(&archive);
+    let [huge, next] = members.as_slice() else { panic!("{members:?}") };
+    assert_eq!(
+        (huge.path.as_slice(), huge.size, next.path.as_slice(), next.size),
+        (&b"huge.img"[..], SIZE, &b"next.img"[..], 10)
+    );
+    assert!(matches!(huge.note, Some(Note::PaxSize { pax: SIZE, .. })), "{:?}", huge.note);
+    let original = File::open(folder.path().join("huge.img")).expect("made");
+    for at in [0, 3584, 4096, 5 << 30, (5 << 30) + 3584, (5 << 30) + 4096, SIZE - 512] {
+        let (mut found, mut expected) = ([1; 512], [2; 512]);
+        huge.content.reader(&archive).read_exact_at(at, &mut found).expect("content");
+        FileExt::read_exact_at(&original, &mut expected, at).expect("the original");
+        assert_eq!(found, expected, "at {at}");
+    }
+}
+
+#[test]
+fn a_header_that_contradicts_its_pax_size_is_read_as_by_gnu_tar() {
+    let nested = [ustar("nested.img", 700, &[7; 700], |_| ()), ustar("nested-too.img", 0, &[], |_| ())].concat();
+    for (index, data) in [vec![7; 3000], vec![0; 3000], nested].into_iter().enumerate() {
+        for size in [0, 1, 700, 1024, 2999, 4000, 1 << 30] {
+            let real_size = data.len().to_string();
+            let parts = [
+                pax(&[("size", &real_size)]),
+                ustar("f.img", size, &data, |_| ()),
+                ustar("last.img", 3, b"abc", |_| ()),
+                vec![0; 1024],
+            ];
+            let archive = parts.concat();
+            let folder = TempDir::new().expect("a folder");
+            let path = folder.path().join("a.tar");
+            fs::write(&path, &archive).expect("room");
+            let archive = archive.as_slice();
+            let members = members(&archive);
+            assert_eq!(
+                members.iter().map(|member| member.size).collect::<Vec<_>>(),
+                [data.len() as u64, 3],
+                "{index}, {size}"
+            );
+            let extracted = folder.path().join("extracted");
+            extract("tar", &path, &extracted);
+            compare(&members, &archive, &extracted);
+        }
+    }
+}
+
+#[test]
+fn a_hard_link_with_data_has_what_bsdtar_extracts() {
+    let link = |header: &mut tar::Header| {
+        header.set_entry_type(tar::EntryType::Link);
+        header.set_link_name("a.raw").expect("short");
+    };
+    let data: Vec<u8> = (0..3000_u32).map(|at| at.to_be_bytes()[3]).collect();
+    // As `pax -w -x pax -o linkdata` writes them; the records make it an archive of that format to bsdtar.
+    let parts = [
+        pax(&[("mtime", "1500000000.5")]),
+        ustar("a.raw", 3000, &data, |_| ()),
+        pax(&[("mtime", "1500000000.5")]),
+        ustar("z.img", 3000, &data, link),
+        ustar("last.img", 3, b"abc", |_| ()),
+        vec![0; 1024],
+    ];
+    let archive = parts.concat();
+    let folder = TempDir::new().expect("a folder");
+    let path = folder.path().join("a.tar");
+    fs::write(&path, &archive).expect("room");
+    let archive = archive.as_slice();
+    let members = members(&archive);
+    let found: Vec<_> = members.iter().map(|member| (member.path.as_slice(), member.kind, member.size)).collect();
+    assert_eq!(
+        found,
+        [(&b"a.raw"[..], Kind::File, 3000), (b"z.img", Kind::HardLink, 3000), (b"last.img", Kind::File, 3)]
+    );
+    let extracted = folder.path().join("extracted");
+    extract("bsdtar", &path, &extracted);
+    for member in &members {
+        let path = extracted.join(OsStr::from_bytes(&member.path));
+        assert_eq!(sha256_of_member(member, &archive), sha256_of_file(&path), "{}", path.display());
+    }
+}

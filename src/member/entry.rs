@@ -6,8 +6,13 @@ use super::blocks::Blocks;
 use super::content::Content;
 use super::error::{Error, NumberProblem, SparseProblem};
 use super::header::{BLOCK_BYTES, Header, Kind, padded};
+use super::item::Note;
 use super::pax::{self, Records};
-use super::sparse;
+use super::sparse::{self, Segments};
+use super::stored::{Doubt, Sizes};
+
+/// How much of a name a note has, in bytes.
+const NOTED: usize = 256;
 
 /// A member of an archive.
 #[derive(Clone, Debug)]
@@ -25,6 +30,8 @@ pub struct Member {
     pub content: Content,
     /// What a link points to: untrusted bytes.
     pub link_target: Option<Vec<u8>>,
+    /// Something about it that is odd but does no harm.
+    pub note: Option<Note>,
 }
 
 impl Member {
@@ -69,40 +76,57 @@ impl Entry {
         blocks: &mut Blocks<'_>,
         offset: u64,
         header: &Header,
-        pending: Pending,
+        mut pending: Pending,
         global: &Records,
+        doubt: &mut Doubt,
     ) -> Result<Self, Error> {
         let path = path(header, &pending, global);
         let kind = header.kind(&path);
         let lost = |error, at, path| Ok(Self { member: Err(error), path, stored: 0..0, next: Err(at) });
-        let size = match stored_size(offset, header, kind, &path, &pending.records, global) {
-            Ok(size) => size,
-            Err(error) => return lost(error, offset + BLOCK_BYTES, path),
+        let sizes = match Sizes::of(header, kind, &pending.records, global) {
+            Ok(sizes) => sizes,
+            Err(problem) => {
+                return lost(number_error(offset, header, &path, problem), offset + BLOCK_BYTES, path);
+            }
         };
         let old_map = match (header.type_flag(), header.gnu()) {
             (b'S', Some(gnu)) => Some(sparse::read_old(blocks, offset, gnu, &path)?),
             _ => None,
         };
         let start = old_map.as_ref().map_or(offset + BLOCK_BYTES, |map| map.end);
+        let too_large = |size| Error::SizeOverflow { offset, path: path.clone(), size };
+        if padded(start, sizes.least()).is_none() {
+            return lost(too_large(sizes.least()), start, path.clone());
+        }
+        let is_whole = old_map.as_ref().is_none_or(|map| map.complete);
+        let map = match old_map {
+            _ if header.type_flag() == b'S' && (old_map.is_none() || pending.records.sparse.is_sparse()) => {
+                Some(Err(SparseProblem::MixedFormats))
+            }
+            Some(map) => Some(map.segments.map(|(segments, real_size)| SparseMap { real_size, segments, len: 0 })),
+            None if kind.is_file() && pending.records.sparse.is_sparse() => {
+                let data = start..start.saturating_add(sizes.most());
+                Some(pax_map(blocks, offset, data, &path, &mut pending.records.sparse)?)
+            }
+            None => None,
+        };
+        let mapped = map.as_ref().and_then(|map| map.as_ref().ok()).and_then(SparseMap::stored);
+        let size = sizes.settle(blocks, start, mapped, doubt);
         let Some((end, next)) = padded(start, size) else {
-            return lost(Error::SizeOverflow { offset, path: path.clone(), size }, start, path);
+            return lost(too_large(size), start, path.clone());
         };
         let stored = start..end;
-        let next = if old_map.as_ref().is_none_or(|map| map.complete) { Ok(next) } else { Err(start) };
-        let records = &pending.records;
-        let content = match old_map {
-            _ if header.type_flag() == b'S' && (old_map.is_none() || records.sparse.is_sparse()) => {
-                Err(SparseProblem::MixedFormats)
-            }
-            Some(map) => {
-                map.segments.and_then(|(segments, real_size)| Content::sparse(real_size, &segments, stored.clone()))
-            }
-            None if kind.is_file() && records.sparse.is_sparse() => {
-                pax_sparse(blocks, offset, stored.clone(), &path, &records.sparse)?
-            }
+        let next = if is_whole { Ok(next) } else { Err(start) };
+        let content = match map {
+            Some(map) => map.and_then(|map| map.content(stored.clone())),
             None => Ok(Content::whole(stored.clone())),
         };
         let content = content.map_err(|problem| Error::SparseMap { offset, path: path.clone(), problem });
+        let is_overruled = size != sizes.rule && pending.records.size.or(&global.size) == Some(&sizes.rule);
+        let note = is_overruled.then(|| {
+            let path = path.get(..NOTED).unwrap_or(&path).to_vec();
+            Note::PaxSize { offset, path, pax: sizes.rule, header: size }
+        });
         let link_target = matches!(kind, Kind::HardLink | Kind::Symlink).then(|| link_target(header, &pending, global));
         let member = match (pending.error, content) {
             (Some(error), _) => Err(error.of_member(&path)),
@@ -114,6 +138,7 @@ impl Entry {
                 size: content.size(),
                 content,
                 link_target,
+                note,
             }),
         };
         Ok(Self { member, path, stored, next })
@@ -133,50 +158,59 @@ fn link_target(header: &Header, pending: &Pending, global: &Records) -> Vec<u8> 
     given.map_or_else(|| header.link_target(), Clone::clone)
 }
 
-/// How many bytes of data are stored for a member: a PAX `size` before the header's. For links, devices and FIFOs the header's is not to be believed
-/// (POSIX.1-2017 pax, typeflag), but GNU tar and bsdtar both believe a PAX one; GNU tar never believes a directory's.
-fn stored_size(
-    offset: u64,
-    header: &Header,
-    kind: Kind,
-    path: &[u8],
-    own: &Records,
-    global: &Records,
-) -> Result<u64, Error> {
-    let given = if kind.has_data(header.type_flag()) {
-        own.size.or(&global.size).copied()
-    } else {
-        Some(own.size.own().filter(|_| kind != Kind::Directory).copied().unwrap_or(0))
-    };
-    given.map_or_else(|| header.size(), Ok).map_err(|problem| number_error(offset, header, path, problem))
-}
-
 /// The error of a header whose `size` is no number.
 pub(super) fn number_error(offset: u64, header: &Header, path: &[u8], problem: NumberProblem) -> Error {
     Error::Number { offset, path: path.to_vec(), field: "size", found: header.size_field().to_vec(), problem }
 }
 
-/// The content of a PAX sparse member (GNU tar manual, "PAX Format, Versions 0.0 and 0.1", "Version 1.0").
-fn pax_sparse(
+/// The map of a sparse member, wherever it stood.
+struct SparseMap {
+    real_size: u64,
+    /// Offset in the member and length of each segment.
+    segments: Segments,
+    /// What of the data it takes itself, in bytes.
+    len: u64,
+}
+
+impl SparseMap {
+    /// What has to be stored for the member, the map included; none where that is no size.
+    fn stored(&self) -> Option<u64> {
+        self.segments.iter().try_fold(self.len, |sum, &(_, len)| sum.checked_add(len))
+    }
+
+    fn content(self, stored: Range<u64>) -> Result<Content, SparseProblem> {
+        let limit = stored.end - stored.start;
+        if self.len > limit {
+            return Err(SparseProblem::TooLong { limit });
+        }
+        Content::sparse(self.real_size, &self.segments, stored.start + self.len..stored.end)
+    }
+}
+
+/// The map of a PAX sparse member (GNU tar manual, "PAX Format, Versions 0.0 and 0.1", "Version 1.0"), whose data lie in `data`.
+fn pax_map(
     blocks: &mut Blocks<'_>,
     offset: u64,
-    stored: Range<u64>,
+    data: Range<u64>,
     path: &[u8],
-    records: &pax::Sparse,
-) -> Result<Result<Content, SparseProblem>, Error> {
+    records: &mut pax::Sparse,
+) -> Result<Result<SparseMap, SparseProblem>, Error> {
     let number = |value: &pax::Value<u64>| value.own().copied();
     let Some(real_size) = number(&records.real_size) else {
         return Ok(Err(SparseProblem::NoRealSize));
     };
     Ok(match (number(&records.major).unwrap_or(0), number(&records.minor).unwrap_or(0)) {
-        (1, 0) => sparse::read_pax_1(blocks, stored.clone(), offset, path)?
-            .and_then(|(segments, map)| Content::sparse(real_size, &segments, stored.start + map..stored.end)),
+        (1, 0) => sparse::read_pax_1(blocks, data, offset, path)?.map(|(segments, len)| SparseMap {
+            real_size,
+            segments,
+            len,
+        }),
         (0, 0 | 1) => {
             let found = records.map.len();
             match number(&records.numblocks) {
                 _ if !records.has_map => Err(SparseProblem::NoMap),
                 Some(expected) if expected != found as u64 => Err(SparseProblem::Count { expected, found }),
-                _ => Content::sparse(real_size, &records.map, stored),
+                _ => Ok(SparseMap { real_size, segments: std::mem::take(&mut records.map), len: 0 }),
             }
         }
         (major, minor) => Err(SparseProblem::UnknownVersion { major, minor }),
@@ -191,8 +225,15 @@ mod tests {
     fn file_name_is_what_follows_the_last_slash() {
         for (path, name) in [("a/b.img", "b.img"), ("b.img", "b.img"), ("a/", ""), ("", ""), ("a/..", "..")] {
             let content = Content::whole(0..0);
-            let member =
-                Member { header_offset: 0, path: path.into(), kind: Kind::File, size: 0, content, link_target: None };
+            let member = Member {
+                header_offset: 0,
+                path: path.into(),
+                kind: Kind::File,
+                size: 0,
+                content,
+                link_target: None,
+                note: None,
+            };
             assert_eq!(member.file_name(), name.as_bytes());
         }
     }

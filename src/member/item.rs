@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use crate::reason::Reason;
+
 use super::entry::Member;
-use super::error::Error;
+use super::error::{Error, Of};
 
 /// What the walk met next.
 #[derive(Debug)]
@@ -49,18 +51,30 @@ pub enum Note {
         /// Where the good one is.
         resumed_offset: u64,
     },
+    /// A PAX size that the archive does not bear out, where it does the one in the member's header, which is believed.
+    PaxSize {
+        /// Where the header is.
+        offset: u64,
+        /// The first bytes of the member's name: untrusted.
+        path: Vec<u8>,
+        /// The PAX size of its data, in bytes.
+        pax: u64,
+        /// The header's.
+        header: u64,
+    },
 }
 
 impl Note {
     /// One word for the log, the same in every version.
     #[must_use]
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> Reason {
         match self {
-            Self::MissingEndMarker { .. } => "tar_missing_end_marker",
-            Self::LoneZeroBlock { .. } => "tar_lone_zero_block",
-            Self::DataAfterEnd { .. } => "tar_data_after_end",
-            Self::ArchiveAfterEnd { .. } => "tar_archive_after_end",
-            Self::Resumed { .. } => "tar_resumed",
+            Self::MissingEndMarker { .. } => Reason::TarMissingEndMarker,
+            Self::LoneZeroBlock { .. } => Reason::TarLoneZeroBlock,
+            Self::DataAfterEnd { .. } => Reason::TarDataAfterEnd,
+            Self::ArchiveAfterEnd { .. } => Reason::TarArchiveAfterEnd,
+            Self::Resumed { .. } => Reason::TarResumed,
+            Self::PaxSize { .. } => Reason::TarPaxSize,
         }
     }
 }
@@ -80,6 +94,13 @@ impl fmt::Display for Note {
             }
             Self::Resumed { bad_offset, resumed_offset } => {
                 write!(f, "after the bad header at offset {bad_offset} the next good one is at offset {resumed_offset}")
+            }
+            Self::PaxSize { offset, path, pax, header } => {
+                let path = Of(path);
+                write!(
+                    f,
+                    "the member at offset {offset}{path}: its PAX size is {pax} and does not hold, its header's, {header}, does"
+                )
             }
         }
     }

@@ -16,7 +16,9 @@ mod error;
 mod header;
 mod item;
 mod pax;
+mod seen;
 mod sparse;
+mod stored;
 #[cfg(test)]
 mod tests;
 mod walk;

@@ -7,7 +7,9 @@ use super::error::{Error, Part};
 use super::header::{BLOCK, BLOCK_BYTES, ChecksumMismatch, Header, padded, until_nul};
 use super::item::{Item, Note};
 use super::pax::{Records, Scope};
+use super::seen::Seen;
 use super::sparse::MAX_MAP;
+use super::stored::Doubt;
 
 /// The largest extension header that is accepted, sparse maps left out, in bytes.
 const MAX_EXTENSION: u64 = 1 << 20;
@@ -24,7 +26,7 @@ pub fn walk(archive: &dyn Archive) -> Members<'_> {
         global: Records::default(),
         pending: Pending::default(),
         tail: None,
-        saw_magic: false,
+        doubt: Doubt::default(),
         unit: Unit::default(),
     }
 }
@@ -41,8 +43,7 @@ pub struct Members<'a> {
     pending: Pending,
     /// What was passed over to come to `position` from the last header, where that is one of `unit`'s.
     tail: Option<Tail>,
-    /// Whether a header had a magic: then one without is not believed after a bad one.
-    saw_magic: bool,
+    doubt: Doubt,
     unit: Unit,
 }
 
@@ -117,7 +118,7 @@ impl Members<'_> {
         }
         self.position = self.unit.position;
         self.tail = self.unit.tail.take();
-        self.saw_magic = self.unit.saw_magic;
+        self.doubt = Doubt::new(self.unit.saw_magic);
         self.state = State::Headers;
         self.pending = Pending::default();
         true
@@ -127,7 +128,7 @@ impl Members<'_> {
     fn header(&mut self) -> Result<Option<Item>, Error> {
         let offset = self.position;
         if self.pending.offset.is_none() {
-            self.unit = Unit { position: offset, tail: self.tail.take(), saw_magic: self.saw_magic };
+            self.unit = Unit { position: offset, tail: self.tail.take(), saw_magic: self.doubt.saw_magic };
         }
         let header = match Seen::of(self.blocks.block(offset, BLOCK)?) {
             Seen::Header(header) => header,
@@ -141,7 +142,7 @@ impl Members<'_> {
             }
         };
         self.tail = None;
-        self.saw_magic |= header.has_magic();
+        self.doubt.saw_magic |= header.has_magic();
         match header.type_flag() {
             b'L' | b'K' | b'x' | b'X' | b'g' => self.extension(&header),
             _ => self.member(&header),
@@ -211,7 +212,7 @@ impl Members<'_> {
     fn member(&mut self, header: &Header) -> Result<Option<Item>, Error> {
         let offset = self.position;
         let pending = std::mem::take(&mut self.pending);
-        let entry = Entry::read(&mut self.blocks, offset, header, pending, &self.global)?;
+        let entry = Entry::read(&mut self.blocks, offset, header, pending, &self.global, &mut self.doubt)?;
         let Entry { member, path, stored, next } = entry;
         match next {
             Ok(next) => {
@@ -290,7 +291,7 @@ impl Members<'_> {
         loop {
             let resumed_offset = self.position;
             match Seen::of(self.blocks.block(resumed_offset, SCAN)?) {
-                Seen::Header(header) if header.has_magic() || !self.saw_magic => {
+                Seen::Header(header) if header.has_magic() || !self.doubt.saw_magic => {
                     self.state = State::Headers;
                     return Ok(Some(Item::Note(Note::Resumed { bad_offset, resumed_offset })));
                 }
@@ -332,28 +333,5 @@ impl Members<'_> {
         self.blocks.drain(self.position)?;
         self.state = State::Ended;
         Ok(None)
-    }
-}
-
-/// What a block is.
-enum Seen {
-    Header(Box<Header>),
-    Zeros,
-    Other(ChecksumMismatch),
-    /// The archive ends `len` bytes into the block.
-    End {
-        len: u64,
-        zeros: bool,
-    },
-}
-
-impl Seen {
-    fn of(bytes: &[u8]) -> Self {
-        let zeros = bytes.iter().all(|&byte| byte == 0);
-        match <&[u8; BLOCK]>::try_from(bytes) {
-            Err(_) => Self::End { len: bytes.len() as u64, zeros },
-            Ok(_) if zeros => Self::Zeros,
-            Ok(block) => Header::parse(block).map_or_else(Self::Other, |header| Self::Header(Box::new(header))),
-        }
     }
 }

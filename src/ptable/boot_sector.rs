@@ -3,8 +3,26 @@
 //! The boot code behind the parameter block may look like four entries with valid boot flags. `libblkid`
 //! (`partitions/dos.c`) therefore asks first whether the sector is a valid FAT, exFAT or NTFS one; so do we. A jump and
 //! a name are not enough: boot managers keep both when they write an MBR over an old boot sector.
+//!
+//! Nor is a valid sector enough to say that the entries are none: partitioning tools keep the first 446 bytes of a medium
+//! that was formatted as a whole, and some media have both on purpose. Who makes a file system writes the whole sector,
+//! so entries that make sense are younger than the parameter block around them. They are weighed against it:
+//!
+//! | the entries (behind LBA 0, not overlapping) | the volume of the boot sector stands | it does not |
+//! |---|---|---|
+//! | several, all of which end in the image | table | table |
+//! | all of which end in the image, or on the disk that the boot sector is of: as long as its volume and up to a cylinder more, of which the image was cut short | table | table |
+//! | several, wherever they end, and a file system or EBR begins where one of them does | table | table |
+//! | one, and a file system begins where it does | file system | table |
+//! | others: from LBA 0 on, overlapping, past all ends | file system | file system |
+//!
+//! *Several* is two, or an extended one. The entry that mkfs.fat makes up begins at LBA 0. A volume
+//! *stands* ([`stands`]) where it ends in the image and its first structures are where the boot sector has them: of FAT
+//! the two copies' start and the root directory, of exFAT the start of the FAT, of NTFS the first record of `$MFT`. From
+//! the second row on the entries have a type, too, which code that happens to look like entries has not always.
 
 use super::fields::{all_zero, byte, has, le16, le32, le64};
+use super::view::View;
 
 /// Bytes of a boot sector that are looked at.
 pub(super) const SIZE: usize = 512;
@@ -15,6 +33,10 @@ pub(super) const SIGNATURE: [u8; 2] = [0x55, 0xaa];
 
 /// OEM name; for some file systems the magic.
 const OEM_AT: usize = 3;
+
+// PC-98: `libparted/labels/pc98.c` knows a boot sector by the name of its loader.
+const PC98_LOADER_AT: usize = 4;
+const PC98_LOADERS: [&[u8]; 3] = [b"IPL1", b"Linux 98", b"GRUB/98 "];
 
 // BIOS parameter block: Microsoft FAT specification 1.03 section 3.1; NTFS keeps the same fields, most of them zero.
 const SECTOR_SIZE_AT: usize = 11; // 2 bytes
@@ -32,7 +54,11 @@ const FAT16_NAME_AT: usize = 54;
 /// File system name of FAT32.
 const FAT32_NAME_AT: usize = 82;
 
+const ROOT_CLUSTER_AT: usize = 44; // 4, of FAT32
 const ROOT_ENTRY_BYTES: u64 = 32;
+/// Attributes of a directory entry, and those that none has.
+const ROOT_ATTRIBUTES_AT: usize = 11; // 1
+const NO_ATTRIBUTES: u8 = 0xc0;
 // Most clusters a FAT can number, as in `libblkid`'s superblocks/vfat.c.
 const FAT16_MAX_CLUSTERS: u64 = 0xfff4;
 const FAT32_MAX_CLUSTERS: u64 = 0x0fff_fff6;
@@ -41,9 +67,12 @@ const FAT32_MAX_CLUSTERS: u64 = 0x0fff_fff6;
 const NTFS_SECTORS_AT: usize = 40; // 8
 const NTFS_MFT_AT: usize = 48; // 8, a cluster number
 const NTFS_MAX_CLUSTER: u32 = 2 * 1024 * 1024;
+const NTFS_RECORD_MAGIC: &[u8] = b"FILE";
 
 // exFAT: Microsoft exFAT specification section 3.1.
 const EXFAT_MUST_BE_ZERO: std::ops::Range<usize> = 11..64;
+const EXFAT_SECTORS_AT: usize = 72; // 8
+const EXFAT_FAT_AT: usize = 80; // 4, a sector number
 const EXFAT_SECTOR_SHIFT_AT: usize = 108;
 const EXFAT_FATS_AT: usize = 110;
 
@@ -64,6 +93,11 @@ pub(super) fn file_system(sector: &[u8]) -> Option<&'static str> {
 /// Whether 0x55AA stands at its place.
 pub(super) fn is_signed(sector: &[u8]) -> bool {
     has(sector, SIGNATURE_AT, &SIGNATURE)
+}
+
+/// Whether this is the boot sector of a PC-98 disk.
+pub(super) fn is_pc98(sector: &[u8]) -> bool {
+    is_signed(sector) && PC98_LOADERS.iter().any(|loader| has(sector, PC98_LOADER_AT, loader))
 }
 
 fn is_fat(sector: &[u8]) -> bool {
@@ -89,29 +123,103 @@ fn is_fat(sector: &[u8]) -> bool {
     if !sane {
         return false;
     }
-    let or_wide = |narrow: usize, wide: usize| match le16(sector, narrow) {
-        0 => u64::from(le32(sector, wide)),
-        n => u64::from(n),
+    let Fat { sectors, sectors_each, data_at, is_32, .. } = Fat::of(sector);
+    let max_clusters = if is_32 { FAT32_MAX_CLUSTERS } else { FAT16_MAX_CLUSTERS };
+    sectors_each != 0 && sectors > data_at && (sectors - data_at) / u64::from(per_cluster) <= max_clusters
+}
+
+/// Where a FAT volume has what, in its own sectors.
+struct Fat {
+    sectors: u64,
+    /// Of one FAT.
+    sectors_each: u64,
+    /// The first FAT.
+    first_at: u64,
+    root_at: u64,
+    data_at: u64,
+    is_32: bool,
+}
+
+impl Fat {
+    fn of(sector: &[u8]) -> Fat {
+        let or_wide = |narrow: usize, wide: usize| match le16(sector, narrow) {
+            0 => u64::from(le32(sector, wide)),
+            n => u64::from(n),
+        };
+        let sectors_each = or_wide(FAT_SECTORS_16_AT, FAT_SECTORS_32_AT);
+        let first_at = u64::from(le16(sector, RESERVED_SECTORS_AT));
+        let root_at = first_at + sectors_each * u64::from(byte(sector, FATS_AT));
+        let root_bytes = u64::from(le16(sector, ROOT_ENTRIES_AT)) * ROOT_ENTRY_BYTES;
+        let data_at = root_at + root_bytes.div_ceil(u64::from(le16(sector, SECTOR_SIZE_AT)).max(1));
+        let is_32 = le16(sector, FAT_SECTORS_16_AT) == 0;
+        let cluster = u64::from(le32(sector, ROOT_CLUSTER_AT)).saturating_sub(2);
+        let root_at = if is_32 { data_at + cluster * u64::from(byte(sector, SECTORS_PER_CLUSTER_AT)) } else { root_at };
+        Fat { sectors: or_wide(SECTORS_16_AT, SECTORS_32_AT), sectors_each, first_at, root_at, data_at, is_32 }
+    }
+}
+
+/// Bytes of the volume that a valid boot sector is of.
+pub(super) fn volume_bytes(sector: &[u8]) -> Option<u64> {
+    let sector_size = u64::from(le16(sector, SECTOR_SIZE_AT));
+    match file_system(sector)? {
+        "exfat" => le64(sector, EXFAT_SECTORS_AT).checked_shl(u32::from(byte(sector, EXFAT_SECTOR_SHIFT_AT))),
+        // The last sector, which has the copy of the boot sector, is not counted.
+        "ntfs" => le64(sector, NTFS_SECTORS_AT).checked_add(1)?.checked_mul(sector_size),
+        _ => Fat::of(sector).sectors.checked_mul(sector_size),
+    }
+}
+
+/// Whether the volume of a valid boot sector at LBA 0 is there: it ends in the image, and its first structures are where
+/// the boot sector has them. What cannot be read is there: an image that cannot be read to its end is none to look for
+/// other things in. No verdict rests on what is read for that.
+pub(super) fn stands(view: &View<'_>, sector: &[u8]) -> bool {
+    if volume_bytes(sector).is_none_or(|bytes| bytes > view.size()) {
+        return false;
+    }
+    let sector_size = u64::from(le16(sector, SECTOR_SIZE_AT));
+    let check = |at: u64, len: usize, is_right: &dyn Fn(&[u8]) -> bool| match view.peek(at, len) {
+        Ok(Some(bytes)) => is_right(&bytes),
+        Ok(None) => false,
+        Err(_) => true,
     };
-    let sectors = or_wide(SECTORS_16_AT, SECTORS_32_AT);
-    let fat_sectors = or_wide(FAT_SECTORS_16_AT, FAT_SECTORS_32_AT);
-    let root_bytes = u64::from(le16(sector, ROOT_ENTRIES_AT)) * ROOT_ENTRY_BYTES;
-    let root_sectors = root_bytes.div_ceil(u64::from(sector_size));
-    let data_at = u64::from(reserved) + fat_sectors * u64::from(fats) + root_sectors;
-    let max_clusters = match le16(sector, FAT_SECTORS_16_AT) {
-        0 => FAT32_MAX_CLUSTERS,
-        _ => FAT16_MAX_CLUSTERS,
-    };
-    fat_sectors != 0 && sectors > data_at && (sectors - data_at) / u64::from(per_cluster) <= max_clusters
+    match file_system(sector) {
+        Some("exfat") => {
+            let at = u64::from(le32(sector, EXFAT_FAT_AT)) << byte(sector, EXFAT_SECTOR_SHIFT_AT).min(12);
+            check(at, 8, &|fat| has(fat, 0, &[0xf8, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]))
+        }
+        Some("ntfs") => {
+            let cluster = u64::from(ntfs_sectors_per_cluster(sector)).saturating_mul(sector_size);
+            let mft = le64(sector, NTFS_MFT_AT).saturating_mul(cluster);
+            check(mft, NTFS_RECORD_MAGIC.len(), &|record| record == NTFS_RECORD_MAGIC)
+        }
+        Some(_) => {
+            let fat = Fat::of(sector);
+            let media = byte(sector, MEDIA_AT);
+            // The first entry: the medium's byte, and ones up to the width of an entry.
+            let begins = |bytes: &[u8]| has(bytes, 0, &[media, 0xff]);
+            let is_entry = |entry: &[u8]| match byte(entry, 0) {
+                0 => true,
+                name => (name >= b' ' || name == 0x05) && byte(entry, ROOT_ATTRIBUTES_AT) & NO_ATTRIBUTES == 0,
+            };
+            (0..u64::from(byte(sector, FATS_AT)).min(2))
+                .all(|copy| check((fat.first_at + copy * fat.sectors_each).saturating_mul(sector_size), 2, &begins))
+                && check(fat.root_at.saturating_mul(sector_size), 32, &is_entry)
+        }
+        None => false,
+    }
+}
+
+/// Clusters above 64 KiB are written as a negative power of two (Windows 10 1709 on).
+fn ntfs_sectors_per_cluster(sector: &[u8]) -> u32 {
+    match byte(sector, SECTORS_PER_CLUSTER_AT) {
+        n if n <= 128 => u32::from(n),
+        n => 1_u32.checked_shl(256 - u32::from(n)).unwrap_or(0),
+    }
 }
 
 fn is_ntfs(sector: &[u8]) -> bool {
     let sector_size = le16(sector, SECTOR_SIZE_AT);
-    // Clusters above 64 KiB are written as a negative power of two (Windows 10 1709 on).
-    let per_cluster = match byte(sector, SECTORS_PER_CLUSTER_AT) {
-        n if n <= 128 => u32::from(n),
-        n => 1_u32.checked_shl(256 - u32::from(n)).unwrap_or(0),
-    };
+    let per_cluster = ntfs_sectors_per_cluster(sector);
     let unused_are_zero = le16(sector, RESERVED_SECTORS_AT) == 0
         && byte(sector, FATS_AT) == 0
         && le16(sector, ROOT_ENTRIES_AT) == 0

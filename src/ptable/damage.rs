@@ -1,7 +1,7 @@
 //! What is wrong with a table that stands all the same.
 
+use super::label::GptCopy;
 use super::rejection::Rejection;
-use super::table::GptCopy;
 
 /// One thing wrong with a [`PartitionTable`](super::PartitionTable) that was read nevertheless.
 ///

@@ -5,46 +5,50 @@
 //! agree; where the image was cut short or a part of it was never read, more is believed than the kernel would, because a
 //! partition that is overlooked is lost.
 //!
+//! # What beats what
+//!
+//! Media have histories: a table over the remains of another one, a file system over both, a sector that was lost. What
+//! stands outweighs remains, wherever it lies. A table *stands* by its checksums, or where its entries fit the image or a
+//! file system begins where they do; a file system by the structures that its first sector leads to. Left, what is
+//! made of LBA 0; above, what else there is:
+//!
+//! | LBA 0 | primary GPT | only the backup GPT | Apple map, whole, of several partitions | Apple map that lost entries | nothing |
+//! |---|---|---|---|---|---|
+//! | MBR whose entries end in the image | MBR | MBR | MBR | MBR | MBR |
+//! | MBR whose entries run past the end, a file system where one begins | MBR | MBR | MBR | MBR | MBR |
+//! | the same with no file system there | GPT, if its disk ends with the image, else MBR | the same | MBR | MBR | MBR |
+//! | protective MBR | GPT | GPT | Apple map | undecidable | undecidable |
+//! | driver descriptor of Apple | Apple map | Apple map | Apple map | Apple map | none |
+//! | file system that stands | GPT | none | Apple map | none | none |
+//! | FAT, exFAT or NTFS boot sector whose volume does not stand | GPT | GPT | Apple map | Apple map | none |
+//! | MBR without entries, boot code, a pattern, zeros | GPT | GPT | Apple map | Apple map | none |
+//!
+//! An Apple map that lost entries gives way to the backup of a GPT whose disk ends with the image, and a GPT header at
+//! LBA 1 outweighs a map behind a lost descriptor: it was written over the map. Every other kind of table is announced by
+//! a magic number and comes in the order of Linux; where a protective MBR announces a GPT whose primary is gone, one that
+//! vouches for itself by a checksum (Amiga, BSD, SGI, Sun) is what the medium was used for since. When a boot sector of a file system is an MBR is a table of its own,
+//! in the module `boot_sector`.
+//!
 //! This module knows nothing of archives, compression, threads or terminals. It reads forward where it can, because
 //! going back is dear for a reader that decompresses: LBA 0 and what follows it, then the chain of logical partitions,
 //! and the end of the image only where the start leaves a question.
 
-mod acorn;
-mod aix;
-mod amiga;
-mod atari;
 mod boot_sector;
-mod bsd;
 mod damage;
-mod dasd;
-mod disklabel;
-mod ebr;
 mod error;
 mod fields;
-mod gpt;
-mod gpt_copy;
 mod guid;
-mod karma;
-mod ldm;
-mod ldm_database;
-mod ldm_vblk;
-mod mac;
-mod mbr;
-mod minix;
-mod nested;
-mod osf;
-mod pc98;
+mod kind;
+mod label;
+mod mbr_sector;
+mod probe;
 mod rejection;
-mod sgi;
-mod solaris;
-mod sun;
 pub mod superblock;
-mod sysv68;
 mod table;
 #[cfg(test)]
 mod testdisk;
-mod ultrix;
-mod unixware;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::ops::Range;
@@ -54,42 +58,12 @@ use positioned_io::ReadAt;
 pub use self::damage::{Damage, GptFault};
 pub use self::error::{Error, Reason};
 pub use self::guid::Guid;
-use self::rejection::Probe;
-pub use self::rejection::{Rejected, Rejection};
-pub use self::table::{GptCopy, Kind, Label, Partition, PartitionTable, PartitionType};
+use self::kind::PROBERS;
+pub use self::label::{GptCopy, Label};
+use self::probe::{Miss, Probe};
+pub use self::rejection::{Rejected, Rejection, SeenEntry};
+pub use self::table::{Kind, Partition, PartitionTable, PartitionType};
 use self::view::View;
-
-/// Looks for one kind of table.
-type Prober = fn(&View<'_>) -> Result<Probe<PartitionTable>, Error>;
-
-/// In the order in which they are asked, which is that of Linux (`check_part` in `block/partitions/core.c`): a GPT comes
-/// before the MBR in front of it, as do the kinds whose first sector looks like an MBR. One that no MBR announces, which
-/// Linux does not read, comes after all others; and one of which only remains are left is last, because it needs the end
-/// of any image that is blank at its start.
-const PROBERS: &[(Label, Prober)] = &[
-    (Label::Acorn, acorn::probe),
-    (Label::Gpt, gpt::probe),
-    (Label::Sgi, sgi::probe),
-    (Label::Ldm, ldm::probe),
-    (Label::Pc98, pc98::probe),
-    (Label::Aix, aix::probe),
-    (Label::Dos, mbr::probe),
-    (Label::Osf, osf::probe),
-    (Label::Sun, sun::probe),
-    (Label::Amiga, amiga::probe),
-    (Label::Atari, atari::probe),
-    (Label::Mac, mac::probe),
-    (Label::Ultrix, ultrix::probe),
-    (Label::Dasd, dasd::probe),
-    (Label::Karma, karma::probe),
-    (Label::Sysv68, sysv68::probe),
-    (Label::Bsd, bsd::probe),
-    (Label::Gpt, gpt::probe_unannounced),
-    (Label::Gpt, gpt::probe_remains),
-];
-
-/// Sector sizes that disks and magneto-optical media have had, the usual ones first.
-const SECTOR_SIZES: [u32; 4] = [512, 4096, 2048, 1024];
 
 /// Reads the partition table of `image`, `size` bytes long.
 ///
@@ -125,7 +99,7 @@ pub fn check_backup(table: &mut PartitionTable, image: &dyn ReadAt, size: u64) {
     // A backup past the end of the image is noted with the length of the image.
     let within = |at: &u64| at.checked_add(u64::from(sector_size)).is_some_and(|end| end <= size);
     if let Some(at) = table.backup_at.filter(within)
-        && let Err(fault) = gpt_copy::check_backup(image, sector_size, at)
+        && let Err(fault) = kind::check_backup(image, sector_size, at)
     {
         table.damage.push(Damage::BackupGpt { fault });
     }
@@ -136,13 +110,62 @@ pub fn check_backup(table: &mut PartitionTable, image: &dyn ReadAt, size: u64) {
 pub fn examine(image: &dyn ReadAt, size: u64, enough: Option<u32>) -> Examination {
     let view = View::new(image, size, enough);
     let mut rejected = Vec::new();
-    let found = PROBERS.iter().find_map(|&(label, probe)| match probe(&view) {
-        Ok(Probe::Table(table)) => Some(Ok(table)),
-        Ok(Probe::Not(rejection)) => {
-            rejected.push((label, rejection));
-            None
+    let mut outcome = Ok(None);
+    for &(label, place, probe) in PROBERS {
+        let is_held = !matches!(outcome, Ok(None));
+        if is_held && label == Label::Gpt {
+            continue;
         }
-        Err(error) => Some(Err(error)),
-    });
-    Examination { outcome: found.transpose(), consulted: view.into_consulted(), rejected }
+        match probe(&view) {
+            Err(Miss::Rejected(why)) => rejected.push(Rejected { label, place, why }),
+            // What an MBR announces and has no primary may be what is left of an earlier use of the medium.
+            found if label == Label::Gpt && lacks_primary(&found) => outcome = into_outcome(found),
+            found if !is_held || found.as_ref().is_ok_and(outweighs_remains) => {
+                outcome = into_outcome(found);
+                break;
+            }
+            Ok(_) | Err(Miss::Failed(_)) => {}
+        }
+    }
+    let found = match &outcome {
+        Ok(Some(table)) => Some(table),
+        _ => None,
+    };
+    if let Some(table) = found {
+        // A GPT may be at several places, and who asks for it wants to know whether each was looked at.
+        let places = PROBERS.iter().filter(|(label, place, _)| !place.is_empty() && table.label != *label);
+        let unasked = places.filter(|(_, place, _)| !rejected.iter().any(|rejected| rejected.place == *place));
+        let what = table.label.as_str();
+        let not_looked_for = |&(label, place, _)| Rejected { label, place, why: Rejection::NotLookedFor { what } };
+        let unasked: Vec<Rejected> = unasked.map(not_looked_for).collect();
+        rejected.extend(unasked);
+    }
+    let (consulted, noted) = view.into_noted();
+    rejected.extend(noted);
+    Examination { outcome, consulted, rejected }
+}
+
+fn into_outcome(found: Probe<PartitionTable>) -> Result<Option<PartitionTable>, Error> {
+    match found {
+        Ok(table) => Ok(Some(table)),
+        Err(Miss::Rejected(_)) => Ok(None),
+        Err(Miss::Failed(error)) => Err(error),
+    }
+}
+
+/// Whether what a prober of GPT found is a GPT whose primary is gone.
+fn lacks_primary(found: &Probe<PartitionTable>) -> bool {
+    match found {
+        Ok(table) => table.damage.iter().any(|damage| matches!(damage, Damage::PrimaryGpt { .. })),
+        Err(Miss::Failed(Error::Undecidable { reason: Reason::GptDamaged { .. }, .. })) => true,
+        Err(_) => false,
+    }
+}
+
+/// Whether the table is of a kind that vouches for itself, by a checksum or a count of its entries, and nothing in it is
+/// lost.
+fn outweighs_remains(table: &PartitionTable) -> bool {
+    let vouches = matches!(table.label, Label::Sgi | Label::Sun | Label::Amiga | Label::Mac | Label::Bsd);
+    let is_whole = |damage: &Damage| matches!(damage, Damage::DriverDescriptor { .. } | Damage::ImageTooShort { .. });
+    vouches && table.count() > 0 && table.damage.iter().all(is_whole)
 }

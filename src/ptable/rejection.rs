@@ -1,6 +1,8 @@
 //! Why what stands in an image is no table of some kind.
 
-use super::table::Label;
+use std::fmt;
+
+use super::label::Label;
 
 /// What kept a kind of table from being seen in an image.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +38,23 @@ pub enum Rejection {
         /// What is wrong with it, as the end of a sentence.
         flaw: &'static str,
     },
+    /// Entries of an MBR were seen, and are none.
+    #[error("an MBR with {} that {flaw}: {}", count(entries), list(entries))]
+    Entries {
+        /// Those in use, at most four.
+        entries: Vec<SeenEntry>,
+        /// What is wrong with them, as the end of a sentence.
+        flaw: &'static str,
+    },
+    /// No entry of the MBR announces one.
+    #[error("no protective MBR announces one")]
+    NotAnnounced,
+    /// It was not looked for, because something else explains the image.
+    #[error("not looked for: the image is {what}")]
+    NotLookedFor {
+        /// `libblkid`'s name of it.
+        what: &'static str,
+    },
     /// It could not be read.
     #[error("it cannot be read")]
     Unreadable,
@@ -50,20 +69,54 @@ pub enum Rejection {
     },
 }
 
-/// What a prober says of an image.
+/// A kind of table that was looked for, and why there is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Probe<T> {
-    /// There is a table.
-    Table(T),
-    /// There is none of this kind.
-    Not(Rejection),
+pub struct Rejected {
+    /// The kind.
+    pub label: Label,
+    /// Which of its places was looked at, for a kind that has several; empty otherwise.
+    pub place: &'static str,
+    /// Why there is none.
+    pub why: Rejection,
 }
 
-impl<T> From<Rejection> for Probe<T> {
-    fn from(rejection: Rejection) -> Probe<T> {
-        Probe::Not(rejection)
+impl Rejected {
+    /// A kind of table that has one place.
+    pub(super) fn new(label: Label, why: Rejection) -> Rejected {
+        Rejected { label, place: "", why }
     }
 }
 
-/// A kind of table that was looked for, and why there is none.
-pub type Rejected = (Label, Rejection);
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let separator = if self.place.is_empty() { "" } else { ", " };
+        write!(f, "not {}{separator}{}: {}", self.label, self.place, self.why)
+    }
+}
+
+/// An entry of an MBR that was seen, and taken for none. In sectors of 512 bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SeenEntry {
+    /// Its place in the sector, from 1.
+    pub number: u32,
+    /// Its system id.
+    pub type_id: u8,
+    /// First LBA.
+    pub start: u64,
+    /// Sectors.
+    pub sectors: u64,
+}
+
+impl fmt::Display for SeenEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (type {:#04x}, LBA {}, {} sectors)", self.number, self.type_id, self.start, self.sectors)
+    }
+}
+
+fn count(entries: &[SeenEntry]) -> String {
+    format!("{} {}", entries.len(), if entries.len() == 1 { "entry" } else { "entries" })
+}
+
+fn list(entries: &[SeenEntry]) -> String {
+    entries.iter().map(SeenEntry::to_string).collect::<Vec<_>>().join(", ")
+}

@@ -8,6 +8,9 @@ use std::ops::Range;
 use positioned_io::ReadAt;
 
 use super::error::Error;
+use super::label::Label;
+use super::mbr_sector::FirstSector;
+use super::rejection::{Rejected, Rejection};
 
 /// Bytes read at once from the start of the image: the header and 16 KiB entry array of a GPT with 512- and
 /// 4096-byte sectors, and everything that other tables keep at the start.
@@ -24,6 +27,8 @@ pub(super) struct View<'a> {
     /// The end of the image, once it was asked for: a backup GPT lies behind its entry array, and both are wanted.
     tail: OnceCell<Vec<u8>>,
     consulted: RefCell<Vec<Range<u64>>>,
+    first_sector: OnceCell<FirstSector>,
+    rejected: RefCell<Vec<Rejected>>,
     enough: Option<u32>,
     /// Bytes of long structures that were asked for.
     spent: Cell<u64>,
@@ -38,8 +43,17 @@ impl<'a> View<'a> {
         let mut head = vec![0; wanted];
         let read = read_prefix(image, 0, &mut head).0;
         head.truncate(read);
-        let (tail, consulted, spent) = (OnceCell::new(), RefCell::default(), Cell::new(0));
-        Self { image, size, head, tail, consulted, enough, spent }
+        Self {
+            image,
+            size,
+            head,
+            tail: OnceCell::new(),
+            consulted: RefCell::default(),
+            first_sector: OnceCell::new(),
+            rejected: RefCell::default(),
+            enough,
+            spent: Cell::new(0),
+        }
     }
 
     pub(super) fn image(&self) -> &'a dyn ReadAt {
@@ -117,6 +131,22 @@ impl<'a> View<'a> {
         }
     }
 
+    /// What LBA 0 is, as `classify` said when it was first asked: what it weighs may lie deep in the image.
+    pub(super) fn first_sector(
+        &self,
+        classify: impl FnOnce() -> Result<FirstSector, Error>,
+    ) -> Result<&FirstSector, Error> {
+        match self.first_sector.get() {
+            Some(known) => Ok(known),
+            None => classify().map(|found| self.first_sector.get_or_init(|| found)),
+        }
+    }
+
+    /// Notes entries of an MBR that are none, beside others that are a table.
+    pub(super) fn note_rejected(&self, rejection: Rejection) {
+        self.rejected.borrow_mut().push(Rejected::new(Label::Dos, rejection));
+    }
+
     fn end_inside(&self, offset: u64, len: usize) -> Option<u64> {
         let end = offset.checked_add(u64::try_from(len).ok()?)?;
         (end <= self.size).then_some(end)
@@ -130,8 +160,9 @@ impl<'a> View<'a> {
     }
 
     /// What was read so far and looked at, in the order in which that was done; the rest of the windows is not in it.
-    pub(super) fn into_consulted(self) -> Vec<Range<u64>> {
-        self.consulted.into_inner()
+    /// And what was [noted](View::note_rejected) as rejected.
+    pub(super) fn into_noted(self) -> (Vec<Range<u64>>, Vec<Rejected>) {
+        (self.consulted.into_inner(), self.rejected.into_inner())
     }
 }
 
@@ -176,6 +207,6 @@ mod tests {
         assert!(matches!(view.read(8704, 512), Err(Error::Io { offset: 9000, .. })));
         assert!(matches!(view.read(99_999, 2), Ok(None)));
         assert!(matches!(view.read(u64::MAX, 2), Ok(None)));
-        assert_eq!(view.into_consulted(), [8488..9000, 8704..9216]);
+        assert_eq!(view.into_noted().0, [8488..9000, 8704..9216]);
     }
 }

@@ -17,6 +17,7 @@ use super::text::Parser;
 use super::{Error, RescueMap};
 use crate::cause::Cause;
 use crate::member::Content;
+use crate::reason::Reason;
 use crate::sanitize::printable_short;
 
 /// Files that are remembered, of those that no image has asked for; past that the older half is forgotten. An archive may
@@ -240,7 +241,7 @@ impl Maps {
                     self.kept += map.memory();
                     State::Map(map)
                 }
-                Err(Some(error)) => State::Unusable(Cause::of("rescue_map", &error)),
+                Err(Some(error)) => State::Unusable(Cause::of(Reason::RescueMap, &error)),
                 Err(None) => State::Other,
             };
         }
@@ -299,7 +300,7 @@ impl Maps {
     fn miss(&mut self) {
         if !std::mem::replace(&mut self.is_incomplete, true) {
             let message = "there are too many images and files that may be rescue maps: not all are taken into account";
-            self.warnings.push(Cause::new("rescue_map", message));
+            self.warnings.push(Cause::new(Reason::RescueMap, message));
         }
     }
 

@@ -6,6 +6,7 @@ use crate::cause::Cause;
 use crate::event::{Action, Check, Image};
 use crate::finding::Finding;
 use crate::member::Content;
+use crate::reason::Reason;
 use crate::rescue::Known;
 use crate::zst::ZstFile;
 
@@ -122,12 +123,13 @@ impl Survey<'_> {
     fn give_below(&mut self, image: &Image, finding: Finding) {
         let reason = match finding.count {
             None => {
-                let cause = finding.undecidable.clone().unwrap_or_else(|| Cause::new("undecidable", "no verdict"));
+                let cause =
+                    finding.undecidable.clone().unwrap_or_else(|| Cause::new(Reason::Undecidable, "no verdict"));
                 return self.image_error(image, Some(finding), cause);
             }
-            Some(0) => Cause::new("no_partitions", finding.describe()),
-            Some(1) => Cause::new("single_partition", finding.describe()),
-            Some(_) => Cause::new("too_few_partitions", finding.describe()),
+            Some(0) => Cause::new(Reason::NoPartitions, finding.describe()),
+            Some(1) => Cause::new(Reason::SinglePartition, finding.describe()),
+            Some(_) => Cause::new(Reason::TooFewPartitions, finding.describe()),
         };
         self.check(image, &Check { finding: Some(finding), action: Action::Deleted, reason: Some(reason) });
     }

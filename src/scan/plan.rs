@@ -9,12 +9,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::archive_name;
 use crate::cause::Cause;
 use crate::config::Config;
 use crate::event::{Archive, LeftOut};
-
-/// How the name of an archive ends.
-const SUFFIX: &[u8] = b".tar.zst";
+use crate::reason::Reason;
 
 /// The archives of a run.
 #[derive(Debug, Default)]
@@ -40,14 +39,20 @@ impl Plan {
 pub fn select(config: &Config) -> Result<Plan, Cause> {
     let mut plan = Plan::default();
     let mut candidates = Vec::new();
+    let mut folders = HashSet::new();
     for place in &config.site.collection {
         let unreadable = |error: io::Error| {
             let message = format!("the collection {} cannot be read: {error}; is it mounted?", place.display());
-            Cause::new("collection", message)
+            Cause::new(Reason::Collection, message)
         };
         let metadata = std::fs::metadata(place).map_err(unreadable)?;
         if metadata.is_dir() {
-            candidates.extend(in_folder(place).map_err(unreadable)?.into_iter().map(|path| (path, false)));
+            let (paths, others) = in_folder(place).map_err(unreadable)?;
+            candidates.extend(paths.into_iter().map(|path| (path, false)));
+            // A folder that is named twice has its other files once.
+            if folders.insert((metadata.dev(), metadata.ino())) {
+                plan.left_out.other_endings += others;
+            }
         } else {
             candidates.push((place.clone(), true));
         }
@@ -87,7 +92,7 @@ pub fn select(config: &Config) -> Result<Plan, Cause> {
                 "another archive of this run has the hash {} too, and both would be staged to one folder",
                 crate::sanitize::printable(hash.as_bytes())
             );
-            plan.problems.push((path, Cause::new("hash_taken", message)));
+            plan.problems.push((path, Cause::new(Reason::HashTaken, message)));
         }
     }
     chosen.sort_by(|a, b| (a.size, &a.hash).cmp(&(b.size, &b.hash)));
@@ -99,33 +104,38 @@ pub fn select(config: &Config) -> Result<Plan, Cause> {
     Ok(plan)
 }
 
-/// The `*.tar.zst` directly in `folder`, by name.
-fn in_folder(folder: &Path) -> io::Result<Vec<PathBuf>> {
+/// What has an archive's name directly in `folder`, by name, and how many files have another one.
+fn in_folder(folder: &Path) -> io::Result<(Vec<PathBuf>, u64)> {
     let mut paths = Vec::new();
+    let mut others = 0;
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
-        if entry.file_name().as_bytes().ends_with(SUFFIX) {
+        if archive_name::hash(entry.file_name().as_bytes()).is_some() {
             paths.push(entry.path());
+        } else {
+            let kind = entry.file_type()?;
+            let is_file = kind.is_file() || kind.is_symlink() && entry.path().is_file();
+            others += u64::from(is_file);
         }
     }
     paths.sort();
-    Ok(paths)
+    Ok((paths, others))
 }
 
 /// The hash of the archive at `path`, and what the file system says of it, if it can be an archive.
 fn check(path: &Path) -> Result<(OsString, Metadata), Cause> {
     let name = path.file_name().map(OsStr::as_bytes).unwrap_or_default();
-    let Some(hash) = name.strip_suffix(SUFFIX) else {
-        return Err(Cause::new("not_an_archive", "its name does not end in .tar.zst"));
+    let Some(hash) = archive_name::hash(name) else {
+        return Err(Cause::new(Reason::NotAnArchive, format!("its name does not end in {}", archive_name::IN_WORDS)));
     };
     if matches!(hash, b"" | b"." | b"..") {
-        return Err(Cause::new("hash", "its name without .tar.zst is no name for a folder in staging"));
+        return Err(Cause::new(Reason::Hash, "its name without the ending is no name for a folder in staging"));
     }
     let metadata =
-        std::fs::metadata(path).map_err(|error| Cause::new("io", format!("it cannot be looked at: {error}")))?;
+        std::fs::metadata(path).map_err(|error| Cause::new(Reason::Io, format!("it cannot be looked at: {error}")))?;
     if !metadata.is_file() {
         let what = if metadata.is_dir() { "a folder" } else { "not a regular file" };
-        return Err(Cause::new("not_a_file", format!("it has an archive's name, but is {what}")));
+        return Err(Cause::new(Reason::NotAFile, format!("it has an archive's name, but is {what}")));
     }
     Ok((OsString::from_vec(hash.to_vec()), metadata))
 }
@@ -165,6 +175,38 @@ mod tests {
     }
 
     #[test]
+    fn every_ending_of_an_archive_is_one_and_other_files_are_counted() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for (length, name) in (11..).zip(["a.tzst", "b.tar.zstd", "C.TAR.ZST", "d.Tar.Zst"]) {
+            file(folder.path(), name, length);
+        }
+        for name in ["a.map", "b.tar.gz", "c.tar.zst~"] {
+            file(folder.path(), name, 50);
+        }
+        std::fs::create_dir(folder.path().join("e.old")).expect("a folder");
+        std::os::unix::fs::symlink("a.map", folder.path().join("link")).expect("a link");
+        std::os::unix::fs::symlink("nowhere", folder.path().join("dangling")).expect("a link");
+        let mut config = config(folder.path());
+        for _ in 0..2 {
+            let plan = select(&config).expect("readable");
+            assert_eq!(hashes(&plan), ["a", "b", "C", "d"]);
+            assert_eq!((plan.left_out.other_endings, plan.problems.len()), (4, 0));
+            // Named twice, it is the same folder.
+            config.site.collection.push(folder.path().join("."));
+        }
+    }
+
+    #[test]
+    fn two_endings_of_one_hash_are_two_archives_of_it() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        file(folder.path(), "a.tzst", 20);
+        file(folder.path(), "a.tar.zst", 20);
+        let plan = select(&config(folder.path())).expect("readable");
+        assert_eq!(hashes(&plan), ["a"]);
+        assert_eq!(plan.problems.iter().map(|(_, cause)| cause.code.as_str()).collect::<Vec<_>>(), ["hash_taken"]);
+    }
+
+    #[test]
     fn an_archive_that_is_named_may_be_small_but_never_one_to_skip() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         file(folder.path(), "tiny.tar.zst", 1);
@@ -194,7 +236,7 @@ mod tests {
         let other = tempfile::tempdir().expect("a temporary folder");
         file(folder.path(), "a.tar.zst", 20);
         file(other.path(), "a.tar.zst", 20);
-        for name in [".tar.zst", "..tar.zst", "...tar.zst"] {
+        for name in [".tzst", "..tar.zst", "...tar.zst"] {
             file(folder.path(), name, 20);
         }
         let mut config = config(folder.path());
@@ -203,7 +245,7 @@ mod tests {
         config.site.collection.push(folder.path().join("a.tar.zst"));
         let plan = select(&config).expect("readable");
         assert_eq!(hashes(&plan), ["a"]);
-        let codes: Vec<_> = plan.problems.iter().map(|(_, cause)| cause.code).collect();
+        let codes: Vec<_> = plan.problems.iter().map(|(_, cause)| cause.code.as_str()).collect();
         assert_eq!(codes, ["hash", "hash", "hash", "hash_taken"]);
     }
 
@@ -214,7 +256,10 @@ mod tests {
         std::os::unix::fs::symlink("nowhere", folder.path().join("y.tar.zst")).expect("a link");
         let plan = select(&config(folder.path())).expect("readable");
         assert_eq!(plan.archives.len(), 0);
-        assert_eq!(plan.problems.iter().map(|(_, cause)| cause.code).collect::<Vec<_>>(), ["not_a_file", "io"]);
+        assert_eq!(
+            plan.problems.iter().map(|(_, cause)| cause.code.as_str()).collect::<Vec<_>>(),
+            ["not_a_file", "io"]
+        );
     }
 
     #[test]
@@ -233,6 +278,6 @@ mod tests {
 
     #[test]
     fn a_collection_that_is_not_there_fails_before_anything_starts() {
-        assert_eq!(select(&config(Path::new("/nonexistent/cold"))).expect_err("not there").code, "collection");
+        assert_eq!(select(&config(Path::new("/nonexistent/cold"))).expect_err("not there").code, Reason::Collection);
     }
 }

@@ -12,9 +12,10 @@ use crate::archive;
 use crate::cause::Cause;
 use crate::event::{Action, Archive, ArchiveTotals, Check, Event, Image, Scope};
 use crate::finding::Finding;
+use crate::images::{Images, Role};
 use crate::member::{self, Content, Item, Member};
-use crate::rescue::{self, Maps};
-use crate::sanitize::printable_short;
+use crate::reason::Reason;
+use crate::rescue::Maps;
 use crate::staging::Room;
 use crate::zst::{self, Identity, Meter, Options, ZstFile};
 
@@ -30,8 +31,6 @@ const MAX_WARNINGS: u64 = 1000;
 pub(super) const MAX_WAITING: usize = 1024;
 /// Memory that the sparse maps of images may take that wait for room, in bytes; past that they are not tried again.
 const MAX_DEFERRED_MEMORY: usize = 64 << 20;
-/// Characters of a name in a message.
-const NAME_SHOWN: usize = 200;
 
 /// An archive that is being surveyed, and what is known of it.
 pub(super) struct Survey<'r> {
@@ -41,6 +40,7 @@ pub(super) struct Survey<'r> {
     meter: Arc<Meter>,
     started: Instant,
     identity: Option<Identity>,
+    images: Images,
     /// How many images of a name were met, by a hash of the name: names are untrusted and may be long.
     ordinals: HashMap<u64, u32>,
     hasher: RandomState,
@@ -76,6 +76,7 @@ pub(super) struct Deferred {
 impl<'r> Survey<'r> {
     /// Surveys `archive`. Given back only where images of it are to be tried again.
     pub fn run(run: &'r Run<'r>, archive: Arc<Archive>, meter: Arc<Meter>) -> Option<Survey<'r>> {
+        let site = &run.config.site;
         let removed_files = run.swept.get(&archive.hash).copied().unwrap_or(0);
         let mut survey = Survey {
             run,
@@ -84,6 +85,7 @@ impl<'r> Survey<'r> {
             meter,
             started: Instant::now(),
             identity: None,
+            images: Images::new(&site.image_suffix, Some(site.min_image_size.0)),
             ordinals: HashMap::new(),
             hasher: RandomState::new(),
             maps: Maps::new(&run.config.site.image_suffix),
@@ -114,7 +116,7 @@ impl<'r> Survey<'r> {
         let outcome = catch_unwind(AssertUnwindSafe(|| work(self)));
         let failure = outcome.unwrap_or_else(|payload: Box<dyn Any + Send>| {
             let message = format!("a fault of imgsieve itself, please report it: {}", panics::message(&*payload));
-            Err(Cause::new("panic", message))
+            Err(Cause::new(Reason::Panic, message))
         });
         if let Err(cause) = failure {
             self.fail(cause);
@@ -139,6 +141,10 @@ impl<'r> Survey<'r> {
         if self.warnings > MAX_WARNINGS {
             return;
         }
+        self.tell(cause);
+    }
+
+    fn tell(&self, cause: &Cause) {
         self.emit(&Event::Warning { scope: Scope::Archive(&self.archive), cause });
     }
 
@@ -162,6 +168,13 @@ impl<'r> Survey<'r> {
         self.judge(&zst);
         let read = walked.and_then(|()| self.finish(&zst).map_err(|error| Cause::from(&error)));
         self.flush_verified(&zst);
+        if let Some(padding) = zst.padding() {
+            self.warn(&Cause::from(padding));
+        }
+        if read.is_ok() && self.failure.is_none() && !self.is_stopped() {
+            // Whatever else was warned of, this is told.
+            self.images.none().iter().for_each(|cause| self.tell(cause));
+        }
         let seen = zst.totals();
         self.totals.content_bytes = zst.reached();
         self.totals.passed_over_bytes = self.totals.content_bytes.saturating_sub(seen.decoded_once);
@@ -211,47 +224,50 @@ impl<'r> Survey<'r> {
 
     fn member(&mut self, zst: &ZstFile, member: &Member) -> Result<(), Cause> {
         self.totals.members += 1;
-        let site = &self.run.config.site;
-        let name = member.file_name();
-        if rescue::has_suffix(name, site.image_suffix.as_bytes()) {
-            self.give_would_keep(Some(zst));
-            if !member.kind.is_file() {
-                let shown = printable_short(&member.path, NAME_SHOWN);
-                let message = format!("{shown} is a {}, not a file: it is not opened", member.kind);
-                self.warn(&Cause::new("not_a_file", message));
-                return Ok(());
+        if let Some(note) = &member.note {
+            self.warn(&Cause::new(note.code(), note.to_string()));
+        }
+        match self.images.judge(member) {
+            Role::Image(content) => {
+                self.give_would_keep(Some(zst));
+                self.maps.add_image(&member.path);
+                return self.image(zst, member, &content);
             }
-            self.maps.add_image(&member.path);
-            if member.size > site.min_image_size.0 {
-                return self.image(zst, member);
+            Role::NoImage(warning) => {
+                self.give_would_keep(Some(zst));
+                self.maps.add_image(&member.path);
+                if let Some(cause) = &warning {
+                    self.warn(cause);
+                }
             }
-        } else if member.kind.is_file() && self.maps.add(&member.path, &member.content) {
-            if zst.decodes_all() {
-                self.maps.read_newest(zst);
+            Role::Other if member.kind.is_file() && self.maps.add(&member.path, &member.content) => {
+                if zst.decodes_all() {
+                    self.maps.read_newest(zst);
+                }
             }
-        } else {
-            self.give_would_keep(Some(zst));
+            Role::Other => self.give_would_keep(Some(zst)),
         }
         Ok(())
     }
 
-    fn image(&mut self, zst: &ZstFile, member: &Member) -> Result<(), Cause> {
+    /// An image of this content: the member's own, or that of the file that it is a link to, which lies further forward.
+    fn image(&mut self, zst: &ZstFile, member: &Member, content: &Content) -> Result<(), Cause> {
         let name = member.file_name();
         let ordinal = self.ordinals.entry(self.hasher.hash_one(name)).or_insert(0);
         *ordinal += 1;
-        let image = Image::new(name, &member.path, member.size, *ordinal);
+        let image = Image::new(name, &member.path, content.size(), *ordinal);
         if self.totals.images == MAX_IMAGES {
             let message = format!("more than {MAX_IMAGES} images: the rest of the archive is not looked at");
-            return Err(Cause::new("too_many_images", message));
+            return Err(Cause::new(Reason::TooManyImages, message));
         }
         self.totals.images += 1;
         self.current = Some(image.clone());
         self.emit(&Event::ImageFound { archive: &self.archive, image: &image });
         if self.totals.images == 2 {
             let message = "more than one image: each archive should be of one medium; all are checked";
-            self.warn(&Cause::new("several_images", message));
+            self.warn(&Cause::new(Reason::SeveralImages, message));
         }
-        self.decide(zst, image, &member.content);
+        self.decide(zst, image, content);
         Ok(())
     }
 
@@ -262,9 +278,7 @@ impl<'r> Survey<'r> {
         let enough = (!config.dry_run).then_some(least);
         let mut finding = archive::examine(zst, content, enough);
         let known = self.known_map(zst, &image);
-        if let Some(behind) = archive::look_behind_unread(zst, content, enough, &known, (&finding, least)) {
-            finding = behind;
-        }
+        finding = archive::look_behind_unread(zst, content, enough, &known, (&finding, least)).unwrap_or(finding);
         if self.is_stopped() {
             return;
         }
@@ -366,7 +380,7 @@ impl<'r> Survey<'r> {
             kept.verified = Some(false);
         }
         let message = "the image is complete, but the frame that it comes from was not read to its end without error";
-        let cause = Cause::new("not_verified", message);
+        let cause = Cause::new(Reason::NotVerified, message);
         self.emit(&Event::Warning { scope: Scope::Image(&self.archive, &image), cause: &cause });
         self.check(&image, &check);
     }
@@ -391,7 +405,7 @@ impl<'r> Survey<'r> {
     fn settle_each(&mut self) {
         // First: every other verdict takes its place.
         if let Some(image) = self.current.take_if(|_| !self.run.control.is_stopped()) {
-            let cause = self.failure.clone().unwrap_or_else(|| Cause::new("undecidable", "no verdict"));
+            let cause = self.failure.clone().unwrap_or_else(|| Cause::new(Reason::Undecidable, "no verdict"));
             self.image_error(&image, None, cause);
         }
         while !self.unverified.is_empty() {
@@ -403,7 +417,7 @@ impl<'r> Survey<'r> {
         while !self.is_stopped()
             && let Some(Pending { image, finding, .. }) = self.pending.pop_front()
         {
-            let cause = self.failure.clone().unwrap_or_else(|| Cause::new("undecidable", "no verdict"));
+            let cause = self.failure.clone().unwrap_or_else(|| Cause::new(Reason::Undecidable, "no verdict"));
             self.image_error(&image, Some(finding), cause);
         }
     }
@@ -472,7 +486,7 @@ impl<'r> Survey<'r> {
             return;
         }
         if let Some(untold @ 1..) = self.warnings.checked_sub(MAX_WARNINGS) {
-            let cause = Cause::new("more_warnings", format!("{untold} further warnings of it are not told"));
+            let cause = Cause::new(Reason::MoreWarnings, format!("{untold} further warnings of it are not told"));
             self.emit(&Event::Warning { scope: Scope::Archive(&self.archive), cause: &cause });
         }
         self.emit(&Event::Cleanup {

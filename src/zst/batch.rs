@@ -230,7 +230,12 @@ impl<'a> Feed<'a> {
             if is_short || self.offset == self.source.length() {
                 return Ok(false);
             }
-            match parse_frame(tail)? {
+            let start = match parse_frame(tail) {
+                // It may be the end, which the next step finds out.
+                Err(_) if !batch.items.is_empty() => return Ok(false),
+                start => start?,
+            };
+            match start {
                 FrameStart::Skippable { length } => {
                     let rest = usize::try_from(length).ok().and_then(|length| tail.get(length..));
                     // Longer ones are passed between two steps.

@@ -11,6 +11,9 @@ const SKIPPABLE_HEADER_LEN: u64 = 8;
 /// Longest frame header: magic 4, descriptor 1, window 1, dictionary 4, content size 8.
 pub const MAX_HEADER_LEN: usize = 18;
 
+/// Bytes that [`describe`] and [`known_format`] look at.
+pub const DESCRIBED_LEN: usize = 512;
+
 /// What stands at the beginning of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FrameStart {

@@ -27,6 +27,11 @@ impl Input {
         Input { source, slab: Vec::new(), slab_offset: 0, consumed: 0, next_len: FIRST_LEN }
     }
 
+    /// The file.
+    pub fn source(&self) -> &Arc<Source> {
+        &self.source
+    }
+
     /// Offset in the file of the next byte to be consumed.
     pub fn position(&self) -> u64 {
         self.slab_offset + self.consumed as u64

@@ -49,11 +49,13 @@ mod place;
 mod provenance;
 mod ranges;
 mod reader;
+mod reference;
 mod seek_table;
 mod sequences;
 mod size;
 mod slab;
 mod source;
+mod tail;
 mod trail;
 
 use std::io;
@@ -68,6 +70,7 @@ pub use decoder::Totals;
 pub use error::{Change, Error};
 pub use frame::known_format;
 pub use source::Identity;
+pub use tail::Padding;
 
 use reader::Reader;
 use source::Source;
@@ -263,6 +266,12 @@ impl ZstFile {
     #[must_use]
     pub fn reached(&self) -> u64 {
         self.reader().reached()
+    }
+
+    /// The zeros behind the last frame, where there are any and the end has been reached.
+    #[must_use]
+    pub fn padding(&self) -> Option<Padding> {
+        self.source.padding()
     }
 
     /// What was seen and done so far.

@@ -24,6 +24,7 @@ use super::seek_table::SeekTable;
 use super::size::{self, Descriptions, Job};
 use super::slab::Slab;
 use super::source::Source;
+use super::tail::Tail;
 
 /// Blocks of a frame that is jumped between two looks at whether somebody wants an end.
 const JUMP_ROUND: u64 = 1 << 12;
@@ -91,7 +92,7 @@ impl Pass {
 
     /// Whether the file ends here.
     pub fn is_at_end(&self) -> bool {
-        self.place.frame.is_none() && self.place.compressed == self.source.length()
+        self.place.frame.is_none() && self.source.is_end(self.place.compressed)
     }
 
     /// Goes on by some blocks, each told to `sink` with the place behind it: those of one slab, or of up to `most`, if it
@@ -100,10 +101,13 @@ impl Pass {
     pub fn step(&mut self, most: usize, sink: &mut impl FnMut(&Block, &Place)) -> Result<(), Stop> {
         self.sequences = 0;
         let here = self.place.compressed;
-        if self.place.frame.is_none()
-            && let FrameStart::Skippable { length } = parse_frame(self.peek.at(here, MAX_HEADER_LEN)?)?
-        {
-            return self.skip(length);
+        if self.place.frame.is_none() {
+            match parse_frame(self.peek.at(here, MAX_HEADER_LEN)?) {
+                Ok(FrameStart::Data(_)) => {}
+                Ok(FrameStart::Skippable { length }) => return self.skip(length),
+                Err(_) if here > 0 && self.source.tail(&self.meter, here)? == Tail::Zeros => return Ok(()),
+                Err(fault) => return Err(Stop::Odd(fault)),
+            }
         }
         let threads = rayon::current_num_threads();
         let most = if threads == 1 { 1 } else { self.slabs.min(most) };
@@ -271,12 +275,14 @@ impl Pass {
     /// or before it, decompressed. Skippable frames are passed over in any case. Whether it did.
     pub fn jump(&mut self, limit: u64, table: Option<&mut SeekTable>) -> Result<bool, Stop> {
         let start = self.place.compressed;
-        if self.place.frame.is_some() || start == self.source.length() {
+        if self.place.frame.is_some() || self.is_at_end() {
             return Ok(false);
         }
-        let header = match parse_frame(self.peek.at(start, MAX_HEADER_LEN)?)? {
-            FrameStart::Data(header) => header,
-            FrameStart::Skippable { length } => return self.skip(length).map(|()| true),
+        let header = match parse_frame(self.peek.at(start, MAX_HEADER_LEN)?) {
+            Ok(FrameStart::Data(header)) => header,
+            Ok(FrameStart::Skippable { length }) => return self.skip(length).map(|()| true),
+            // Whether that is the end, a step finds out.
+            Err(_) => return Ok(false),
         };
         let entry = match table {
             Some(table) => table.entry_at(&self.source, start)?,

@@ -4,12 +4,14 @@ use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::OFlags;
 
+use super::Meter;
 use super::error::{Change, Error};
+use super::tail::{self, Padding, Tail};
 
 /// What makes a file the same file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +45,8 @@ pub(super) struct Source {
     file: File,
     opened: Identity,
     requested: AtomicU64,
+    /// Where no frame began, and what stands there: whoever comes there later need not look again.
+    tail: Mutex<Option<(u64, Tail)>>,
 }
 
 impl Source {
@@ -65,7 +69,13 @@ impl Source {
         }
         // Advice only: a file system that does not take it reads all the same.
         let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::Sequential);
-        Ok(Source { path: path.to_owned(), file, opened: Identity::of(&metadata), requested: AtomicU64::new(0) })
+        Ok(Source {
+            path: path.to_owned(),
+            file,
+            opened: Identity::of(&metadata),
+            requested: AtomicU64::new(0),
+            tail: Mutex::default(),
+        })
     }
 
     pub fn identity(&self) -> Identity {
@@ -80,6 +90,43 @@ impl Source {
     /// Bytes that were asked of the file and given, counted as often as they were.
     pub fn requested(&self) -> u64 {
         self.requested.load(Ordering::Relaxed)
+    }
+
+    /// What stands at `offset`, where a frame could begin and none does.
+    pub fn tail(&self, meter: &Meter, offset: u64) -> Result<Tail, Error> {
+        if let Some((_, tail)) = self.known_tail().filter(|(at, _)| *at == offset) {
+            return Ok(tail);
+        }
+        let tail = tail::look(self, meter, offset)?;
+        *self.known_tail() = Some((offset, tail));
+        Ok(tail)
+    }
+
+    fn known_tail(&self) -> MutexGuard<'_, Option<(u64, Tail)>> {
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The zeros behind the last frame, once somebody came to them.
+    pub fn padding(&self) -> Option<Padding> {
+        match *self.known_tail() {
+            Some((offset, Tail::Zeros)) => Some(Padding { offset, length: self.length() - offset }),
+            _ => None,
+        }
+    }
+
+    /// Whether the frames of the file end at `offset`, as far as that is known.
+    pub fn is_end(&self, offset: u64) -> bool {
+        offset == self.length() || self.padding().is_some_and(|padding| padding.offset == offset)
+    }
+
+    /// The first byte from `offset` on that may be other than zero, as far as the file system tells; the length of the file
+    /// or more if there is none.
+    pub fn next_data(&self, offset: u64) -> u64 {
+        match rustix::fs::seek(&self.file, rustix::fs::SeekFrom::Data(offset)) {
+            Ok(next) => next.max(offset),
+            Err(rustix::io::Errno::NXIO) => self.length(),
+            Err(_) => offset,
+        }
     }
 
     /// Reads at least one byte at `offset`, which lies in the file as it was opened: what stands before a bad sector can

@@ -9,10 +9,11 @@ pub mod disk;
 pub mod fixture;
 pub mod image;
 pub mod scan;
+pub mod volume;
 
 use std::cell::Cell;
 use std::io::{self, Write};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use positioned_io::ReadAt;
 
@@ -48,6 +49,13 @@ pub fn path_with_sbin() -> String {
 /// Runs `tool` and returns what it prints. `package` is the Debian package that has it: a test that needs it fails
 /// where it is not installed, because a test that is passed over silently checks nothing.
 pub fn run(package: &str, tool: &str, args: &[&str], input: &str) -> String {
+    let output = output(package, tool, args, input);
+    assert!(output.status.success(), "{tool} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Runs `tool` as [`run`] does, whether or not it succeeds.
+pub fn output(package: &str, tool: &str, args: &[&str], input: &str) -> Output {
     let mut child = Command::new(tool)
         .args(args)
         .env("PATH", path_with_sbin())
@@ -59,9 +67,7 @@ pub fn run(package: &str, tool: &str, args: &[&str], input: &str) -> String {
         .unwrap_or_else(|error| panic!("{tool} cannot be run ({error}): install the Debian package {package}"));
     // A tool that does not read its input may be gone before it is written.
     let _ = child.stdin.take().expect("piped").write_all(input.as_bytes());
-    let output = child.wait_with_output().expect("a child that was started");
-    assert!(output.status.success(), "{tool} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    child.wait_with_output().expect("a child that was started")
 }
 
 /// Runs a program and returns its exit code.

@@ -4,8 +4,8 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use crate::answer::Answer;
-use crate::made::{Extent, MIB, Spec, write};
+use crate::made::{MIB, Spec, write};
+use crate::peers::expected::Expected;
 
 /// One thing that happened to an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,40 +19,6 @@ pub enum Damage {
     CutBehindTable,
     BitFlipped,
     Grown,
-}
-
-/// What may be said of an image.
-#[derive(Debug, Clone)]
-pub struct Expected {
-    /// The table and its partitions.
-    pub answer: Answer,
-    /// Whether to find a part of them will do, as long as these are two or more.
-    pub in_part: bool,
-    /// Whether it may be given up: an error for a person to look at.
-    pub or_undecidable: bool,
-    /// Whether it may be taken for blank.
-    pub or_none: bool,
-}
-
-impl Expected {
-    pub fn exactly(label: &str, partitions: Vec<Extent>) -> Expected {
-        let answer = Answer::new(label, partitions);
-        Expected { answer, in_part: false, or_undecidable: false, or_none: false }
-    }
-
-    /// Whether an answer keeps to it.
-    pub fn allows(&self, answer: &Answer) -> bool {
-        let Some(found) = &answer.partitions else { return self.or_undecidable };
-        let made = self.answer.partitions.as_deref().unwrap_or_default();
-        let in_part = self.in_part && found.len() >= 2 && found.iter().all(|extent| made.contains(extent));
-        found == made || in_part || self.or_none && found.is_empty()
-    }
-
-    /// Whether a number of partitions does, as none, one or more.
-    pub fn allows_class(&self, count: usize) -> bool {
-        let made = self.answer.partitions.as_deref().unwrap_or_default().len();
-        made.min(2) == count.min(2) || self.or_none && count == 0
-    }
 }
 
 impl Damage {
@@ -142,7 +108,7 @@ impl Damage {
     /// What then has to be found.
     pub fn expected(self, spec: &Spec) -> Expected {
         let whole = Expected::exactly(spec.label, spec.partitions.clone());
-        let gone = Expected { or_undecidable: true, ..Expected::exactly("", Vec::new()) };
+        let gone = Expected { or_undecidable: true, ..Expected::none() };
         let any = Expected { or_undecidable: true, or_none: true, in_part: true, ..whole.clone() };
         let is_gpt = spec.label == "gpt";
         let is_cut = matches!(self, Damage::CutToHalf | Damage::CutBehindTable);

@@ -8,13 +8,12 @@ use std::path::Path;
 use crate::common::content::Random;
 use crate::common::run;
 use crate::damage::Damage;
+use crate::peers::Extent;
+use crate::peers::labels::PARTED;
 
 pub const MIB: u64 = 1 << 20;
 const SECTOR: u64 = 512;
 const SIZE: u64 = 32 * MIB;
-
-/// A partition that counts: Linux's number, first byte, bytes.
-pub type Extent = (u32, u64, u64);
 
 type Make = Box<dyn Fn(&Path) + Send + Sync>;
 
@@ -101,35 +100,13 @@ fn tool(package: &'static str, name: &'static str, args: &[&str], input: &str) -
 
 /// What `parted mklabel` knows and can write, but `loop`, which is no table; `aix` it cannot write.
 fn by_parted() -> Vec<Spec> {
-    // Our name, parted's, what `mkpart` wants before and behind the extent, the numbers it gives, how many there may be.
-    type Row = (&'static str, &'static str, &'static [&'static str], fn() -> Vec<u32>, u64);
-    const ROWS: [Row; 9] = [
-        ("dos", "msdos", &["primary"], || (1..5).collect(), 4),
-        ("gpt", "gpt", &["name"], || (1..21).collect(), 20),
-        ("mac", "mac", &["name"], || (2..22).collect(), 20),
-        ("amiga", "amiga", &["name"], || (1..17).collect(), 16),
-        ("bsd", "bsd", &[], || (1..9).collect(), 8),
-        ("sgi", "dvh", &["primary"], || (1..9).collect(), 8),
-        // The third is the whole disk.
-        ("sun", "sun", &[], || vec![1, 2, 4, 5, 6, 7, 8], 7),
-        ("pc98", "pc98", &["primary"], || (1..17).collect(), 16),
-        ("atari", "atari", &["primary", "ext2"], || (1..4).collect(), 3),
-    ];
     let mut specs = Vec::new();
-    for (label, theirs, kind, numbers, most) in ROWS {
-        for (layout_name, layout) in layouts(most) {
-            let mut args = vec!["--script", "--align", "none", "IMAGE", "unit", "s", "mklabel", theirs];
-            let places: Vec<_> = layout
-                .iter()
-                .map(|(start, len)| [start * MIB / SECTOR, (start + len) * MIB / SECTOR - 1].map(|at| at.to_string()))
-                .collect();
-            for [first, last] in &places {
-                args.push("mkpart");
-                args.extend(kind);
-                args.extend([first.as_str(), last]);
-            }
-            let make = tool("parted", "parted", &args, "");
-            specs.push(Spec::new(format!("parted-{label}-{layout_name}"), label, numbered(&layout, numbers()), make));
+    for label in &PARTED {
+        for (layout_name, layout) in layouts(label.most) {
+            let partitions = numbered(&layout, label.numbers());
+            let args = label.parted(&partitions);
+            let make = tool("parted", "parted", &args.iter().map(String::as_str).collect::<Vec<_>>(), "");
+            specs.push(Spec::new(format!("parted-{}-{layout_name}", label.name), label.name, partitions, make));
         }
     }
     specs

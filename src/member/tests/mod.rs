@@ -11,6 +11,7 @@ mod damage;
 mod doubt;
 mod ends;
 mod extensions;
+mod sizes;
 mod sparse;
 
 const END: [u8; 1024] = [0; 1024];
@@ -67,9 +68,10 @@ fn walked(archive: &dyn Archive) -> Vec<String> {
         match members.next() {
             Ok(None) => break,
             Ok(Some(Item::Member(member))) => {
+                lines.extend(member.note.map(|note| note.code().to_string()));
                 lines.push(format!("{} {} {}", member.path.escape_ascii(), member.kind, member.size));
             }
-            Ok(Some(Item::Note(note))) => lines.push(note.code().to_owned()),
+            Ok(Some(Item::Note(note))) => lines.push(note.code().to_string()),
             Ok(Some(Item::Bad(error))) => lines.push(format!("bad {}", error.code())),
             Err(error) => {
                 lines.push(format!("end {}", error.code()));

@@ -1,4 +1,4 @@
-//! ext2, ext3, ext4, and a journal of theirs on a device of its own.
+//! ext2, ext3, ext4 (and `ext4dev`, for tests of it), and a journal of theirs on a device of its own.
 //!
 //! Linux fs/ext4/ext4.h, `struct ext4_super_block`. Which of them it is, its features tell: libblkid's superblocks/ext.c.
 
@@ -15,9 +15,12 @@ const INCOMPAT_AT: usize = AT + 96; // 4
 const RO_COMPAT_AT: usize = AT + 100; // 4
 const UUID_AT: usize = AT + 104; // 16
 const LABEL_AT: usize = AT + 120; // 16
+const FLAGS_AT: usize = AT + 352; // 4
 /// 64 KiB.
 const MAX_LOG_BLOCK_SIZE: u32 = 6;
 
+/// Made to try the file system's code out.
+const FOR_TESTS: u32 = 0x4;
 const HAS_JOURNAL: u32 = 0x4;
 const JOURNAL_DEVICE: u32 = 0x8;
 /// What ext2 and ext3 know of: `FILETYPE`, `META_BG`; `RECOVER`; `SPARSE_SUPER`, `LARGE_FILE`, `BTREE_DIR`.
@@ -35,6 +38,8 @@ pub(super) fn probe(volume: &Volume<'_>) -> Option<Content> {
     let has_journal = le32(head, COMPAT_AT) & HAS_JOURNAL != 0;
     let name = if incompat & JOURNAL_DEVICE != 0 {
         "jbd"
+    } else if le32(head, FLAGS_AT) & FOR_TESTS != 0 {
+        "ext4dev"
     } else if has_journal && is_old && incompat & !EXT3_INCOMPAT == 0 {
         "ext3"
     } else if !has_journal && is_old && incompat & !EXT2_INCOMPAT == 0 {
@@ -58,6 +63,8 @@ mod tests {
         assert_eq!(found_name(&v), Some("ext3"));
         v[INCOMPAT_AT] = 0x40;
         assert_eq!(found_name(&v), Some("ext4"));
+        v[FLAGS_AT] = 0x4;
+        assert_eq!(found_name(&v), Some("ext4dev"));
         v[INCOMPAT_AT] = 0x8;
         assert_eq!(found_name(&v), Some("jbd"));
         v[LOG_BLOCK_SIZE_AT] = 7;

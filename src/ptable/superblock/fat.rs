@@ -3,8 +3,11 @@
 //! Microsoft FAT specification 1.03. The label is that of the root directory, as in libblkid's superblocks/vfat.c; the one
 //! in the boot sector may be older, and stands in where the directory cannot be read.
 
+use std::ops::ControlFlow;
+
 use super::super::boot_sector;
-use super::super::fields::{byte, le16, le32};
+use super::super::fields::{byte, bytes, le16, le32};
+use super::chain::Clusters;
 use super::volume::Volume;
 use super::{Content, text};
 
@@ -33,24 +36,15 @@ const VOLUME_ID: u8 = 0x08;
 const DIRECTORY: u8 = 0x10;
 const LONG_NAME: u8 = 0x0f;
 const DELETED: u8 = 0xe5;
+/// Stands for [`DELETED`] as the first letter of a name.
+const STANDS_FOR_DELETED: u8 = 0x05;
 const NO_NAME: &[u8] = b"NO NAME    ";
 
-/// Bytes of a root directory that are searched in one piece; the label is nearly always its first entry.
+/// Bytes of the root directory of FAT12 and FAT16 that are searched; the label is nearly always its first entry.
 const MAX_DIRECTORY: u64 = 16 * 1024;
-/// Clusters of a root directory that are searched.
-const MAX_CLUSTERS: usize = 4;
-
-/// What a directory says of the label.
-enum Directory {
-    /// This is it.
-    Label(Option<String>),
-    /// There is none.
-    NoLabel,
-    /// It goes on.
-    GoesOn,
-    /// It is not to be had.
-    Unread,
-}
+/// Of an entry of FAT32's table, and the last cluster that it can name.
+const ENTRY_MASK: u32 = 0x0fff_ffff;
+const LAST_CLUSTER: u32 = 0x0fff_fff6;
 
 pub(super) fn probe(volume: &Volume<'_>) -> Option<Content> {
     let head = volume.head();
@@ -60,20 +54,22 @@ pub(super) fn probe(volume: &Volume<'_>) -> Option<Content> {
     let sector = u64::from(le16(head, SECTOR_SIZE_AT));
     let is_32 = le16(head, FAT_SECTORS_16_AT) == 0;
     let fat_sectors = if is_32 { le32(head, FAT_SECTORS_32_AT) } else { le16(head, FAT_SECTORS_16_AT).into() };
-    let fat_at = u64::from(le16(head, RESERVED_SECTORS_AT)) * sector;
-    let data_at = fat_at.saturating_add(u64::from(fat_sectors) * u64::from(byte(head, FATS_AT)) * sector);
+    let table_at = u64::from(le16(head, RESERVED_SECTORS_AT)) * sector;
+    let data_at = table_at.saturating_add(u64::from(fat_sectors) * u64::from(byte(head, FATS_AT)) * sector);
     let found = if is_32 {
-        let cluster = u64::from(byte(head, SECTORS_PER_CLUSTER_AT)) * sector;
-        label_in_chain(volume, fat_at, data_at, cluster)
+        let cluster_bytes = u64::from(byte(head, SECTORS_PER_CLUSTER_AT)) * sector;
+        let clusters = Clusters { table_at, data_at, cluster_bytes, mask: ENTRY_MASK, last: LAST_CLUSTER };
+        clusters.search(volume, le32(head, ROOT_CLUSTER_AT), label_in)
     } else {
-        label_in(volume, data_at, u64::from(le16(head, ROOT_ENTRIES_AT)) * ENTRY_BYTES as u64)
+        let length = u64::from(le16(head, ROOT_ENTRIES_AT)) * ENTRY_BYTES as u64;
+        volume.read(data_at, usize::try_from(length.min(MAX_DIRECTORY)).unwrap_or(0)).map(label_in)
     };
     let extended = head.get(EXTENDED_AT[usize::from(is_32)]..).unwrap_or_default();
     let has_fields = matches!(byte(extended, SIGNATURE), 0x28 | 0x29);
     let label = match found {
-        Directory::Label(label) => label,
-        Directory::NoLabel | Directory::GoesOn => None,
-        Directory::Unread => {
+        Some(ControlFlow::Break(label)) => label,
+        Some(ControlFlow::Continue(())) => None,
+        None => {
             let label = extended.get(LABEL..LABEL + NAME_LEN).filter(|&label| has_fields && label != NO_NAME);
             label.and_then(text::label)
         }
@@ -82,41 +78,26 @@ pub(super) fn probe(volume: &Volume<'_>) -> Option<Content> {
     Some(Content::new("vfat").label(label).uuid(uuid))
 }
 
-/// The label in the root directory of FAT32, which is a chain of clusters.
-fn label_in_chain(volume: &Volume<'_>, fat_at: u64, data_at: u64, cluster_bytes: u64) -> Directory {
-    let mut cluster = le32(volume.head(), ROOT_CLUSTER_AT);
-    for _ in 0..MAX_CLUSTERS {
-        let Some(index) = u64::from(cluster).checked_sub(2) else { return Directory::GoesOn };
-        match label_in(volume, data_at.saturating_add(index.saturating_mul(cluster_bytes)), cluster_bytes) {
-            Directory::GoesOn => {}
-            other => return other,
-        }
-        match volume.read(fat_at.saturating_add(u64::from(cluster) * 4), 4) {
-            Some(entry) => cluster = le32(entry, 0) & 0x0fff_ffff,
-            None => return Directory::GoesOn,
-        }
-    }
-    Directory::GoesOn
-}
-
-/// The label in a piece of a root directory.
-fn label_in(volume: &Volume<'_>, at: u64, length: u64) -> Directory {
-    let wanted = usize::try_from(length.min(MAX_DIRECTORY)).unwrap_or(0);
-    let Some(entries) = volume.read(at, wanted) else { return Directory::Unread };
+/// The label in a piece of a root directory; breaks where it is, or where the directory ends.
+fn label_in(entries: &[u8]) -> ControlFlow<Option<String>> {
     for entry in entries.chunks_exact(ENTRY_BYTES) {
         let attributes = byte(entry, ATTRIBUTES_AT);
         let has_cluster = le16(entry, CLUSTER_HIGH_AT) != 0 || le16(entry, CLUSTER_LOW_AT) != 0;
         match byte(entry, 0) {
-            0 => return Directory::NoLabel,
+            0 => return ControlFlow::Break(None),
             DELETED => {}
             _ if has_cluster || attributes & 0x3f == LONG_NAME => {}
             _ if attributes & (VOLUME_ID | DIRECTORY) == VOLUME_ID => {
-                return Directory::Label(entry.get(..NAME_LEN).and_then(text::label));
+                let mut name: [u8; NAME_LEN] = bytes(entry, 0);
+                if let [first @ STANDS_FOR_DELETED, ..] = &mut name {
+                    *first = DELETED;
+                }
+                return ControlFlow::Break(text::label(&name));
             }
             _ => {}
         }
     }
-    Directory::GoesOn
+    ControlFlow::Continue(())
 }
 
 #[cfg(test)]

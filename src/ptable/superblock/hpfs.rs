@@ -1,5 +1,6 @@
 //! HPFS of OS/2. Linux fs/hpfs/hpfs.h; libblkid's superblocks/hpfs.c.
 
+use super::super::boot_sector;
 use super::super::fields::{byte, has, le32};
 use super::volume::Volume;
 use super::{Content, text};
@@ -20,7 +21,7 @@ pub(super) fn probe(volume: &Volume<'_>) -> Option<Content> {
         return None;
     }
     let content = Content::new("hpfs");
-    if byte(head, SIGNATURE_AT) != 0x28 || !has(head, NAME_AT, b"HPFS") {
+    if !boot_sector::is_signed(head) || byte(head, SIGNATURE_AT) != 0x28 || !has(head, NAME_AT, b"HPFS") {
         return Some(content);
     }
     Some(content.label(text::label_at(head, LABEL_AT, 11)).uuid(text::serial(le32(head, SERIAL_AT))))

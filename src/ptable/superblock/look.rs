@@ -41,14 +41,16 @@ impl Look {
             .take(TOGETHER)
             .map(|(start, size)| Seen {
                 start,
-                volume: Volume::new(size, image_size.saturating_sub(start)),
+                volume: Volume::new(size, image_size.saturating_sub(start)).disk(start == 0 && size == image_size),
                 content: None,
             })
             .collect();
         let first = |(index, seen): (usize, &Seen)| {
             let left = image_size.saturating_sub(seen.start);
             let least = seen.volume.size().min(WINDOW_BYTES).min(left);
-            let ends = windows(0, seen.volume.size()).skip(1).filter(move |end| together && end.end <= left);
+            let ends = windows(0, seen.volume.size(), seen.volume.is_disk())
+                .skip(1)
+                .filter(move |end| together && end.end <= left);
             std::iter::once(0..least).chain(ends).map(move |range| (index, range)).collect::<Vec<_>>()
         };
         let mut wanted: Vec<_> = seen.iter().enumerate().flat_map(first).collect();
@@ -81,7 +83,7 @@ impl Look {
             let mut bytes = vec![0; usize::try_from(range.end - range.start).unwrap_or(0)];
             let error = read_prefix(image, start.saturating_add(range.start), &mut bytes).1;
             match error {
-                None if range.start == 0 => volume.set_head(bytes),
+                None if range.start == 0 && volume.head().is_empty() => volume.set_head(bytes),
                 None => volume.put(range.start, Some(bytes)),
                 Some(error) if range.start == 0 => outcome = outcome.and(Err(error)),
                 Some(_) => volume.put(range.start, None),
@@ -136,13 +138,13 @@ mod tests {
         let starts = |mib: u64| (mib << 20)..(mib << 20) + WINDOW_BYTES;
         let mut look = Look::new(volumes, 8 << 20, true);
         let together = rounds(&mut look, &image);
-        assert_eq!((together.len(), together[0].len()), (2, 8));
+        assert_eq!((together.len(), together[0].len()), (2, 10));
         assert!(together[0].is_sorted_by_key(|range| range.start));
         let mut look = Look::new(volumes, 8 << 20, false);
         let apart = rounds(&mut look, &image);
         assert_eq!(apart[0], [starts(0), starts(4)]);
         assert_eq!(apart.len(), 2);
-        assert!(together[0][1..4].iter().all(|end| apart[1].contains(end)));
+        assert!(together[0][1..5].iter().all(|end| apart[1].contains(end)));
         assert_eq!(look.contents(), [None, None]);
     }
 

@@ -3,8 +3,8 @@
 //! lvm2 lib/label/label.h `struct label_header`, `lib/format_text/layout.h` `struct pv_header`; libblkid's superblocks/lvm.c.
 
 use super::super::fields::{byte, has, le16, le32, le64};
-use super::Content;
 use super::volume::Volume;
+use super::{Content, FLOPPY_BYTES, sums, text};
 
 /// The label is in one of the first four sectors.
 const LABEL_SECTORS: [usize; 4] = [0, 1, 2, 3];
@@ -27,6 +27,9 @@ const LVM1_BASE_AT: usize = 4; // 4
 const LVM1_UUID_AT: usize = 44;
 
 pub(super) fn probe(volume: &Volume<'_>) -> Option<Content> {
+    if volume.size() <= FLOPPY_BYTES {
+        return None;
+    }
     let head = volume.head();
     let version_2 = LABEL_SECTORS.into_iter().find_map(|sector| {
         let label = head.get(sector * SECTOR..(sector + 1) * SECTOR)?;
@@ -45,7 +48,7 @@ pub(super) fn probe(volume: &Volume<'_>) -> Option<Content> {
 
 /// A CRC-32 of its own start, and without the complement at either end.
 fn crc(bytes: &[u8]) -> u32 {
-    super::raw_crc32(CRC_START, bytes)
+    sums::crc32(CRC_START, bytes)
 }
 
 /// Letters and digits, in groups of 6, 4, 4, 4, 4, 4 and 6.
@@ -54,14 +57,7 @@ fn uuid(buf: &[u8], at: usize) -> Option<String> {
     if letters.iter().all(|&letter| letter == 0) {
         return None;
     }
-    let mut text = String::with_capacity(UUID_LEN + 6);
-    for (index, letter) in String::from_utf8_lossy(letters).chars().enumerate() {
-        if matches!(index, 6 | 10 | 14 | 18 | 22 | 26) {
-            text.push('-');
-        }
-        text.push(letter);
-    }
-    Some(text)
+    Some(text::grouped(&String::from_utf8_lossy(letters), &[6, 10, 14, 18, 22, 26]))
 }
 
 #[cfg(test)]

@@ -4,19 +4,32 @@
 //! come before file systems, because what they hold may show through. This names contents; it is no check that they are
 //! sound. Labels are untrusted: they may hold control characters.
 //!
+//! Every kind of libblkid 2.42 is known. Checks are at least those of 2.38, and where a magic number is short, the checksum
+//! that later versions ask for as well. Three things are otherwise, for a name that a rescued medium still deserves: a
+//! size below the least of a kind, or metadata elsewhere in the volume that cannot be read, takes no name away from
+//! most; a second header of LUKS2 counts only where nothing else is found, for what is made of a volume later leaves it;
+//! OCFS and Xenix are also found where their own sources put them.
+//!
 //! Nearly everything is told by the first [`WINDOW_BYTES`]. Some labels lie elsewhere (in a directory, in a catalog), and
 //! some RAIDs keep their superblock at the end. [`Look`] asks for such bytes of many volumes in a few rounds, so that a
 //! reader to which going back is dear can have those of a round together. What it cannot have stays unknown.
 
 mod apfs;
+mod bcache;
+mod befs;
 mod bitlocker;
 mod btrfs;
+mod chain;
+mod cluster;
 mod device_mapper;
+mod drbd;
 mod exfat;
 mod ext;
 mod f2fs;
 mod fat;
+mod filevault;
 mod firmware_raid;
+mod flash;
 mod hfs;
 mod hpfs;
 mod iso9660;
@@ -26,12 +39,16 @@ mod look;
 mod luks;
 mod lvm;
 mod minix;
+mod netware;
 mod nilfs;
 mod ntfs;
+mod pool;
 mod read_only;
 mod refs;
 mod reiserfs;
+mod sums;
 mod swap;
+mod system_v;
 mod text;
 mod udf;
 mod ufs;
@@ -84,18 +101,29 @@ impl Content {
 type Prober = fn(&Volume<'_>) -> Option<Content>;
 
 /// What is told by the end of a volume. It is asked for first: a mirror's half looks like what the mirror holds.
-const AT_THE_END: &[Prober] = &[linux_raid::at_the_end, firmware_raid::probe];
+const AT_THE_END: &[Prober] = &[linux_raid::at_the_end, firmware_raid::at_the_end, drbd::at_the_end];
 
 /// What is told by the start of a volume, in `libblkid`'s order (its superblocks/superblocks.c).
 const AT_THE_START: &[Prober] = &[
     linux_raid::at_the_start,
+    firmware_raid::at_the_start,
+    bcache::probe,
+    pool::bluestore,
+    drbd::control_volume,
+    drbd::data_log,
     lvm::probe,
     device_mapper::probe,
-    luks::probe,
+    luks::first_header,
+    flash::ubi,
+    device_mapper::vdo,
+    pool::stratis,
     bitlocker::probe,
+    filevault::probe,
     fat::probe,
     swap::probe,
-    xfs::probe,
+    xfs::xfs,
+    xfs::log,
+    xfs::exfs,
     ext::probe,
     reiserfs::probe,
     jfs::probe,
@@ -105,25 +133,45 @@ const AT_THE_START: &[Prober] = &[
     hfs::probe,
     ufs::probe,
     hpfs::probe,
+    system_v::sysv,
+    system_v::xenix,
     ntfs::probe,
     refs::probe,
-    read_only::probe,
+    read_only::cramfs,
+    read_only::romfs,
+    cluster::scoutfs,
     minix::probe,
+    cluster::gfs,
+    cluster::ocfs,
+    cluster::oracle_asm,
+    system_v::vxfs,
+    read_only::squashfs,
+    netware::probe,
     btrfs::probe,
+    flash::ubifs,
+    system_v::bfs,
+    befs::probe,
     nilfs::probe,
     exfat::probe,
     f2fs::probe,
+    pool::mpool,
     apfs::probe,
+    flash::zonefs,
+    read_only::erofs,
 ];
 
-/// What shows nowhere else than in the middle of a volume, asked for where nothing else is found.
-const ELSEWHERE: &[Prober] = &[vmfs::probe, zfs::other_labels, ufs::far];
+/// What shows nowhere else than in the middle of a volume, or at its end where its start is lost: asked for where nothing
+/// else is found.
+const ELSEWHERE: &[Prober] =
+    &[luks::second_header, vmfs::probe, xfs::log_far, zfs::other_labels, ufs::far, bcache::copies, nilfs::second];
 
 /// Where in an image [`Look`] looks first for what a volume of `size` bytes at `start` holds: at its start, and for RAIDs
-/// near its end.
-pub fn windows(start: u64, size: u64) -> impl Iterator<Item = Range<u64>> {
+/// near its end, which those of firmware have only if it is a whole disk.
+fn windows(start: u64, size: u64, is_disk: bool) -> impl Iterator<Item = Range<u64>> {
     let head = 0..size.min(WINDOW_BYTES);
-    let ranges = std::iter::once(head).chain(linux_raid::ends(size)).chain(firmware_raid::end(size));
+    let tail = Some(volume::tail(size)).filter(|_| size > FLOPPY_BYTES);
+    let ends = linux_raid::ends(size).chain(tail).chain(firmware_raid::ends(size, is_disk));
+    let ranges = std::iter::once(head).chain(ends);
     ranges.map(move |range| start.saturating_add(range.start)..start.saturating_add(range.end))
 }
 
@@ -144,21 +192,18 @@ pub fn identify(volume: &dyn ReadAt, size: u64) -> io::Result<Option<Content>> {
 pub(super) fn identify_start(volume: &dyn ReadAt, size: u64) -> io::Result<Option<&'static str>> {
     let mut window = vec![0; usize::try_from(size.min(WINDOW_BYTES)).unwrap_or(0)];
     match read_prefix(volume, 0, &mut window) {
-        (_, None) => Ok(name(&window)),
+        (_, None) => Ok(name_of(&Volume::of_start(&window, size))),
         (_, Some(error)) => Err(error),
     }
 }
 
-/// [`Content::name`] of what a volume holds that starts with `window`, of [`WINDOW_BYTES`] if it has as many.
+/// [`Content::name`] of what a volume of unknown size holds that starts with `window`, of [`WINDOW_BYTES`] if it has as many.
 pub(super) fn name(window: &[u8]) -> Option<&'static str> {
-    first(AT_THE_START, &Volume::of_start(window)).map(|content| content.name)
+    name_of(&Volume::of_start(window, u64::MAX))
 }
 
-/// A CRC-32 that starts with `start`, and has no complement at either end: as Linux's `crc32_le`.
-fn raw_crc32(start: u32, bytes: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new_with_initial(!start);
-    hasher.update(bytes);
-    !hasher.finalize()
+fn name_of(volume: &Volume<'_>) -> Option<&'static str> {
+    first(AT_THE_START, volume).map(|content| content.name)
 }
 
 fn first(probers: &[Prober], volume: &Volume<'_>) -> Option<Content> {
@@ -247,8 +292,9 @@ mod tests {
     #[test]
     fn windows_lie_in_the_volume() {
         for size in [0, 1, 512, 70 << 10, 1 << 20, (2 << 20) + 511, u64::MAX] {
-            assert!(windows(0, size).all(|range| range.start <= range.end && range.end <= size), "{size}");
-            assert!(windows(u64::MAX - 5, size).all(|range| range.start <= range.end), "{size}");
+            let lies_inside = |range: Range<u64>| range.start <= range.end && range.end <= size;
+            assert!(windows(0, size, true).all(lies_inside), "{size}");
+            assert!(windows(u64::MAX - 5, size, true).all(|range| range.start <= range.end), "{size}");
         }
     }
 }

@@ -28,23 +28,27 @@ const EROFS_BLOCK_LOG_AT: usize = EROFS_AT + 12; // 1
 const EROFS_UUID_AT: usize = EROFS_AT + 48; // 16
 const EROFS_LABEL_AT: usize = EROFS_AT + 64; // 16
 
-pub(super) fn probe(volume: &Volume<'_>) -> Option<Content> {
+pub(super) fn cramfs(volume: &Volume<'_>) -> Option<Content> {
     let head = volume.head();
-    if let Some(name) = squashfs(head) {
-        Some(Content::new(name))
-    } else if CRAMFS.iter().any(|magic| has(head, 0, magic)) && has(head, CRAMFS_SIGNATURE_AT, CRAMFS_SIGNATURE) {
-        Some(Content::new("cramfs").label(text::label_at(head, CRAMFS_LABEL_AT, 16)))
-    } else if has(head, 0, ROMFS) && be32(head, ROMFS_SIZE_AT) != 0 {
-        Some(Content::new("romfs").label(text::label_at(head, ROMFS_LABEL_AT, 16)))
-    } else if has(head, EROFS_AT, EROFS) && (9..=16).contains(&byte(head, EROFS_BLOCK_LOG_AT)) {
-        let label = text::label_at(head, EROFS_LABEL_AT, 16);
-        Some(Content::new("erofs").label(label).uuid(text::uuid_at(head, EROFS_UUID_AT)))
-    } else {
-        None
-    }
+    let is_one = CRAMFS.iter().any(|magic| has(head, 0, magic)) && has(head, CRAMFS_SIGNATURE_AT, CRAMFS_SIGNATURE);
+    is_one.then(|| Content::new("cramfs").label(text::label_at(head, CRAMFS_LABEL_AT, 16)))
 }
 
-fn squashfs(head: &[u8]) -> Option<&'static str> {
+pub(super) fn romfs(volume: &Volume<'_>) -> Option<Content> {
+    let head = volume.head();
+    let is_one = has(head, 0, ROMFS) && be32(head, ROMFS_SIZE_AT) != 0;
+    is_one.then(|| Content::new("romfs").label(text::label_at(head, ROMFS_LABEL_AT, 16)))
+}
+
+pub(super) fn erofs(volume: &Volume<'_>) -> Option<Content> {
+    let head = volume.head();
+    let is_one = has(head, EROFS_AT, EROFS) && (9..=16).contains(&byte(head, EROFS_BLOCK_LOG_AT));
+    let label = text::label_at(head, EROFS_LABEL_AT, 16);
+    is_one.then(|| Content::new("erofs").label(label).uuid(text::uuid_at(head, EROFS_UUID_AT)))
+}
+
+pub(super) fn squashfs(volume: &Volume<'_>) -> Option<Content> {
+    let head = volume.head();
     let version = if has(head, 0, SQUASHFS) {
         le16(head, SQUASHFS_VERSION_AT)
     } else if has(head, 0, SQUASHFS_BIG_ENDIAN) {
@@ -54,8 +58,10 @@ fn squashfs(head: &[u8]) -> Option<&'static str> {
     };
     let log = le16(head, SQUASHFS_BLOCK_LOG_AT);
     match version {
-        1..=3 => Some("squashfs3"),
-        4 if (12..=20).contains(&log) && le32(head, SQUASHFS_BLOCK_SIZE_AT) == 1 << log => Some("squashfs"),
+        1..=3 => Some(Content::new("squashfs3")),
+        4 if (12..=20).contains(&log) && le32(head, SQUASHFS_BLOCK_SIZE_AT) == 1 << log => {
+            Some(Content::new("squashfs"))
+        }
         _ => None,
     }
 }

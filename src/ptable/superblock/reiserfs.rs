@@ -11,6 +11,8 @@ const AT: usize = 64 * 1024;
 const JOURNAL_BLOCK_AT: usize = 12; // 4 bytes
 const BLOCK_SIZE_AT: usize = 44; // 2
 const MAGIC_AT: usize = 52;
+/// Of the first versions, at 8 KiB alone.
+const FIRST_MAGIC_AT: usize = 20;
 const UUID_AT: usize = 84; // 16
 const LABEL_AT: usize = 100; // 16
 const VERSION_3_5: &[u8] = b"ReIsErFs";
@@ -32,7 +34,8 @@ pub(super) fn probe(volume: &Volume<'_>) -> Option<Content> {
         let superblock = volume.head().get(at..).unwrap_or_default();
         has(superblock, MAGIC_AT, VERSION_3_5) && is_outside_journal(superblock, at)
     });
-    if is_old {
+    let first = volume.head().get(OLD_AT..).unwrap_or_default();
+    if is_old || has(first, FIRST_MAGIC_AT, VERSION_3_5) && is_outside_journal(first, OLD_AT) {
         return Some(content);
     }
     has(superblock, 0, VERSION_4).then(|| {

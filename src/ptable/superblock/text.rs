@@ -44,6 +44,18 @@ pub(super) fn uuid_at(buf: &[u8], at: usize) -> Option<String> {
     Some(text)
 }
 
+/// `text` with hyphens in front of these of its characters, counted from 0.
+pub(super) fn grouped(text: &str, starts: &[usize]) -> String {
+    let mut groups = String::with_capacity(text.len() + starts.len());
+    for (index, character) in text.chars().enumerate() {
+        if starts.contains(&index) {
+            groups.push('-');
+        }
+        groups.push(character);
+    }
+    groups
+}
+
 /// A volume serial number of DOS, as it shows it; `None` for 0.
 pub(super) fn serial(number: u32) -> Option<String> {
     (number != 0).then(|| format!("{:04X}-{:04X}", number >> 16, number & 0xffff))
@@ -80,6 +92,7 @@ mod tests {
         assert_eq!(long_serial(0xAB).as_deref(), Some("00000000000000AB"));
         let bytes: Vec<u8> = (0..17).collect();
         assert_eq!(uuid_at(&bytes, 1).as_deref(), Some("01020304-0506-0708-090a-0b0c0d0e0f10"));
+        assert_eq!(grouped("äbcd", &[1, 3, 4]), "ä-bc-d");
         assert_eq!((uuid_at(&[0; 16], 0), uuid_at(&bytes, 2), serial(0), long_serial(0)), (None, None, None, None));
     }
 }

@@ -1,7 +1,6 @@
 //! UDF: ECMA-167 and OSTA UDF 2.60; libblkid's superblocks/udf.c.
 //!
-//! A volume recognition sequence says that it is one (part 2 section 8.3, part 3 section 9.1). The anchor in block 256
-//! points to a sequence of descriptors, in which label and volume set are.
+//! A volume recognition sequence says that it is one (part 2 section 8.3, part 3 section 9.1). The anchor points to a sequence of descriptors, in which label and volume set are.
 
 use std::fmt::Write as _;
 
@@ -11,11 +10,11 @@ use super::{Content, text};
 
 /// Volume structure descriptors start here, as those of ISO 9660 do, on a bridge disc in one list with them.
 const DESCRIPTORS_AT: usize = 32 * 1024;
-/// Bytes from one to the next; on a disk of larger sectors each takes a sector.
-const DESCRIPTOR_STEPS: [usize; 2] = [2048, 4096];
+/// Bytes from one to the next, and the blocks that a volume may have then: larger ones take one each.
+const DESCRIPTOR_STEPS: [(usize, &[u32]); 2] = [(2048, &[512, 1024, 2048]), (4096, &[4096])];
 
-const BLOCK_SIZES: [u64; 4] = [2048, 512, 4096, 1024];
-const ANCHOR_BLOCK: u32 = 256;
+/// Where the anchor is; a disc that is not closed yet may have it in the second of them alone.
+const ANCHOR_BLOCKS: [u32; 2] = [256, 512];
 /// Descriptors of the sequence that are looked at: more than there are kinds.
 const MAX_DESCRIPTORS: u32 = 16;
 
@@ -34,16 +33,18 @@ const LOGICAL_VOLUME_AT: usize = 84; // 128, of the logical volume descriptor: s
 const DSTRING_LEN: usize = 128;
 
 pub(super) fn probe(volume: &Volume<'_>) -> Option<Content> {
-    if !is_recognised(volume.head()) {
+    let sizes = block_sizes(volume.head());
+    if sizes.is_empty() {
         return None;
     }
-    let (label, uuid) = identifiers(volume).unwrap_or_default();
+    let (label, uuid) = identifiers(volume, &sizes).unwrap_or_default();
     Some(Content::new("udf").label(label).uuid(uuid))
 }
 
-/// Whether `NSR02` or `NSR03` stands behind `BEA01`, with nothing in front but descriptors of known kinds.
-fn is_recognised(head: &[u8]) -> bool {
-    DESCRIPTOR_STEPS.into_iter().any(|step| {
+/// The sizes that blocks may have: of those, `NSR02` or `NSR03` stands behind `BEA01`, with nothing in front but descriptors
+/// of known kinds.
+fn block_sizes(head: &[u8]) -> Vec<u32> {
+    let is_recognised = |step: usize| {
         let ids = (DESCRIPTORS_AT..head.len())
             .step_by(step)
             .map(|at| (byte(head, at), head.get(at + 1..at + 6).unwrap_or_default()));
@@ -51,15 +52,25 @@ fn is_recognised(head: &[u8]) -> bool {
             matches!(*id, b"CD001" | b"CDW02" | b"BEA01" | b"BOOT2" | b"NSR02" | b"NSR03" | b"TEA01")
         })
         .any(|(structure, id)| structure == 0 && matches!(id, b"NSR02" | b"NSR03"))
-    })
+    };
+    DESCRIPTOR_STEPS
+        .into_iter()
+        .filter(|&(step, _)| is_recognised(step))
+        .flat_map(|(_, sizes)| sizes)
+        .copied()
+        .collect()
 }
 
-/// Label and UUID. The places of the anchor for all sizes of blocks are asked for together.
-fn identifiers(volume: &Volume<'_>) -> Option<(Option<String>, Option<String>)> {
-    let anchors = BLOCK_SIZES.map(|size| (size, volume.read(u64::from(ANCHOR_BLOCK) * size, 512)));
-    let is_anchor = |bytes: &&[u8]| le16(bytes, TAG_ID_AT) == ANCHOR && le32(bytes, TAG_LOCATION_AT) == ANCHOR_BLOCK;
-    let (size, anchor) = anchors.into_iter().find_map(|(size, bytes)| Some((size, bytes.filter(is_anchor)?)))?;
-    let block_size = u32::try_from(size).ok()?;
+/// Label and UUID. All places of the anchor are asked for together.
+fn identifiers(volume: &Volume<'_>, sizes: &[u32]) -> Option<(Option<String>, Option<String>)> {
+    let places = sizes.iter().flat_map(|&size| ANCHOR_BLOCKS.map(|block| (size, block)));
+    let anchors: Vec<_> =
+        places.map(|(size, block)| (size, block, volume.read(u64::from(block) * u64::from(size), 512))).collect();
+    let (block_size, anchor) = anchors.into_iter().find_map(|(size, block, bytes)| {
+        let is_anchor = |bytes: &&[u8]| le16(bytes, TAG_ID_AT) == ANCHOR && le32(bytes, TAG_LOCATION_AT) == block;
+        Some((size, bytes.filter(is_anchor)?))
+    })?;
+    let size = u64::from(block_size);
     let first = le32(anchor, EXTENT_BLOCK_AT);
     let count = (le32(anchor, EXTENT_LENGTH_AT) / block_size).min(MAX_DESCRIPTORS);
     let length = usize::try_from(count.checked_mul(block_size)?).ok()?;

@@ -1,0 +1,296 @@
+//! What runs found, archive by archive: the state of a collection as the log tells it.
+
+mod fold;
+mod staged;
+mod sums;
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use crate::log::record::{self, PartitionCheck, Totals};
+use crate::log::{Entry, Error, Name, Reading, Record};
+
+use fold::Fold;
+
+pub use fold::{Runs, runs};
+pub use staged::{Staged, StagedImage, State};
+pub use sums::Sums;
+
+/// Errors and warnings of a run, or of an archive, that are told one by one.
+const PROBLEMS_MOST: usize = 1000;
+/// Times at which the space of a run is told.
+const SPACES_MOST: usize = 4096;
+
+/// Which runs an account is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    /// The last run in the log, with what it took over from earlier ones.
+    Last,
+    /// The run of this name, with what it took over from earlier ones.
+    Run(String),
+    /// All of them: of each archive, what the last run that began it found.
+    All,
+}
+
+/// What the log tells of a collection.
+#[derive(Debug, Default)]
+pub struct Account {
+    /// The runs that were selected and those they took something over from, in the order of the log.
+    pub runs: Vec<Run>,
+    /// The archives, in the order in which they were begun.
+    pub archives: Vec<ArchiveAccount>,
+    /// Images that any run staged, and what became of them.
+    pub staged: Staged,
+    /// How the log read.
+    pub reading: Reading,
+    /// Archives that are not told of one by one, because there are too many.
+    pub archives_more: u64,
+    /// Images that are not told of one by one, because there are too many.
+    pub images_more: u64,
+    /// Lines of runs that are not told of, because there are too many.
+    pub lines_more: u64,
+    /// What is not told of one by one, in sum.
+    pub more: Sums,
+}
+
+/// One run.
+#[derive(Debug, Clone, Default)]
+pub struct Run {
+    /// Its name; empty in a log of the script that imgsieve replaces.
+    pub id: String,
+    /// When it began: its first line.
+    pub began: Option<SystemTime>,
+    /// When it was last heard of: its last line.
+    pub heard: Option<SystemTime>,
+    /// Version of imgsieve.
+    pub version: Option<String>,
+    /// Whether nothing was to be staged.
+    pub dry_run: bool,
+    /// Archives read at a time.
+    pub jobs: u64,
+    /// Partitions that made an image one to be kept.
+    pub min_partitions: u32,
+    /// Archives that were chosen.
+    pub total_archives: u64,
+    /// Their compressed bytes.
+    pub total_bytes: u64,
+    /// What had to stay free where staging lies, in bytes.
+    pub minimum: Option<u64>,
+    /// Room where staging lies, in bytes, as often as it was told, or every so often in a long run.
+    pub space: Vec<(SystemTime, u64)>,
+    /// What it did, over all archives that it is told to have begun, be they begun again since or not.
+    pub sums: Sums,
+    /// Those of its errors that are not among the problems, because there are too many.
+    pub problems_more: u64,
+    /// What it warned of that is about no archive.
+    pub warnings: Vec<Problem>,
+    /// Archives that it took over from earlier runs.
+    pub resumed: u64,
+    /// How it ended; none where it still runs, or was killed.
+    pub end: Option<RunEnd>,
+    /// What went wrong with the run itself, or with what has an archive's name and is none.
+    pub problems: Vec<Problem>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunEnd {
+    /// It was done.
+    Complete,
+    /// By a signal.
+    Interrupted(String),
+    /// It could not go on.
+    Aborted(String),
+}
+
+/// An error or a warning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// When.
+    pub time: Option<SystemTime>,
+    /// The log's word for it.
+    pub reason: String,
+    /// The sentence.
+    pub message: String,
+    /// The file that it is about, where it is not about an archive that was begun.
+    pub path: Option<Name>,
+}
+
+/// One archive, as one run found it.
+#[derive(Debug, Clone)]
+pub struct ArchiveAccount {
+    /// Its name without its ending, `.tar.zst` as a rule.
+    pub hash: Name,
+    /// Where it was.
+    pub path: Option<Name>,
+    /// Compressed bytes.
+    pub size: u64,
+    /// The run: an index into [`Account::runs`].
+    pub run: usize,
+    /// Which worker read it.
+    pub worker: u32,
+    /// When it was begun.
+    pub began: Option<SystemTime>,
+    /// How it ended.
+    pub end: ArchiveEnd,
+    /// Its images.
+    pub images: Vec<PartitionCheck>,
+    /// What was warned of.
+    pub warnings: Vec<Problem>,
+}
+
+/// How an archive ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ArchiveEnd {
+    /// It did not, as far as the log goes.
+    Open,
+    /// It was read to its end.
+    Complete {
+        /// When.
+        time: Option<SystemTime>,
+        /// What was found and done.
+        totals: Box<Totals>,
+    },
+    /// It ended in an error, which has the time.
+    Failed(Problem),
+}
+
+impl Account {
+    /// Reads the log at `path`. None where it has no run of those that were selected.
+    pub fn read(path: &Path, selection: &Selection) -> Result<Option<Account>, Error> {
+        let account = Fold::read(path, selection)?;
+        Ok(account.filter(|account| !account.runs.is_empty()))
+    }
+}
+
+impl Run {
+    fn new(id: &str, began: Option<SystemTime>) -> Run {
+        Run { id: id.to_owned(), began, min_partitions: 2, ..Run::default() }
+    }
+
+    /// Takes note of what is said about no archive.
+    fn note(&mut self, entry: Entry) {
+        let time = entry.time();
+        match entry.record {
+            Record::ScriptStart(start) => {
+                self.note_space(time, start.available_bytes);
+                self.version = start.version;
+                self.dry_run = start.dry_run;
+                self.jobs = start.jobs.max(1);
+                self.min_partitions = start.rules.map_or(2, |rules| rules.min_partitions);
+                self.total_archives = start.total_archives;
+                self.total_bytes = start.total_bytes;
+                self.minimum = start.minimum_bytes;
+                // Runs of the script that imgsieve replaces have no names, and so are one.
+                self.end = None;
+            }
+            Record::ScriptComplete(_) => self.end = Some(RunEnd::Complete),
+            Record::Interrupted(end) => self.end = Some(RunEnd::Interrupted(end.signal)),
+            Record::Abort(end) => self.end = Some(RunEnd::Aborted(end.message)),
+            Record::LowSpace(low) => self.note_space(time, low.available_bytes),
+            Record::Error(error) if self.problems.len() < PROBLEMS_MOST => {
+                self.problems.push(Problem::of(time, *error));
+            }
+            Record::Error(_) => self.problems_more += 1,
+            Record::Warning(warning) => {
+                self.sums.warnings += 1;
+                if self.warnings.len() < PROBLEMS_MOST {
+                    self.warnings.push(Problem::of(time, *warning));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn note_space(&mut self, time: Option<SystemTime>, available: Option<u64>) {
+        let (Some(time), Some(available)) = (time, available) else { return };
+        if self.space.len() == SPACES_MOST {
+            let mut is_odd = true;
+            self.space.retain(|_| {
+                is_odd = !is_odd;
+                !is_odd
+            });
+        }
+        self.space.push((time, available));
+    }
+}
+
+impl Problem {
+    fn of(time: Option<SystemTime>, record: record::Problem) -> Problem {
+        let reason = record.reason.as_ref().map_or(String::new(), |reason| reason.as_str().to_owned());
+        Problem { time, reason, message: record.message, path: record.archive }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOG: &str = r#"
+{"ts":"2026-01-01T00:00:00Z","stage":"script_start","total_archives":2,"jobs":2,"minimum_bytes":7,"available_bytes":99,"run":"r1"}
+{"ts":"2026-01-01T00:00:01Z","stage":"archive_start","hash":"a","size_bytes":5,"worker":1,"run":"r1"}
+{"ts":"2026-01-01T00:00:01Z","stage":"script_start","total_archives":1,"run":"rx"}
+{"ts":"2026-01-01T00:00:02Z","stage":"archive_start","hash":"c","size_bytes":8,"run":"rx"}
+{"ts":"2026-01-01T00:00:02Z","stage":"partition_check","hash":"a","img":"a.img","partitions":2,"action":"KEPT","path":"/s/a/a.img","size_bytes":50,"table":{"label":"dos"},"partition_list":[{"number":1,"start_bytes":512,"size_bytes":9,"kind":"primary","fs":"ext4"},{"number":2}],"run":"r1"}
+{"ts":"2026-01-01T00:00:03Z","stage":"archive_complete","hash":"a","imgs":1,"multipart_imgs":1,"available_bytes":50,"seconds":1.5,"run":"r1"}
+{"ts":"2026-01-01T00:00:04Z","stage":"archive_start","hash":"b","size_bytes":6,"run":"r1"}
+{"ts":"2026-01-01T00:00:05Z","stage":"interrupted","signal":"SIGINT","run":"r1"}
+{"ts":"2026-01-02T00:00:00Z","stage":"script_start","total_archives":2,"run":"r2"}
+{"ts":"2026-01-02T00:00:00Z","stage":"archive_resumed","hash":"a","by_run":"r1","run":"r2"}
+{"ts":"2026-01-02T00:00:01Z","stage":"archive_start","hash":"b","size_bytes":6,"run":"r2"}
+{"ts":"2026-01-02T00:00:02Z","stage":"error","scope":"archive","hash":"b","reason":"corrupt","message":"cut short","run":"r2"}
+{"ts":"2026-01-02T00:00:02Z","stage":"script_complete","run":"r2"}
+{"ts":"2026-01-03T00:00:00Z","stage":"error","scope":"staged","hash":"a","path":"/s/a/a.img","reason":"gone","run":"p1"}
+{"ts":"2026-01-03T00:00:01Z","stage":"interrupted","signal":"SIGINT","run":"p1"}
+"#;
+
+    fn account(selection: &Selection) -> Option<Account> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("log.jsonl");
+        std::fs::write(&path, LOG.trim_start()).expect("a log");
+        Account::read(&path, selection).expect("a log")
+    }
+
+    fn hashes(account: &Account) -> Vec<&[u8]> {
+        account.archives.iter().map(|archive| archive.hash.bytes()).collect()
+    }
+
+    #[test]
+    fn the_last_run_has_what_it_took_over() {
+        let account = account(&Selection::Last).expect("a run");
+        assert_eq!(hashes(&account), [b"a", b"b"]);
+        assert_eq!(account.runs.iter().map(|run| run.id.as_str()).collect::<Vec<_>>(), ["r1", "r2"]);
+        let image = &account.archives[0].images[0];
+        assert_eq!(
+            (image.partitions, image.table.as_ref().and_then(|table| table.label.as_deref()), image.partitions().len()),
+            (Some(2), Some("dos"), 2)
+        );
+        assert_eq!(image.partitions()[0].fs.as_deref(), Some("ext4"));
+        assert!(matches!(&account.archives[0].end, ArchiveEnd::Complete { totals, .. } if totals.multi == 1));
+        assert!(matches!(&account.archives[1].end, ArchiveEnd::Failed(problem) if problem.reason == "corrupt"));
+        assert_eq!((account.runs[1].resumed, &account.runs[1].end), (1, &Some(RunEnd::Complete)));
+        assert!(account.staged.get(image.path.as_ref().expect("kept")).is_some());
+    }
+
+    #[test]
+    fn a_run_that_is_named_is_told_as_it_ended() {
+        let account = account(&Selection::Run("r1".to_owned())).expect("a run");
+        assert_eq!(hashes(&account), [b"a", b"b"]);
+        assert_eq!(account.archives[1].end, ArchiveEnd::Open);
+        assert_eq!(account.runs[0].end, Some(RunEnd::Interrupted("SIGINT".to_owned())));
+        assert_eq!(account.runs[0].space.iter().map(|&(_, bytes)| bytes).collect::<Vec<_>>(), [99, 50]);
+    }
+
+    #[test]
+    fn of_all_runs_the_last_that_began_an_archive_tells_of_it() {
+        let account = account(&Selection::All).expect("runs");
+        assert_eq!(hashes(&account), [b"a", b"c", b"b"]);
+        assert_eq!(account.runs.len(), 3);
+        assert!(matches!(account.archives[2].end, ArchiveEnd::Failed(_)));
+    }
+
+    #[test]
+    fn a_run_that_is_not_there_is_none() {
+        assert!(account(&Selection::Run("r9".to_owned())).is_none());
+    }
+}

@@ -1,0 +1,389 @@
+//! Which members of an archive are images, and why there is none where there is none.
+//!
+//! An image is a regular file whose name ends as images' names do, and so is a hard link of such a name to a file that has
+//! another one: whoever extracts the archive gets the same file under both. A link comes behind what it is a link to, so that the
+//! files are remembered that one could lead to: as extracting has it, the last of a path counts, and a link stays with the
+//! file that it was made to, whatever comes under that path later.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+use crate::cause::Cause;
+use crate::member::{Content, Kind, Member};
+use crate::reason::Reason;
+use crate::rescue;
+use crate::sanitize::printable_short;
+use crate::units::{Size, human};
+
+/// Paths that are remembered, at 24 bytes each.
+const MAX_PATHS: usize = 1 << 18;
+/// Memory that large files may take that are remembered, in bytes: the map of a sparse one may be long.
+const MAX_MEMORY: usize = 16 << 20;
+/// Characters of a name in a message.
+const NAME_SHOWN: usize = 200;
+
+/// What a member is.
+#[derive(Debug)]
+pub enum Role {
+    /// An image, with this content.
+    Image(Content),
+    /// Named like one, and none; with what is to be said of that.
+    NoImage(Option<Cause>),
+    /// Not named like one.
+    Other,
+}
+
+/// The members of an archive that were seen, as far as it matters which of them are images.
+pub struct Images {
+    /// How the name of an image ends, ASCII case ignored.
+    suffix: String,
+    /// Images are larger than this, in bytes; none where they may have any size.
+    least: Option<u64>,
+    max_memory: usize,
+    hasher: RandomState,
+    /// Regular files by a hash of their paths, which are untrusted and may be long.
+    paths: HashMap<u64, Target>,
+    files: Vec<File>,
+    /// What `files` take, in bytes.
+    memory: usize,
+    /// Whether there was a file that could not be remembered.
+    is_full: bool,
+    has_image: bool,
+    /// The largest file that is named like an image, and the largest of all, by path and size.
+    largest_named: Option<(String, u64)>,
+    largest: Option<(String, u64)>,
+}
+
+/// What a path leads to.
+#[derive(Clone, Copy)]
+enum Target {
+    /// A file too small to be an image, of this size.
+    Small(u64),
+    /// An index into the files.
+    Large(usize),
+}
+
+/// A file that is large enough to be an image.
+enum File {
+    /// It is none yet.
+    Other(Content),
+    /// It is the image of this name.
+    Image(String),
+}
+
+impl Images {
+    /// Of an archive of which no member was seen yet.
+    #[must_use]
+    pub fn new(suffix: &str, least: Option<u64>) -> Images {
+        Images {
+            suffix: suffix.to_owned(),
+            least,
+            max_memory: MAX_MEMORY,
+            hasher: RandomState::new(),
+            paths: HashMap::new(),
+            files: Vec::new(),
+            memory: 0,
+            is_full: false,
+            has_image: false,
+            largest_named: None,
+            largest: None,
+        }
+    }
+
+    /// Takes note of the next member, and says what it is.
+    pub fn judge(&mut self, member: &Member) -> Role {
+        let is_named = rescue::has_suffix(member.file_name(), self.suffix.as_bytes());
+        let role = match member.kind {
+            Kind::File => self.file(member, is_named),
+            Kind::HardLink => self.hard_link(member, is_named),
+            kind => {
+                self.paths.remove(&self.key(&member.path));
+                let message = format!("{} is a {kind}, not a file: it is not opened", shown(&member.path));
+                Role::NoImage(Some(Cause::new(Reason::NotAFile, message)))
+            }
+        };
+        self.has_image |= is_named && matches!(role, Role::Image(_));
+        if is_named { role } else { Role::Other }
+    }
+
+    fn file(&mut self, member: &Member, is_named: bool) -> Role {
+        let key = self.key(&member.path);
+        note_largest(&mut self.largest, member, member.size);
+        if !self.is_large(member.size) {
+            if is_named {
+                note_largest(&mut self.largest_named, member, member.size);
+            }
+            self.remember(key, Target::Small(member.size));
+            return Role::NoImage(None);
+        }
+        let (file, takes) = if is_named {
+            let name = shown(&member.path);
+            let takes = name.len();
+            (File::Image(name), takes)
+        } else {
+            (File::Other(member.content.clone()), member.content.memory())
+        };
+        let takes = size_of::<File>() + takes;
+        if self.memory + takes > self.max_memory {
+            self.paths.remove(&key);
+            self.is_full = true;
+        } else {
+            self.memory += takes;
+            self.files.push(file);
+            self.remember(key, Target::Large(self.files.len() - 1));
+        }
+        Role::Image(member.content.clone())
+    }
+
+    fn hard_link(&mut self, member: &Member, is_named: bool) -> Role {
+        let key = self.key(&member.path);
+        let path = member.link_target.as_deref().unwrap_or_default();
+        let target = self.paths.get(&self.key(path)).copied();
+        if let Some(target) = target {
+            self.remember(key, target);
+        }
+        match target {
+            // What is stored with a link is what it is a link to (POSIX.1-2017 pax, -o linkdata).
+            None if member.size > 0 => self.file(member, is_named),
+            None => {
+                self.paths.remove(&key);
+                let of_all = if self.is_full { " (there are too many to remember them all)" } else { "" };
+                let message = format!(
+                    "{} is a hard link to {}, and no file of that name was found before it{of_all}: it is not looked at",
+                    shown(&member.path),
+                    shown(path)
+                );
+                Role::NoImage(Some(Cause::new(Reason::LinkTarget, message)))
+            }
+            Some(Target::Small(size)) => {
+                if is_named {
+                    note_largest(&mut self.largest_named, member, size);
+                }
+                Role::NoImage(None)
+            }
+            Some(Target::Large(index)) => {
+                let Some(file) = self.files.get_mut(index).filter(|_| is_named) else { return Role::Other };
+                let link = shown(&member.path);
+                match file {
+                    File::Other(content) => {
+                        let content = content.clone();
+                        *file = File::Image(link);
+                        Role::Image(content)
+                    }
+                    File::Image(image) => {
+                        let path = shown(path);
+                        let message = format!(
+                            "{link} is a hard link to {path}, the same content as {image}: it is not looked at again"
+                        );
+                        Role::NoImage(Some(Cause::new(Reason::SameContent, message)))
+                    }
+                }
+            }
+        }
+    }
+
+    /// What is to be said of an archive that was read to its end, and in which there was no image.
+    #[must_use]
+    pub fn none(&self) -> Option<Cause> {
+        if self.has_image {
+            return None;
+        }
+        let is = |(path, size): &(String, u64)| format!("{path}, {}", human(*size));
+        let message = match (&self.largest_named, &self.largest, self.least) {
+            (_, None, _) => "no image: there is no file in the archive".to_owned(),
+            (None, Some(largest), _) => {
+                let suffix = printable_short(self.suffix.as_bytes(), NAME_SHOWN);
+                format!("no image: no file's name ends in {suffix}; the largest is {}", is(largest))
+            }
+            (Some(named), Some(largest), least) => {
+                let least = Size(least.unwrap_or(0));
+                let other =
+                    if largest.1 > named.1 { format!("; the largest file is {}", is(largest)) } else { String::new() };
+                format!("no image larger than {least}: the largest is {}{other}", is(named))
+            }
+        };
+        Some(Cause::new(Reason::NoImage, message))
+    }
+
+    fn is_large(&self, size: u64) -> bool {
+        self.least.is_none_or(|least| size > least)
+    }
+
+    fn remember(&mut self, key: u64, target: Target) {
+        if self.paths.len() < MAX_PATHS || self.paths.contains_key(&key) {
+            self.paths.insert(key, target);
+        } else {
+            self.is_full = true;
+        }
+    }
+
+    /// A hash of the path, as extracting takes it: without a leading `/`, and without components that are empty or `.`.
+    fn key(&self, path: &[u8]) -> u64 {
+        let mut hash = self.hasher.build_hasher();
+        for component in path.split(|&byte| byte == b'/').filter(|component| !matches!(*component, b"" | b".")) {
+            hash.write(component);
+            hash.write_u8(b'/');
+        }
+        hash.finish()
+    }
+}
+
+/// Takes note of a file, if none was larger.
+fn note_largest(largest: &mut Option<(String, u64)>, member: &Member, size: u64) {
+    if largest.as_ref().is_none_or(|(_, other)| size > *other) {
+        *largest = Some((shown(&member.path), size));
+    }
+}
+
+fn shown(path: &[u8]) -> String {
+    printable_short(path, NAME_SHOWN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::member::{Item, walk};
+
+    /// A file of `size` bytes, a hard link, or a member of another type.
+    enum Made {
+        File(&'static str, u64),
+        Link(&'static str, &'static str),
+        Other(&'static str, tar::EntryType),
+    }
+    use Made::{File as F, Link as L, Other as O};
+
+    /// What is said of each member: of an image, where its content lies, as the number of the member that stores it.
+    fn judged(images: &mut Images, made: &[Made]) -> Vec<String> {
+        let mut builder = tar::Builder::new(Vec::new());
+        for made in made {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(0);
+            match made {
+                F(path, size) => {
+                    header.set_size(*size);
+                    builder.append_data(&mut header, path, &vec![7; usize::try_from(*size).expect("small")][..])
+                }
+                L(path, target) => {
+                    header.set_entry_type(tar::EntryType::Link);
+                    builder.append_link(&mut header, path, target)
+                }
+                O(path, kind) => {
+                    header.set_entry_type(*kind);
+                    builder.append_data(&mut header, path, &[][..])
+                }
+            }
+            .expect("memory");
+        }
+        let tar = builder.into_inner().expect("memory");
+        let (mut members, mut starts, mut said) = (walk(&tar), Vec::new(), Vec::new());
+        while let Ok(Some(Item::Member(member))) = members.next() {
+            starts.push(member.content.data().start);
+            said.push(match images.judge(&member) {
+                Role::Image(content) => {
+                    let stored = starts.iter().position(|&start| start == content.data().start);
+                    format!("image {}", stored.expect("a member's own"))
+                }
+                Role::NoImage(Some(cause)) => cause.code.to_string(),
+                Role::NoImage(None) => "no image".to_owned(),
+                Role::Other => "-".to_owned(),
+            });
+        }
+        said
+    }
+
+    fn of(made: &[Made]) -> Vec<String> {
+        judged(&mut Images::new(".img", Some(10)), made)
+    }
+
+    #[test]
+    fn a_hard_link_to_another_file_is_an_image_of_its_content() {
+        let made = [F("x/medium.raw", 11), F("log", 20), L("x/zz.img", "x/medium.raw"), L("x/zz.raw", "log")];
+        assert_eq!(of(&made), ["-", "-", "image 0", "-"]);
+    }
+
+    #[test]
+    fn paths_are_those_that_extracting_makes() {
+        for target in ["a/b", "./a/b", "a//b", "/a/b", ".//a/./b"] {
+            assert_eq!(of(&[F("./a/b", 11), L("z.img", target)]), ["-", "image 0"], "{target}");
+        }
+        for target in ["b", "a/b/c", "ab", "a", "A/b"] {
+            assert_eq!(of(&[F("./a/b", 11), L("z.img", target)]), ["-", "link_target"], "{target}");
+        }
+    }
+
+    #[test]
+    fn a_chain_of_links_ends_at_the_file() {
+        let made = [F("a", 11), L("b", "a"), L("c", "b"), L("z.img", "c"), L("y.img", "z.img"), L("x.img", "a")];
+        assert_eq!(of(&made), ["-", "-", "-", "image 0", "same_content", "same_content"]);
+    }
+
+    #[test]
+    fn an_image_is_looked_at_under_its_first_name_alone() {
+        assert_eq!(of(&[F("a.img", 11), L("z.img", "a.img")]), ["image 0", "same_content"]);
+        assert_eq!(of(&[F("a.img", 11), L("b", "a.img"), L("z.img", "b")]), ["image 0", "-", "same_content"]);
+        assert_eq!(of(&[F("a.img", 11), L("a.img", "a.img")]), ["image 0", "same_content"]);
+    }
+
+    #[test]
+    fn the_last_file_of_a_path_counts_and_a_link_stays_with_its_own() {
+        assert_eq!(of(&[F("a", 11), F("a", 12), L("z.img", "a")]), ["-", "-", "image 1"]);
+        assert_eq!(of(&[F("a", 11), L("y.img", "a"), F("a", 12), L("z.img", "a")]), ["-", "image 0", "-", "image 2"]);
+        assert_eq!(of(&[F("a", 11), L("b", "a"), F("a", 12), L("z.img", "b")]), ["-", "-", "-", "image 0"]);
+        assert_eq!(of(&[F("a", 11), F("a", 3), L("z.img", "a")]), ["-", "-", "no image"]);
+        for kind in [tar::EntryType::Symlink, tar::EntryType::Directory, tar::EntryType::Fifo] {
+            assert_eq!(of(&[F("a", 11), O("a", kind), L("z.img", "a")]), ["-", "-", "link_target"], "{kind:?}");
+        }
+        assert_eq!(of(&[F("a", 11), L("a", "none"), L("z.img", "a")]), ["-", "-", "link_target"]);
+    }
+
+    #[test]
+    fn a_link_to_what_is_not_there_or_comes_later_is_said_to_be_one() {
+        assert_eq!(of(&[L("z.img", "none"), F("a", 11)]), ["link_target", "-"]);
+        assert_eq!(of(&[L("z.img", "a"), F("a", 11)]), ["link_target", "-"]);
+        assert_eq!(of(&[O("z.img", tar::EntryType::Symlink)]), ["not_a_file"]);
+    }
+
+    #[test]
+    fn a_link_to_a_small_file_is_as_a_small_image() {
+        assert_eq!(of(&[F("a", 10), F("b.img", 10), L("z.img", "a")]), ["-", "no image", "no image"]);
+        let mut images = Images::new(".img", None);
+        assert_eq!(judged(&mut images, &[F("a", 0), F("b.img", 0), L("z.img", "a")]), ["-", "image 1", "image 0"]);
+    }
+
+    #[test]
+    fn what_cannot_be_remembered_is_bounded_and_told() {
+        let mut images = Images { max_memory: 2 * size_of::<File>() + 200, ..Images::new(".img", Some(10)) };
+        let made = [F("a", 11), F("b", 11), F("c", 11), L("x.img", "a"), L("z.img", "c"), F("d.img", 11)];
+        let said = judged(&mut images, &made);
+        assert_eq!(said, ["-", "-", "-", "image 0", "link_target", "image 5"]);
+        assert!(images.is_full && images.files.len() == 2 && images.paths.len() == 3);
+    }
+
+    #[test]
+    fn why_there_is_no_image_is_said_with_what_is_true() {
+        let none = |made: &[Made], least| {
+            let mut images = Images::new(".img", least);
+            judged(&mut images, made);
+            images.none().map(|cause| cause.message)
+        };
+        for (made, message) in [
+            (&[][..], "no image: there is no file in the archive"),
+            (&[O("a.img", tar::EntryType::Symlink)], "no image: there is no file in the archive"),
+            (
+                &[F("h.raw", 12), F("x/h.dd", 524), F("h.001", 30)],
+                "no image: no file's name ends in .img; the largest is x/h.dd, 524 B",
+            ),
+            (&[F("a.img", 9), F("b.img", 7), F("c", 3)], "no image larger than 10: the largest is a.img, 9 B"),
+            (
+                &[F("a.img", 9), F("c.dd", 30)],
+                "no image larger than 10: the largest is a.img, 9 B; the largest file is c.dd, 30 B",
+            ),
+            (&[F("a", 9), L("b.img", "a")], "no image larger than 10: the largest is b.img, 9 B"),
+        ] {
+            assert_eq!(none(made, Some(10)).as_deref(), Some(message));
+        }
+        assert_eq!(none(&[F("a.img", 11)], Some(10)), None);
+        assert_eq!(none(&[F("a", 11), L("z.img", "a")], Some(10)), None);
+        assert_eq!(none(&[F("a.img", 0)], None), None);
+    }
+}
