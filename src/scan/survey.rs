@@ -285,9 +285,7 @@ impl<'r> Survey<'r> {
         let enough = (!config.dry_run).then_some(least);
         let mut finding = archive::examine(zst, content, enough);
         let known = self.known_map(zst, &image);
-        if let Some(behind) = archive::look_behind_unread(zst, content, enough, &known, (&finding, least)) {
-            finding = behind;
-        }
+        finding = archive::look_behind_unread(zst, content, enough, &known, (&finding, least)).unwrap_or(finding);
         if self.is_stopped() {
             return;
         }
