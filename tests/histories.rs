@@ -235,7 +235,7 @@ fn what_happened_to_a_medium_says_what_is_on_it() {
     let told: Vec<String> = pool.install(|| unlisted.into_par_iter().map(tell).collect());
     // Fewer images do not have all that the rows for any image stand for.
     let is_due = |image: &str| match image.strip_prefix("seed-").and_then(|rest| rest.split(' ').next()) {
-        Some(seed) => seeds.contains(&seed.parse().unwrap_or_else(|_| panic!("disagreements.tsv: {image}"))),
+        Some(number) => seeds.contains(&number.parse().unwrap_or_else(|_| panic!("disagreements.tsv: {image}"))),
         None => seeds == (0..ALL),
     };
     let complaints = [told, list.complaints(is_due)].concat();
