@@ -123,7 +123,7 @@ fn deep_reads(name: &str, disk: &[u8]) {
     let answer = match read_table(&deep, disk.len() as u64, None) {
         Ok(None) => "no table".to_owned(),
         Ok(Some(table)) => format!("{}, {} partitions", table.label, table.count()),
-        Err(error) => error.reason_code().to_owned(),
+        Err(error) => error.reason_code().to_string(),
     };
     println!("{name}: {answer}; {} reads beyond the first 24 KiB, {} bytes", deep.reads.get(), deep.bytes.get());
 }

@@ -1,26 +1,27 @@
 //! Why something is not as it should be, in the log's words: what the errors of all layers become once they are told.
 
+use crate::reason::Reason;
 use crate::zst;
 use crate::{member, ptable, staging};
 
 /// Why something is not as it should be: a stable word for programs, a sentence for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cause {
-    /// The log's word; the README lists them.
-    pub code: &'static str,
+    /// The word.
+    pub code: Reason,
     /// The sentence.
     pub message: String,
 }
 
 impl Cause {
     /// A cause in our own words.
-    pub fn new(code: &'static str, message: impl Into<String>) -> Cause {
+    pub fn new(code: Reason, message: impl Into<String>) -> Cause {
         Cause { code, message: message.into() }
     }
 
     /// An error and all that caused it, as one sentence.
     #[must_use]
-    pub fn of(code: &'static str, error: &dyn std::error::Error) -> Cause {
+    pub fn of(code: Reason, error: &dyn std::error::Error) -> Cause {
         let mut message = error.to_string();
         let mut source = error.source();
         while let Some(cause) = source {
@@ -45,7 +46,7 @@ impl From<&zst::Error> for Cause {
 impl From<zst::Padding> for Cause {
     fn from(zst::Padding { offset, length }: zst::Padding) -> Cause {
         let message = format!("{length} zeros behind the last frame, from byte {offset} to the end: nothing is lost");
-        Cause::new("trailing_zeros", message)
+        Cause::new(Reason::TrailingZeros, message)
     }
 }
 
@@ -71,7 +72,7 @@ impl From<&ptable::Error> for Cause {
     /// Where the archive could not be read, that is the reason, and the message says which byte of the image it cost.
     fn from(error: &ptable::Error) -> Cause {
         let code = match error {
-            ptable::Error::Io { source, .. } => zst::Error::within(source).map_or("io", zst::Error::code),
+            ptable::Error::Io { source, .. } => zst::Error::within(source).map_or(Reason::Io, zst::Error::code),
             other => other.reason_code(),
         };
         Cause::of(code, error)
@@ -89,7 +90,7 @@ mod tests {
         let wrapped = io::Error::from(zst::Error::Checksum { frame: 5 });
         let error = ptable::Error::Io { offset: 512, source: wrapped, partial: None };
         let cause = Cause::from(&error);
-        assert_eq!(cause.code, "checksum");
+        assert_eq!(cause.code, Reason::Checksum);
         let message = "cannot read the image at byte 512: the frame that begins at byte 5 fails its checksum";
         assert_eq!(cause.message, message);
     }
@@ -97,8 +98,8 @@ mod tests {
     #[test]
     fn a_walk_that_could_not_read_gives_the_archives_cause() {
         let source = io::Error::from(zst::Error::Interrupted);
-        assert_eq!(Cause::from(&member::Error::Io { offset: 0, source }).code, "interrupted");
+        assert_eq!(Cause::from(&member::Error::Io { offset: 0, source }).code, Reason::Interrupted);
         let source = io::Error::from(io::ErrorKind::PermissionDenied);
-        assert_eq!(Cause::from(&member::Error::Io { offset: 7, source }).code, "tar_io");
+        assert_eq!(Cause::from(&member::Error::Io { offset: 7, source }).code, Reason::TarIo);
     }
 }

@@ -15,7 +15,9 @@ use crate::control::Stop;
 use crate::finding::Finding;
 use crate::rescue::Known;
 use crate::staging::Space;
-use crate::zst::{Engine, Meter};
+use crate::zst::Meter;
+
+pub use crate::log::record::Totals as ArchiveTotals;
 
 /// An archive that was selected.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,60 +125,6 @@ impl Check {
         if let Some((finding, known)) = self.finding.as_mut().zip(known) {
             finding.note_rescued(known, size);
         }
-    }
-}
-
-/// What is said when an archive is done.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct ArchiveTotals {
-    /// How it was read.
-    pub engine: Engine,
-    /// Images found.
-    pub images: u64,
-    /// Images with partitions enough to be kept, whatever became of them.
-    pub multi: u64,
-    /// Images in staging.
-    pub kept: u64,
-    /// Bytes written to staging.
-    pub bytes_written: u64,
-    /// Files of ours that were removed from staging.
-    pub removed_files: u64,
-    /// Members of the tar, of any kind.
-    pub members: u64,
-    /// Bytes of the tar.
-    pub content_bytes: u64,
-    /// Bytes that libzstd decoded, counted as often as they were.
-    pub decoded_bytes: u64,
-    /// Bytes of the tar that were never decoded.
-    pub passed_over_bytes: u64,
-    /// Those that were passed over by the sizes of their blocks, counted as often as they were.
-    pub sized_bytes: u64,
-    /// Those that were passed over as whole frames, counted as often as they were.
-    pub jumped_bytes: u64,
-    /// Bytes that were given by following matches to their literals.
-    pub traced_bytes: u64,
-    /// Times that something other than libzstd was tried and given up.
-    pub fallbacks: u64,
-    /// Compressed bytes that were read, counted as often as they were.
-    pub requested_bytes: u64,
-    /// Frames decoded to their end.
-    pub frames: u64,
-    /// Those of them with a checksum, which held.
-    pub checksummed_frames: u64,
-    /// Times a frame was begun anew.
-    pub rewinds: u64,
-    /// Whether all of the archive was decoded, and every checksum in it held.
-    pub verified: bool,
-    /// Wall time spent on it.
-    pub seconds: f64,
-}
-
-impl ArchiveTotals {
-    /// Whether these are of an archive, read to its end, that holds no image. The script that this program replaces counted
-    /// neither images nor bytes of the tar.
-    #[must_use]
-    pub fn is_without_image(&self) -> bool {
-        self.images == 0 && self.content_bytes > 0
     }
 }
 

@@ -11,7 +11,8 @@ use serde_json::{Map, Value, json};
 
 use crate::cause::Cause;
 use crate::ptable::superblock::{self, Content, Look};
-use crate::ptable::{self, Examination, GptCopy, PartitionTable, PartitionType, Rejected, Rejection};
+use crate::ptable::{self, Examination, GptCopy, PartitionTable, Rejected, Rejection};
+use crate::reason::Reason;
 use crate::rescue::{Hollow, Known, Masked, RescueMap, Rescued, Watched};
 use crate::sanitize::printable;
 use crate::zst;
@@ -201,28 +202,35 @@ impl Finding {
             return;
         }
         match known {
-            Known::Nothing => {}
             Known::Map(map) => {
                 if let Some(unread) = self.rests_on.iter().find_map(|range| map.first_unread(range)) {
                     let message = format!(
                         "the rescue map says that byte {unread} of the medium was never read, and the partition table \
                          rests on it"
                     );
-                    self.doubt(Cause::new("unread", message));
+                    self.doubt(Cause::new(Reason::Unread, message));
                 }
             }
-            Known::Unusable(cause) if self.undecidable.is_none() => {
+            Known::Unusable(cause) if !self.stands_by_itself() => {
                 if let Some(hollow) = self.rests_on.iter().find_map(|range| self.hollow.first_in(range)) {
                     let message = format!(
                         "nothing tells whether byte {hollow} of the medium was read, where the image is blank or has a \
                          pattern, and the partition table rests on it: {}",
                         cause.message
                     );
-                    self.doubt(Cause::new("rescue_map", message));
+                    self.doubt(Cause::new(Reason::RescueMap, message));
                 }
             }
-            Known::Unusable(_) => {}
+            Known::Unusable(_) | Known::Nothing => {}
         }
+    }
+
+    /// Whether no sector that looks unread can have held another answer: checksums vouch for the table, or LBA 0 begins a
+    /// file system. What is undecidable already stays so for its own reason.
+    fn stands_by_itself(&self) -> bool {
+        let begins_volume = self.whole_disk.is_some() && self.hollow.first_in(&(0..512)).is_none();
+        let is_sure = self.table.as_ref().map_or(begins_volume, PartitionTable::is_vouched_for);
+        is_sure || self.undecidable.is_some()
     }
 
     fn doubt(&mut self, cause: Cause) {
@@ -252,52 +260,6 @@ impl Finding {
             Some(1) => Verdict::Single,
             Some(_) => Verdict::Multi,
         }
-    }
-
-    /// What is to be said of the finding in `inspect --json` and in the log, but for the partitions.
-    #[must_use]
-    pub fn to_json(&self) -> Map<String, Value> {
-        let table = self.table.as_ref();
-        let damage = table.map_or(&[][..], |table| &table.damage);
-        let mut object = Map::new();
-        object.insert("label".to_owned(), json!(table.map(|table| table.label.as_str())));
-        object.insert("sector_size".to_owned(), json!(table.map(|table| table.sector_size)));
-        object.insert("gpt_copy".to_owned(), json!(table.and_then(|table| table.gpt_copy).map(GptCopy::as_str)));
-        object.insert("damaged".to_owned(), json!(!damage.is_empty()));
-        if !damage.is_empty() {
-            let words: Vec<Value> =
-                damage.iter().map(|damage| json!({"code": damage.code(), "message": damage.to_string()})).collect();
-            object.insert("damage".to_owned(), json!(words));
-        }
-        if let Some(content) = &self.whole_disk {
-            object.insert("fs".to_owned(), json!(content.name));
-            object.insert("fs_label".to_owned(), json!(content.label));
-            object.insert("fs_uuid".to_owned(), json!(content.uuid));
-        }
-        if table.is_some_and(|table| !table.complete) {
-            object.insert("complete".to_owned(), json!(false));
-        }
-        object
-    }
-
-    /// The first `most` partitions, as `inspect --json` and the log have them.
-    #[must_use]
-    pub fn partitions_json(&self, most: usize) -> Value {
-        let Some(table) = &self.table else { return json!([]) };
-        let objects = table.partitions.iter().take(most).zip(self.contents()).map(|(partition, content)| {
-            json!({
-                "number": partition.number,
-                "start_bytes": partition.start,
-                "size_bytes": partition.size,
-                "type": (partition.type_id != PartitionType::Unknown).then(|| partition.type_id.to_string()),
-                "name": partition.name,
-                "kind": partition.kind.as_str(),
-                "fs": content.map(|content| content.name),
-                "fs_label": content.and_then(|content| content.label.as_deref()),
-                "fs_uuid": content.and_then(|content| content.uuid.as_deref()),
-            })
-        });
-        objects.collect()
     }
 
     /// What is in each partition of the table, in its order, and nothing behind the last one that was looked into.

@@ -10,6 +10,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 
 use crate::cause::Cause;
 use crate::member::{Content, Kind, Member};
+use crate::reason::Reason;
 use crate::rescue;
 use crate::sanitize::printable_short;
 use crate::units::{Size, human};
@@ -98,7 +99,7 @@ impl Images {
             kind => {
                 self.paths.remove(&self.key(&member.path));
                 let message = format!("{} is a {kind}, not a file: it is not opened", shown(&member.path));
-                Role::NoImage(Some(Cause::new("not_a_file", message)))
+                Role::NoImage(Some(Cause::new(Reason::NotAFile, message)))
             }
         };
         self.has_image |= is_named && matches!(role, Role::Image(_));
@@ -152,7 +153,7 @@ impl Images {
                     shown(&member.path),
                     shown(path)
                 );
-                Role::NoImage(Some(Cause::new("link_target", message)))
+                Role::NoImage(Some(Cause::new(Reason::LinkTarget, message)))
             }
             Some(Target::Small(size)) => {
                 if is_named {
@@ -174,7 +175,7 @@ impl Images {
                         let message = format!(
                             "{link} is a hard link to {path}, the same content as {image}: it is not looked at again"
                         );
-                        Role::NoImage(Some(Cause::new("same_content", message)))
+                        Role::NoImage(Some(Cause::new(Reason::SameContent, message)))
                     }
                 }
             }
@@ -201,7 +202,7 @@ impl Images {
                 format!("no image larger than {least}: the largest is {}{other}", is(named))
             }
         };
-        Some(Cause::new("no_image", message))
+        Some(Cause::new(Reason::NoImage, message))
     }
 
     fn is_large(&self, size: u64) -> bool {
@@ -282,7 +283,7 @@ mod tests {
                     let stored = starts.iter().position(|&start| start == content.data().start);
                     format!("image {}", stored.expect("a member's own"))
                 }
-                Role::NoImage(Some(cause)) => cause.code.to_owned(),
+                Role::NoImage(Some(cause)) => cause.code.to_string(),
                 Role::NoImage(None) => "no image".to_owned(),
                 Role::Other => "-".to_owned(),
             });

@@ -15,7 +15,9 @@ use crate::archive_name;
 use crate::cause::Cause;
 use crate::finding::{Finding, Verdict};
 use crate::images::{Images, Role};
+use crate::log::record::{Partition, Table};
 use crate::member::{self, Content, Item};
+use crate::reason::Reason;
 use crate::rescue::Maps;
 use crate::sanitize::{printable, printable_line, printable_short};
 use crate::units::human;
@@ -91,14 +93,14 @@ impl Report {
     }
 
     fn read(&mut self, path: &Path, options: &Options) -> Result<(), Cause> {
-        let io = |error: std::io::Error| Cause::of("io", &error);
+        let io = |error: std::io::Error| Cause::of(Reason::Io, &error);
         // Without O_NONBLOCK, opening a FIFO would wait for a writer.
         let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
         let mut file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path).map_err(io)?;
         let kind = file.metadata().map_err(io)?.file_type();
         if !kind.is_file() && !kind.is_block_device() {
             let what = if kind.is_dir() { "a folder" } else { "not a file or block device" };
-            return Err(Cause::new("not_a_file", format!("it is {what}")));
+            return Err(Cause::new(Reason::NotAFile, format!("it is {what}")));
         }
         let is_archive_by_name =
             path.file_name().is_some_and(|name| archive_name::hash(name.as_encoded_bytes()).is_some());
@@ -126,7 +128,7 @@ impl Report {
         let length = file.read_at(0, &mut head).map_err(io)?;
         head.truncate(length);
         if let Some(format) = zst::known_format(&head) {
-            return Err(Cause::new("not_an_image", format!("it is {format}, not an image or a .tar.zst")));
+            return Err(Cause::new(Reason::NotAnImage, format!("it is {format}, not an image or a .tar.zst")));
         }
         self.image(path, &file, size);
         Ok(())
@@ -150,7 +152,7 @@ impl Report {
         loop {
             let item = members.next();
             if item.is_ok() {
-                maps.read_newest(zst);
+                maps.read_wanted(zst);
             }
             match item {
                 Ok(Some(Item::Member(member))) => {
@@ -168,11 +170,17 @@ impl Report {
                             self.images.push(Inspected { name, size, finding, member: member.path });
                         }
                         Role::NoImage(warning) => {
-                            maps.add_image(&member.path);
-                            warning.into_iter().for_each(|cause| self.warn(cause));
+                            if member.kind.is_file() {
+                                maps.add_image(&member.path);
+                            }
+                            if let Some(cause) = warning {
+                                self.warn(cause);
+                            }
                         }
                         Role::Other if member.kind.is_file() => {
-                            maps.add(&member.path, &member.content);
+                            if maps.add(&member.path, &member.content) && zst.decodes_all() {
+                                maps.read_newest(zst);
+                            }
                         }
                         Role::Other => {}
                     }
@@ -208,7 +216,7 @@ impl Report {
     fn warn(&mut self, cause: Cause) {
         match self.warnings.len() {
             ..MAX_WARNINGS => self.warnings.push(cause),
-            MAX_WARNINGS => self.warnings.push(Cause::new("more_warnings", "further warnings of it are not told")),
+            MAX_WARNINGS => self.warnings.push(Cause::new(Reason::MoreWarnings, "further warnings of it are not told")),
             _ => {}
         }
     }
@@ -256,7 +264,9 @@ impl Inspected {
             object.insert("img_bytes".to_owned(), json!(crate::sanitize::base64(&self.name)));
         }
         object.insert("size_bytes".to_owned(), json!(self.size));
-        object.extend(self.finding.to_json());
+        if let Value::Object(table) = json!(Table::of(&self.finding)) {
+            object.extend(table);
+        }
         object.insert("count".to_owned(), json!(self.finding.count));
         object.insert("verdict".to_owned(), json!(self.finding.verdict().as_str()));
         object.insert("reason".to_owned(), json!(self.finding.undecidable.as_ref().map(|cause| cause.code)));
@@ -269,7 +279,7 @@ impl Inspected {
         if verbose {
             object.insert("rejected".to_owned(), self.finding.rejected_json());
         }
-        object.insert("partitions".to_owned(), self.finding.partitions_json(usize::MAX));
+        object.insert("partitions".to_owned(), json!(Partition::list(&self.finding, usize::MAX)));
         Value::Object(object)
     }
 

@@ -11,11 +11,11 @@
 //! - [`scan`]: the run. What has to be in order first, which archives and in which order, the pool of workers, one
 //!   archive from open to verdicts, what is kept and what is tried again.
 //! - [`inspect`]: the partitions of every image in a file, with nothing written.
-//! - [`journal`], [`progress`], [`summary`]: three observers of what happens. JSON Lines; bars and lines on the terminal;
-//!   the end of the run for a person.
-//! - [`report`]: what the log tells, for a person, a browser, a spreadsheet or another program; [`ledger`]: the log, read
-//!   back.
-//! - [`event`]: what happens, in the words that the layers above share; [`cause`]: why, in the log's words.
+//! - [`log`], [`progress`], [`summary`]: three observers of what happens. JSON Lines, one typed record a line; bars and
+//!   lines on the terminal; the end of the run for a person.
+//! - [`report`]: what the log tells, for a person, a browser, a spreadsheet or another program; [`account`]: the log,
+//!   folded into what is told.
+//! - [`event`]: what happens, in the words that the layers above share; [`cause`] and [`reason`]: why, in the log's words.
 //! - `archive`: images in a `.tar.zst`, and doubt about bytes that were not decoded; `archive_name`: what is one by its name.
 //! - `images`: which members of an archive are images.
 //! - [`finding`]: what is found in one image, and whether it can be relied on; [`rescue`]: which sectors of a medium
@@ -27,6 +27,7 @@
 //! - [`config`], [`control`], [`units`], [`sanitize`]: what a run is told; the switch that ends it; sizes; names on their
 //!   way to a terminal.
 
+pub mod account;
 mod archive;
 mod archive_name;
 pub mod cause;
@@ -38,11 +39,11 @@ pub mod exit;
 pub mod finding;
 mod images;
 pub mod inspect;
-pub mod journal;
-pub mod ledger;
+pub mod log;
 pub mod member;
 pub mod progress;
 pub mod ptable;
+pub mod reason;
 pub mod report;
 pub mod reprocess;
 pub mod rescue;

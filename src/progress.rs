@@ -353,6 +353,7 @@ mod tests {
     use crate::cause::Cause;
     use crate::config::{Config, Site};
     use crate::event::{LeftOut, Start};
+    use crate::reason::Reason;
 
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -385,7 +386,7 @@ mod tests {
         let lines = Lines::default();
         let terminal = Terminal::new(Verbosity::Normal, None, Box::new(lines.clone()));
         let archive = Archive { path: "/cold/\x1b[2J.tar.zst".into(), ..(*archive(1)).clone() };
-        let cause = Cause::new("truncated", "it ends at byte 5");
+        let cause = Cause::new(Reason::Truncated, "it ends at byte 5");
         terminal.observe(&Event::Error { scope: Scope::Archive(&archive), cause: &cause }).expect("taken");
         assert_eq!(lines.text(), "imgsieve: error: /cold/\\u{1b}[2J.tar.zst: it ends at byte 5\n");
     }
@@ -394,7 +395,7 @@ mod tests {
     fn quiet_tells_errors_only() {
         let lines = Lines::default();
         let terminal = Terminal::new(Verbosity::Quiet, None, Box::new(lines.clone()));
-        let cause = Cause::new("x", "y");
+        let cause = Cause::new(Reason::Io, "y");
         terminal.observe(&Event::Warning { scope: Scope::Run, cause: &cause }).expect("taken");
         assert_eq!(lines.text(), "");
         terminal.observe(&Event::Error { scope: Scope::Run, cause: &cause }).expect("taken");

@@ -425,7 +425,7 @@ fn a_dictionary_is_named_and_without_its_number_no_wrong_byte_is_given() {
         let named = Compressor::Zstd(words(&format!("-D {}", trained.display()))).compress(&content, random);
         fs::write(&path, named).expect("written");
         let error = ZstFile::open(&path, options(Engine::Skip)).expect("opens").finish().expect_err("a dictionary");
-        assert_eq!(error.code(), "dictionary", "{error}");
+        assert_eq!(error.code().as_str(), "dictionary", "{error}");
 
         for dictionary in [&dictionary, &trained] {
             let option = format!("--no-dictID --no-check -D {}", dictionary.display());

@@ -359,9 +359,9 @@ fn a_log_that_cannot_be_told_of_is_one_line_and_exit_code_1() {
     for (text, message) in [
         (None, "No such file or directory"),
         (Some(""), "no run ever began"),
-        (Some("\n\n"), "is no log of imgsieve: none of its 2 lines is one of a run"),
-        (Some("hello\n{\"level\":\"info\",\"msg\":\"other\"}\n"), "is no log of imgsieve: none of its 2 lines"),
-        (Some("\0\u{1b}[2J\u{7}"), "is no log of imgsieve"),
+        (Some("\n\n"), "is not an imgsieve log: none of its 2 lines is one of a run"),
+        (Some("hello\n{\"level\":\"info\",\"msg\":\"other\"}\n"), "is not an imgsieve log: none of its 2 lines"),
+        (Some("\0\u{1b}[2J\u{7}"), "is not an imgsieve log"),
     ] {
         if let Some(text) = text {
             fs::write(scan.log(), text).expect("a log");
@@ -372,9 +372,9 @@ fn a_log_that_cannot_be_told_of_is_one_line_and_exit_code_1() {
     fs::write(scan.log(), "").expect("a log");
     assert!(refused(&scan, &["--run", "all"]).contains("has no run: it is empty"));
     let folder = scan.folder().to_str().expect("text");
-    assert!(refused(&scan, &[folder]).contains("is no file that a log could be read from"));
+    assert!(refused(&scan, &[folder]).contains("is not a file that a log could be read from"));
     let archive = fixture::named(MULTI).path();
-    assert!(refused(&scan, &[archive.to_str().expect("text")]).contains("is no log of imgsieve"));
+    assert!(refused(&scan, &[archive.to_str().expect("text")]).contains("is not an imgsieve log"));
 }
 
 #[test]

@@ -391,7 +391,7 @@ fn what_has_to_be_in_order_is_checked_before_anything_starts() {
         "/etc/passwd is no program that can be run here; install it, or name another",
     );
     refused(&["--log", "/nonexistent/log.jsonl"], "reading the log /nonexistent/log.jsonl: No such file");
-    refused(&["--log", text(&scan.site_file())], "site.toml is no log of imgsieve");
+    refused(&["--log", text(&scan.site_file())], "site.toml is not an imgsieve log");
     fs::rename(scan.staging(), scan.folder().join("moved")).expect("ours");
     refused(&["--", "true", "{}"], "staging: No such file or directory (os error 2); name the staging folder");
     fs::rename(scan.folder().join("moved"), scan.staging()).expect("ours");

@@ -330,7 +330,7 @@ fn what_cannot_be_read_as_a_log_is_refused() {
     let scan = Scan::of_named(&[MULTI]).args(&["--resume"]);
     fs::write(scan.log(), "{\"name\": \"package\"}\n").expect("a file");
     let ended = scan.run();
-    assert!(ended.code == 1 && ended.stderr.contains("is no log of imgsieve"), "{ended:?}");
+    assert!(ended.code == 1 && ended.stderr.contains("is not an imgsieve log"), "{ended:?}");
     let ended = end(Scan::of_named(&[MULTI])
         .args(&["--resume", "--log", "/dev/null"])
         .command()

@@ -7,8 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
 use super::version;
+use crate::account::Selection;
 use crate::config::{self, Config, Site};
-use crate::ledger::account::Selection;
 use crate::progress::Verbosity;
 use crate::units::{MinFree, Size};
 use crate::zst::Engine;

@@ -17,8 +17,9 @@ use crate::control::Control;
 use crate::event::Observer;
 use crate::exit::Exit;
 use crate::inspect;
-use crate::journal::{self, Journal};
+use crate::log::{self, Journal};
 use crate::progress::Terminal;
+use crate::reason::Reason;
 use crate::sanitize::{self, printable_line};
 use crate::scan::{self, panics};
 use crate::summary::Summary;
@@ -65,9 +66,9 @@ fn run_scan(arguments: ScanArguments) -> Exit {
     };
     let control = Control::new();
     if let Err(error) = control.listen() {
-        return failure(&Cause::of("signals", &error));
+        return failure(&Cause::of(Reason::Signals, &error));
     }
-    let journal = match Journal::open(&config.site.log, journal::new_run_id()) {
+    let journal = match Journal::open(&config.site.log, log::new_run_id()) {
         Ok(journal) => journal,
         Err(error) => return failure(&log_cause(&error)),
     };
@@ -98,7 +99,7 @@ fn print_summary(summary: &Summary, config: &Config, exit: Exit, wants_json: boo
 fn run_inspect(arguments: InspectArguments) -> Exit {
     let control = Control::new();
     if let Err(error) = control.listen() {
-        return failure(&Cause::of("signals", &error));
+        return failure(&Cause::of(Reason::Signals, &error));
     }
     let options = inspect::Options {
         image_suffix: arguments.image_suffix,
@@ -143,7 +144,7 @@ fn print_manual(arguments: ManArguments) -> Exit {
     match pages::write_manual(&folder) {
         Ok(()) => Exit::Success,
         Err(error) => {
-            let cause = Cause::of("manual", &error);
+            let cause = Cause::of(Reason::Manual, &error);
             let message = format!("{}; make it writable, or name another folder with --to", cause.message);
             failure(&Cause { message, ..cause })
         }
@@ -163,7 +164,7 @@ fn print_all(write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Exit 
     let _ = stdout.into_parts();
     match written {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            failure(&Cause::new("stdout", format!("writing to standard output: {error}")))
+            failure(&Cause::new(Reason::Stdout, format!("writing to standard output: {error}")))
         }
         _ => Exit::Success,
     }
@@ -179,15 +180,15 @@ fn printable_lines(message: &str) -> String {
 }
 
 /// Why the log cannot be appended to, and the mend.
-fn log_cause(error: &journal::Error) -> Cause {
-    let cause = Cause::of("log", error);
+fn log_cause(error: &log::OpenError) -> Cause {
+    let cause = Cause::of(Reason::Log, error);
     let mend =
         if error.is_foreign() { "name the log with --log" } else { "make it writable, or name another with --log" };
     Cause { message: format!("{}; {mend}", cause.message), ..cause }
 }
 
 fn usage(error: &dyn std::error::Error) -> Exit {
-    let _ = writeln!(std::io::stderr(), "imgsieve: {}", printable_lines(&Cause::of("usage", error).message));
+    let _ = writeln!(std::io::stderr(), "imgsieve: {}", printable_lines(&Cause::of(Reason::Usage, error).message));
     Exit::Usage
 }
 

@@ -4,10 +4,11 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::time::SystemTime;
 
+use crate::account::Selection;
 use crate::cause::Cause;
 use crate::config::Site;
 use crate::exit::Exit;
-use crate::ledger::account::Selection;
+use crate::reason::Reason;
 use crate::report::{self, Kept, Report, html};
 
 use super::args::ReportArguments;
@@ -58,7 +59,7 @@ fn write_page(report: &Report, file: &Path) -> Exit {
         Ok(()) => Exit::Success,
         Err(error) => {
             let stays = if file.is_file() { "; what was there before is unchanged" } else { "" };
-            failure(&Cause::new("report", format!("writing the report {}: {error}{stays}", file.display())))
+            failure(&Cause::new(Reason::Report, format!("writing the report {}: {error}{stays}", file.display())))
         }
     }
 }
@@ -77,7 +78,7 @@ fn print_kept(kept: &Kept, log: &Path, null: bool) -> Exit {
         left_out.push(format!("{} staged images are more than can be told of", kept.more));
     }
     for why in left_out {
-        exit = failure(&Cause::new("kept", why));
+        exit = failure(&Cause::new(Reason::Kept, why));
     }
     exit
 }

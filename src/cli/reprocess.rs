@@ -11,8 +11,9 @@ use crate::config::{self, COMMAND_FORM};
 use crate::control::Control;
 use crate::event::{Event, Observer, Scope};
 use crate::exit::Exit;
-use crate::journal::{self, Journal};
+use crate::log::{self, Journal};
 use crate::progress::{Terminal, Verbosity};
+use crate::reason::Reason;
 use crate::reprocess::{Options, Reprocess};
 
 use super::args::SiteArguments;
@@ -113,7 +114,7 @@ pub fn run(arguments: ReprocessArguments) -> Exit {
     };
     let control = Control::new();
     if let Err(error) = control.listen() {
-        return super::failure(&Cause::of("signals", &error));
+        return super::failure(&Cause::of(Reason::Signals, &error));
     }
     let reprocess = match Reprocess::prepare(&options, &control) {
         Ok(reprocess) => reprocess,
@@ -132,7 +133,7 @@ pub fn run(arguments: ReprocessArguments) -> Exit {
         reprocess.dry_run(&control, &[&terminal])
     } else {
         // Nothing to do is nothing to log.
-        let journal = if is_idle { None } else { Some(Journal::open(&options.log, journal::new_run_id())) };
+        let journal = if is_idle { None } else { Some(Journal::open(&options.log, log::new_run_id())) };
         let journal = match journal.transpose() {
             Ok(journal) => journal,
             Err(error) => return super::failure(&super::log_cause(&error)),

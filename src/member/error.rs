@@ -6,6 +6,8 @@
 use std::fmt;
 use std::io;
 
+use crate::reason::Reason;
+
 /// What is wrong with an archive, or with one member of it. Offsets are bytes from the start of the archive.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -115,18 +117,18 @@ pub enum Error {
 impl Error {
     /// One word for the log, the same in every version.
     #[must_use]
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> Reason {
         match self {
-            Self::Io { .. } => "tar_io",
-            Self::NotTar { .. } => "not_tar",
-            Self::Truncated { .. } => "tar_truncated",
-            Self::HeaderChecksum { .. } => "tar_header_checksum",
-            Self::Number { .. } => "tar_number",
-            Self::SizeOverflow { .. } => "tar_size_overflow",
-            Self::ExtensionTooLarge { .. } => "tar_extension_too_large",
-            Self::PaxRecord { .. } => "tar_pax_record",
-            Self::SparseMap { .. } => "tar_sparse_map",
-            Self::LoneExtension { .. } => "tar_lone_extension",
+            Self::Io { .. } => Reason::TarIo,
+            Self::NotTar { .. } => Reason::NotTar,
+            Self::Truncated { .. } => Reason::TarTruncated,
+            Self::HeaderChecksum { .. } => Reason::TarHeaderChecksum,
+            Self::Number { .. } => Reason::TarNumber,
+            Self::SizeOverflow { .. } => Reason::TarSizeOverflow,
+            Self::ExtensionTooLarge { .. } => Reason::TarExtensionTooLarge,
+            Self::PaxRecord { .. } => Reason::TarPaxRecord,
+            Self::SparseMap { .. } => Reason::TarSparseMap,
+            Self::LoneExtension { .. } => Reason::TarLoneExtension,
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::reason::Reason;
+
 use super::entry::Member;
 use super::error::{Error, Of};
 
@@ -65,14 +67,14 @@ pub enum Note {
 impl Note {
     /// One word for the log, the same in every version.
     #[must_use]
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> Reason {
         match self {
-            Self::MissingEndMarker { .. } => "tar_missing_end_marker",
-            Self::LoneZeroBlock { .. } => "tar_lone_zero_block",
-            Self::DataAfterEnd { .. } => "tar_data_after_end",
-            Self::ArchiveAfterEnd { .. } => "tar_archive_after_end",
-            Self::Resumed { .. } => "tar_resumed",
-            Self::PaxSize { .. } => "tar_pax_size",
+            Self::MissingEndMarker { .. } => Reason::TarMissingEndMarker,
+            Self::LoneZeroBlock { .. } => Reason::TarLoneZeroBlock,
+            Self::DataAfterEnd { .. } => Reason::TarDataAfterEnd,
+            Self::ArchiveAfterEnd { .. } => Reason::TarArchiveAfterEnd,
+            Self::Resumed { .. } => Reason::TarResumed,
+            Self::PaxSize { .. } => Reason::TarPaxSize,
         }
     }
 }

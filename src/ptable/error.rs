@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::reason;
+
 use super::damage::GptFault;
 use super::label::Label;
 use super::rejection::Rejection;
@@ -34,9 +36,9 @@ pub enum Error {
 impl Error {
     /// The reason as one `snake_case` word, for the log.
     #[must_use]
-    pub fn reason_code(&self) -> &'static str {
+    pub fn reason_code(&self) -> reason::Reason {
         match self {
-            Self::Io { .. } => "read_error",
+            Self::Io { .. } => reason::Reason::Io,
             Self::Undecidable { reason, .. } => reason.code(),
         }
     }
@@ -107,13 +109,13 @@ pub enum Reason {
 impl Reason {
     /// The reason as one `snake_case` word, for the log.
     #[must_use]
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> reason::Reason {
         match self {
-            Self::GptDamaged { .. } => "gpt_damaged",
-            Self::EbrChainBroken { .. } => "ebr_chain_broken",
-            Self::EntriesLost { .. } => "entries_lost",
-            Self::ListBroken { .. } => "list_broken",
-            Self::LdmDamaged { .. } => "ldm_damaged",
+            Self::GptDamaged { .. } => reason::Reason::GptDamaged,
+            Self::EbrChainBroken { .. } => reason::Reason::EbrChainBroken,
+            Self::EntriesLost { .. } => reason::Reason::EntriesLost,
+            Self::ListBroken { .. } => reason::Reason::ListBroken,
+            Self::LdmDamaged { .. } => reason::Reason::LdmDamaged,
         }
     }
 }

@@ -42,7 +42,7 @@ impl Disk {
 
     /// The code of the error, which must be one.
     pub(super) fn reason(&self) -> &'static str {
-        self.read().expect_err("undecidable").reason_code()
+        self.read().expect_err("undecidable").reason_code().as_str()
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::io::{self, Write};
 
-use crate::ledger::Name;
-use crate::ledger::account::{ArchiveAccount, ImageAccount, Run};
+use crate::account::{ArchiveAccount, Run};
+use crate::log::Name;
+use crate::log::record::{PartitionCheck, Table};
+use crate::reason::Told;
 use crate::sanitize::{printable, printable_line};
 
 use super::{ImageState, Report};
@@ -42,39 +44,39 @@ impl Report {
     }
 }
 
-fn row(run: &Run, archive: &ArchiveAccount, image: &ImageAccount, state: &ImageState) -> [String; HEADER.len()] {
+fn row(run: &Run, archive: &ArchiveAccount, image: &PartitionCheck, state: &ImageState) -> [String; HEADER.len()] {
     let name = |name: Option<&Name>| name.map_or(String::new(), |name| printable(name.bytes()));
-    let sentence = |text: Option<&String>| text.map_or(String::new(), |text| printable_line(text));
-    let file_systems: Vec<String> = image
-        .partitions
+    let word = |text: Option<&str>| text.map_or(String::new(), |text| printable(text.as_bytes()));
+    let sentence = |text: Option<&str>| text.map_or(String::new(), printable_line);
+    let file_systems = image
+        .partitions()
         .iter()
         .filter(|partition| matches!(partition.kind.as_str(), "primary" | "logical" | "nested"))
-        .map(|partition| partition.fs.as_ref().map_or("?".to_owned(), |fs| printable(fs.as_bytes())))
-        .collect();
-    let has_table = image.table.label.is_some();
+        .map(|partition| word(Some(partition.fs.as_deref().unwrap_or("?"))));
+    let table = image.table.as_ref().filter(|table| table.label.is_some());
     [
         printable(run.id.as_bytes()),
         name(Some(&archive.hash)),
         name(archive.path.as_ref()),
-        name(image.name.as_ref()),
-        image.ordinal.to_string(),
-        image.size.to_string(),
+        name(Some(&image.image.img)),
+        image.ordinal().to_string(),
+        image.size().to_string(),
         printable(image.action.as_bytes()),
         state.as_str().to_owned(),
-        image.count.map_or(String::new(), |count| count.to_string()),
-        image.table.label.as_ref().map_or(String::new(), |label| printable(label.as_bytes())),
-        image.table.sector_size.map_or(String::new(), |size| size.to_string()),
-        if has_table { image.table.damaged.to_string() } else { String::new() },
-        if has_table {
-            file_systems.join(" ")
+        image.partitions.map_or(String::new(), |count| count.to_string()),
+        word(table.and_then(|table| table.label.as_deref())),
+        image.table.as_ref().and_then(|table| table.sector_size).map_or(String::new(), |size| size.to_string()),
+        table.map_or(String::new(), |table: &Table| table.damaged.to_string()),
+        if table.is_some() {
+            file_systems.collect::<Vec<_>>().join(" ")
         } else {
-            image.table.fs.as_ref().map_or(String::new(), |fs| printable(fs.as_bytes()))
+            word(image.whole_disk().map(|whole| whole.fs.as_str()))
         },
-        printable_line(&image.found),
-        sentence(image.reason.as_ref()),
-        sentence(image.message.as_ref()),
+        printable_line(image.found()),
+        sentence(image.reason.as_ref().map(Told::as_str)),
+        sentence(image.message.as_deref()),
         name(image.path.as_ref()),
-        image.verified.map_or(String::new(), |verified| verified.to_string()),
+        image.verified.flatten().map_or(String::new(), |verified| verified.to_string()),
         image.rescued_pct.map_or(String::new(), |percent| percent.to_string()),
     ]
 }

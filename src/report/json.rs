@@ -5,8 +5,9 @@ use std::time::SystemTime;
 
 use serde_json::{Map, Value, json};
 
-use crate::ledger::Name;
-use crate::ledger::account::{ArchiveAccount, ArchiveEnd, ImageAccount, Partition, Problem, Run, Sums};
+use crate::account::{ArchiveAccount, ArchiveEnd, Problem, Run, Sums};
+use crate::log::Name;
+use crate::log::record::PartitionCheck;
 use crate::sanitize;
 
 use super::{Context, ImageState, Remaining, Report, end_of};
@@ -113,54 +114,27 @@ impl Report {
     }
 }
 
-fn image(image: &ImageAccount, state: &ImageState) -> Value {
+/// An image as the log has it, and where it stands.
+fn image(image: &PartitionCheck, state: &ImageState) -> Value {
     let mut object = Map::new();
-    insert_optional(&mut object, ("img", "img_bytes"), image.name.as_ref());
-    object.insert("ordinal".to_owned(), json!(image.ordinal));
-    object.insert("size_bytes".to_owned(), json!(image.size));
-    object.insert("action".to_owned(), json!(image.action));
+    if let Value::Object(logged) = json!(image) {
+        object.extend(logged.into_iter().filter(|(key, _)| !matches!(key.as_str(), "hash" | "hash_bytes")));
+    }
+    for key in ["path", "message", "verified"] {
+        object.entry(key).or_insert(Value::Null);
+    }
+    object.insert("ordinal".to_owned(), json!(image.ordinal()));
+    object.insert("found".to_owned(), json!(image.found()));
+    object.insert("unread_areas".to_owned(), json!(image.unread_areas.as_deref().unwrap_or_default()));
+    object.insert("partition_list".to_owned(), json!(image.partitions()));
+    object.insert("room_bytes".to_owned(), json!(image.room()));
     object.insert("state".to_owned(), json!(state.as_str()));
     let detail = match state {
         ImageState::Failed(detail) | ImageState::Changed(detail) | ImageState::Unseen(detail) => Some(detail),
         _ => None,
     };
     object.insert("state_message".to_owned(), json!(detail));
-    object.insert("partitions".to_owned(), json!(image.count));
-    object.insert("found".to_owned(), json!(image.found));
-    object.insert("reason".to_owned(), json!(image.reason));
-    object.insert("message".to_owned(), json!(image.message));
-    insert_optional(&mut object, ("path", "path_bytes"), image.path.as_ref());
-    object.insert("verified".to_owned(), json!(image.verified));
-    object.insert("room_bytes".to_owned(), json!(image.room));
-    object.insert("rescued_pct".to_owned(), json!(image.rescued_pct));
-    object.insert("unread_areas".to_owned(), json!(image.unread));
-    let table = &image.table;
-    object.insert(
-        "table".to_owned(),
-        json!({
-            "label": table.label,
-            "sector_size": table.sector_size,
-            "gpt_copy": table.gpt_copy,
-            "damaged": table.damaged,
-            "fs": table.fs,
-            "fs_label": table.fs_label,
-        }),
-    );
-    object.insert("partition_list".to_owned(), image.partitions.iter().map(partition).collect());
     Value::Object(object)
-}
-
-fn partition(partition: &Partition) -> Value {
-    json!({
-        "number": partition.number,
-        "start_bytes": partition.start,
-        "size_bytes": partition.size,
-        "type": partition.type_id,
-        "name": partition.name,
-        "kind": partition.kind,
-        "fs": partition.fs,
-        "fs_label": partition.fs_label,
-    })
 }
 
 fn problem(problem: &Problem) -> Value {

@@ -3,8 +3,10 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use crate::account::{Staged, StagedImage};
 use crate::cause::Cause;
-use crate::ledger::{Name, Reading, Staged, StagedImage, read_some};
+use crate::log::{self, Name, Reading};
+use crate::reason::Reason;
 use crate::sanitize::printable;
 
 use super::{ImageState, Report};
@@ -23,7 +25,7 @@ impl Kept {
     /// Those of all runs in the log at `path`.
     pub fn read(path: &Path) -> Result<Kept, Cause> {
         let mut staged = Staged::default();
-        let reading = read_some(path, Staged::wants, &mut staged).map_err(|error| Cause::of("log", &error))?;
+        let reading = log::read(path, &mut staged).map_err(|error| Cause::of(Reason::Log, &error))?;
         let more = staged.more();
         Ok(Kept { paths: sorted(waiting(&staged)), reading, more })
     }
@@ -32,7 +34,7 @@ impl Kept {
     #[must_use]
     pub fn of(report: &Report) -> Kept {
         let waiting = report.images().filter(|(_, _, state)| state.waits());
-        let paths = sorted(waiting.filter_map(|(_, image, _)| Some((image.size, image.path.as_ref()?))));
+        let paths = sorted(waiting.filter_map(|(_, image, _)| Some((image.size(), image.path.as_ref()?))));
         let account = &report.account;
         Kept { paths, reading: account.reading.clone(), more: account.images_more }
     }

@@ -11,8 +11,10 @@ mod text;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::account::{self, Account, ArchiveAccount, ArchiveEnd, Run, RunEnd, Selection, Sums};
 use crate::cause::Cause;
-use crate::ledger::account::{self, Account, ArchiveAccount, ArchiveEnd, ImageAccount, Run, RunEnd, Selection, Sums};
+use crate::log::record::PartitionCheck;
+use crate::reason::Reason;
 use crate::sanitize::printable;
 
 pub use kept::Kept;
@@ -34,10 +36,10 @@ impl Report {
     /// Reads the log, and looks at what is in staging. Fails where the log cannot be read, or has no run of those that
     /// were selected.
     pub fn read(log: &Path, selection: &Selection) -> Result<Report, Cause> {
-        let failed = |error: crate::ledger::Error| Cause::of("log", &error);
+        let failed = |error: crate::log::Error| Cause::of(Reason::Log, &error);
         let Some(account) = Account::read(log, selection).map_err(failed)? else {
             let runs = account::runs(log).map_err(failed)?;
-            return Err(Cause::new("run", no_run(log, selection, &runs)));
+            return Err(Cause::new(Reason::Run, no_run(log, selection, &runs)));
         };
         let of_archive = |archive: &ArchiveAccount| {
             archive.images.iter().map(|image| ImageState::of(image, &account.staged)).collect()
@@ -83,7 +85,7 @@ impl Report {
     }
 
     /// The images of the account, with their archives and where they stand.
-    pub fn images(&self) -> impl Iterator<Item = (&ArchiveAccount, &ImageAccount, &ImageState)> {
+    pub fn images(&self) -> impl Iterator<Item = (&ArchiveAccount, &PartitionCheck, &ImageState)> {
         self.account.archives.iter().zip(&self.states).flat_map(|(archive, states)| {
             archive.images.iter().zip(states).map(move |(image, state)| (archive, image, state))
         })
@@ -107,7 +109,7 @@ impl Report {
         for (_, image, state) in self.images() {
             let (count, bytes): &mut (u64, u64) = by_state.entry(state.as_str()).or_default();
             *count += 1;
-            *bytes = bytes.saturating_add(image.size);
+            *bytes = bytes.saturating_add(image.size());
         }
         by_state
     }
@@ -120,10 +122,10 @@ impl Report {
 }
 
 /// Whether an image has partitions enough to be kept, or was kept all the same.
-fn is_multi(image: &ImageAccount, run: &Run) -> bool {
+fn is_multi(image: &PartitionCheck, run: &Run) -> bool {
     match image.action.as_str() {
         "KEPT" | "would_keep" | "deferred" => true,
-        "error" => image.count.is_some_and(|count| count >= u64::from(run.min_partitions)),
+        "error" => image.partitions.is_some_and(|count| count >= u64::from(run.min_partitions)),
         _ => false,
     }
 }

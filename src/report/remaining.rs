@@ -5,8 +5,9 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use crate::account::ArchiveEnd;
 use crate::config::Site;
-use crate::ledger::account::{ArchiveEnd, ImageAccount};
+use crate::log::record::PartitionCheck;
 use crate::sanitize::shell_word;
 
 use super::kept::waiting;
@@ -99,13 +100,13 @@ impl Remaining {
         remaining
     }
 
-    fn note(&mut self, image: &ImageAccount, state: &ImageState) {
+    fn note(&mut self, image: &PartitionCheck, state: &ImageState) {
         match state {
             ImageState::Deferred => self.deferred += 1,
             ImageState::Gone | ImageState::Changed(_) => self.lost += 1,
             ImageState::WouldKeep => {
                 self.would_keep += 1;
-                self.would_take = self.would_take.saturating_add(image.room.unwrap_or(image.size));
+                self.would_take = self.would_take.saturating_add(image.room().unwrap_or(image.size()));
             }
             _ => {}
         }
@@ -126,8 +127,8 @@ impl Remaining {
 }
 
 /// Whether nobody knows how many partitions an image has.
-fn is_undecided(image: &ImageAccount) -> bool {
-    image.count.is_none() && matches!(image.action.as_str(), "KEPT" | "error")
+fn is_undecided(image: &PartitionCheck) -> bool {
+    image.partitions.is_none() && matches!(image.action.as_str(), "KEPT" | "error")
 }
 
 /// What a command has to be told of where things are.

@@ -2,8 +2,9 @@
 
 use std::io;
 
-use crate::ledger::account::ImageAccount;
-use crate::ledger::{Name, Staged, StagedImage, State};
+use crate::account::{Staged, StagedImage, State};
+use crate::log::Name;
+use crate::log::record::PartitionCheck;
 use crate::units::human;
 
 /// Where an image stands.
@@ -54,12 +55,12 @@ impl ImageState {
 
     /// How `image` stands, now.
     #[must_use]
-    pub fn of(image: &ImageAccount, staged: &Staged) -> ImageState {
+    pub fn of(image: &PartitionCheck, staged: &Staged) -> ImageState {
         match (image.action.as_str(), &image.path) {
             ("KEPT", Some(path)) => match staged.get(path) {
                 Some(known) => ImageState::of_staged(known),
                 // The script that imgsieve replaces logged no size.
-                None => on_disk(path, (image.size > 0).then_some(image.size)).err().unwrap_or(ImageState::Kept),
+                None => on_disk(path, image.size_bytes).err().unwrap_or(ImageState::Kept),
             },
             ("KEPT", None) => ImageState::Unseen("the log does not say where it is".to_owned()),
             ("would_keep", _) => ImageState::WouldKeep,

@@ -5,7 +5,9 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::SystemTime;
 
-use crate::ledger::account::{ArchiveAccount, ArchiveEnd, ImageAccount, Problem, Run};
+use crate::account::{ArchiveAccount, ArchiveEnd, Problem, Run};
+use crate::log::record::PartitionCheck;
+use crate::reason::Told;
 use crate::sanitize::{printable, printable_line, printable_short};
 use crate::units::{human, human_seconds};
 
@@ -90,9 +92,9 @@ impl Report {
         for archive in &self.account.archives {
             let hash = || printable_short(archive.hash.bytes(), NAME_SHOWN);
             for image in archive.images.iter().filter(|image| image.action == "error") {
-                let (reason, message) = (image.reason.as_deref(), image.message.as_deref());
+                let reason = image.reason.as_ref().map_or("?", Told::as_str);
                 let about = || format!("{} in {}", shown_name(image), hash());
-                note(reason.unwrap_or("?"), message.unwrap_or(&image.found), &about);
+                note(reason, image.message.as_deref().unwrap_or(image.found()), &about);
             }
             if let ArchiveEnd::Failed(problem) = &archive.end {
                 note(&problem.reason, &problem.message, &hash);
@@ -248,7 +250,7 @@ fn write_image(
     out: &mut dyn Write,
     root: Option<&Path>,
     archive: &ArchiveAccount,
-    image: &ImageAccount,
+    image: &PartitionCheck,
     state: &ImageState,
 ) -> io::Result<()> {
     let place = match (&image.path, root) {
@@ -264,9 +266,9 @@ fn write_image(
         _ => None,
     };
     let why = why.map_or(String::new(), |why| format!(": {why}"));
-    writeln!(out, "  {place}  {}  {}{why}", human(image.size), state.in_words())?;
-    let undecided = if image.count.is_none() { "undecided: " } else { "" };
-    writeln!(out, "      {undecided}{}", printable_line(&image.found))
+    writeln!(out, "  {place}  {}  {}{why}", human(image.size()), state.in_words())?;
+    let undecided = if image.partitions.is_none() { "undecided: " } else { "" };
+    writeln!(out, "      {undecided}{}", printable_line(image.found()))
 }
 
 fn write_remaining(out: &mut dyn Write, remaining: &Remaining, report: &Report, shown: usize) -> io::Result<()> {
@@ -320,8 +322,8 @@ fn about(problem: &Problem) -> String {
     problem.path.as_ref().map_or(String::new(), |path| printable(path.bytes()))
 }
 
-fn shown_name(image: &ImageAccount) -> String {
-    image.name.as_ref().map_or("?".to_owned(), |name| printable_short(name.bytes(), NAME_SHOWN))
+fn shown_name(image: &PartitionCheck) -> String {
+    printable_short(image.image.img.bytes(), NAME_SHOWN)
 }
 
 fn in_sum(word: &'static str) -> &'static str {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::Access;
 
 use crate::cause::Cause;
+use crate::reason::Reason;
 use crate::sanitize::{printable, shell_word};
 
 /// Where programs are looked for where `PATH` is not set, as `execvp` does.
@@ -25,14 +26,14 @@ pub fn find(program: &OsStr) -> Result<PathBuf, Cause> {
         return if is_program(&path) {
             Ok(absolute(path))
         } else {
-            Err(Cause::new("command", format!("{shown} is no program that can be run here; {mend}")))
+            Err(Cause::new(Reason::Command, format!("{shown} is no program that can be run here; {mend}")))
         };
     }
     let folders = env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
     let found = env::split_paths(&folders).map(|folder| folder.join(program)).find(|path| is_program(path));
     found.map(absolute).ok_or_else(|| {
         let message = format!("the program {shown} is in none of the folders of PATH; {mend}");
-        Cause::new("command", message)
+        Cause::new(Reason::Command, message)
     })
 }
 
@@ -81,7 +82,7 @@ mod tests {
         assert!(find(OsStr::new("sh")).expect("a shell").is_absolute());
         assert_eq!(find(OsStr::new("/bin/sh")).expect("a shell"), Path::new("/bin/sh"));
         for missing in ["no-such-program", "/bin", "/etc/passwd", "./no-such-program", ""] {
-            assert_eq!(find(OsStr::new(missing)).expect_err("none").code, "command", "{missing}");
+            assert_eq!(find(OsStr::new(missing)).expect_err("none").code, Reason::Command, "{missing}");
         }
     }
 }

@@ -20,6 +20,7 @@ use crate::cause::Cause;
 use crate::control::{Control, Stop};
 use crate::event::{Event, Live, Observer, Scope, StagedFile};
 use crate::exit::Exit;
+use crate::reason::Reason;
 use crate::scan::panics;
 use crate::staging::Folder;
 
@@ -253,7 +254,7 @@ impl Run<'_> {
                 Some(Exit::Signal(signal))
             }
             Stop::Observer(message) => {
-                self.emit(&Event::Abort { cause: &Cause::new("log", message) });
+                self.emit(&Event::Abort { cause: &Cause::new(Reason::Log, message) });
                 Some(Exit::Failure)
             }
             Stop::LowSpace => Some(Exit::Failure),

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use crate::cause::Cause;
 use crate::event::{CommandEnd, Event, Live, Outcome, Scope, StagedFile};
+use crate::reason::Reason;
 use crate::scan::panics;
 use crate::staging::{Folder, Held, Place};
 use crate::units::human_seconds;
@@ -37,7 +38,7 @@ impl Run<'_> {
         let outcome = catch_unwind(AssertUnwindSafe(|| self.one(chosen)));
         let failure = outcome.unwrap_or_else(|payload: Box<dyn Any + Send>| {
             let message = format!("a fault of imgsieve itself, please report it: {}", panics::message(&*payload));
-            Err(Cause::new("panic", message))
+            Err(Cause::new(Reason::Panic, message))
         });
         if let Err(cause) = failure {
             self.fail(&chosen.image, &cause);
@@ -51,7 +52,7 @@ impl Run<'_> {
         self.check_output(&present.path)?;
         let output = Output::open(&present.folder, OsStr::from_bytes(&image.name))?;
         // Between the look into the log and the lock, another run may have been here.
-        let state = self.plan.state_now(image, self.options).map_err(|error| Cause::of("log", &error))?;
+        let state = self.plan.state_now(image, self.options).map_err(|error| Cause::of(Reason::Log, &error))?;
         let task = state.map_or(Some(chosen.task), |state| self.options.task(&state));
         match task {
             None => {
@@ -87,7 +88,7 @@ impl Run<'_> {
         let place = Place { hash: &image.hash, ordinal: image.ordinal, name: &image.name };
         let path = place.path_in(&self.options.staging).map_err(|error| Cause::from(&error))?;
         let folder = place.folder_in(self.staging).map_err(|error| Cause::from(&error))?;
-        let look = |errno| Cause::new("staging_io", format!("looking at it: {errno}"));
+        let look = |errno| Cause::new(Reason::StagingIo, format!("looking at it: {errno}"));
         let name = OsStr::from_bytes(&image.name);
         let held = folder.as_ref().map(|folder| folder.hold(name).map_err(look)).transpose()?.flatten();
         let (Some(folder), Some(held)) = (folder, held) else {
@@ -99,11 +100,11 @@ impl Run<'_> {
                 "it is gone from staging and was never reprocessed; `imgsieve scan --only {}` stages it again",
                 command::line(std::slice::from_ref(&image.hash))
             );
-            return Err(Cause::new("gone", message));
+            return Err(Cause::new(Reason::Gone, message));
         };
         if !held.is_file {
             let message = "it is no regular file (links are not followed), and so not what was staged; remove it";
-            return Err(Cause::new("changed", message));
+            return Err(Cause::new(Reason::Changed, message));
         }
         if held.length != image.size {
             let message = format!(
@@ -113,7 +114,7 @@ impl Run<'_> {
                 image.size,
                 command::line(std::slice::from_ref(&image.hash))
             );
-            return Err(Cause::new("changed", message));
+            return Err(Cause::new(Reason::Changed, message));
         }
         Ok(Some(Present { folder, held, path }))
     }
@@ -125,13 +126,13 @@ impl Run<'_> {
             return Ok(());
         }
         let shown = crate::sanitize::printable(output.as_os_str().as_bytes());
-        Err(Cause::new("output", format!("what the command prints would be written to {shown}, a staged image")))
+        Err(Cause::new(Reason::Output, format!("what the command prints would be written to {shown}, a staged image")))
     }
 
     fn reprocess(&self, image: &StagedFile, present: &Present, output: &Output) -> Result<(), Cause> {
         if !has_identity(&image.name, &self.options.image_suffix) {
             let message = "its name is not 32 hex digits, from which the next stage takes the medium's identity";
-            self.emit(&Event::Warning { scope: Scope::Staged(image), cause: &Cause::new("name", message) });
+            self.emit(&Event::Warning { scope: Scope::Staged(image), cause: &Cause::new(Reason::Name, message) });
         }
         let words = command::fill(&self.options.command, &present.path);
         output.note(&command::line(&words))?;
@@ -156,7 +157,7 @@ impl Run<'_> {
     }
 
     fn run_command(&self, image: &StagedFile, words: &[std::ffi::OsString], output: &Output) -> CommandEnd {
-        let unknown = |message: String| CommandEnd::Unknown(Cause::new("command", message));
+        let unknown = |message: String| CommandEnd::Unknown(Cause::new(Reason::Command, message));
         let (Some(program), Some((name, arguments))) = (self.program, words.split_first()) else {
             return unknown("there is no command".to_owned());
         };
@@ -203,11 +204,12 @@ impl Run<'_> {
             Ok(false) => {
                 let message =
                     "it was reprocessed, but is not removed: another file took its place, or its length changed";
-                return Err(Cause::new("changed", message));
+                return Err(Cause::new(Reason::Changed, message));
             }
             Err(errno) => Err(errno),
         };
-        removed.map_err(|errno| Cause::new("staging_io", format!("it was reprocessed, but removing it: {errno}")))?;
+        removed
+            .map_err(|errno| Cause::new(Reason::StagingIo, format!("it was reprocessed, but removing it: {errno}")))?;
         self.emit(&Event::Removed { image });
         let mut report = self.report();
         report.removed.0 += 1;
@@ -220,7 +222,7 @@ fn end_of(status: ExitStatus) -> CommandEnd {
     match (status.code(), status.signal()) {
         (Some(code), _) => CommandEnd::Exited(code),
         (None, Some(number)) => CommandEnd::Signalled(number),
-        (None, None) => CommandEnd::Unknown(Cause::new("command", "the command's end cannot be told")),
+        (None, None) => CommandEnd::Unknown(Cause::new(Reason::Command, "the command's end cannot be told")),
     }
 }
 

@@ -16,6 +16,7 @@ use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
 use crate::cause::Cause;
+use crate::reason::Reason;
 use crate::sanitize::{printable, printable_line};
 use crate::staging::Folder;
 
@@ -51,13 +52,13 @@ impl Output {
         let path = folder.join(&name);
         let shown = printable(path.as_os_str().as_encoded_bytes());
         let file = folder.open_append(&name).map_err(|errno| match errno {
-            Errno::LOOP => Cause::new("output", format!("{shown} is a link, and would be written to; remove it")),
-            errno => Cause::new("output", format!("opening {shown}: {errno}")),
+            Errno::LOOP => Cause::new(Reason::Output, format!("{shown} is a link, and would be written to; remove it")),
+            errno => Cause::new(Reason::Output, format!("opening {shown}: {errno}")),
         })?;
         // Of a file with a second name it is not known whose it is: it may be the image.
         if !file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.nlink() == 1) {
             let message = format!("{shown} is no regular file of one name, and would be written to; remove it");
-            return Err(Cause::new("output", message));
+            return Err(Cause::new(Reason::Output, message));
         }
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Output { file, path }),
@@ -65,9 +66,9 @@ impl Output {
                 let message = format!(
                     "it is being reprocessed: a command of another run holds the lock on {shown} (`fuser -v` names it)"
                 );
-                Err(Cause::new("locked", message))
+                Err(Cause::new(Reason::Locked, message))
             }
-            Err(errno) => Err(Cause::new("output", format!("locking {shown}: {errno}"))),
+            Err(errno) => Err(Cause::new(Reason::Output, format!("locking {shown}: {errno}"))),
         }
     }
 
@@ -83,7 +84,7 @@ impl Output {
         let line = format!("# imgsieve, {now}: {}\n", printable_line(text));
         (&self.file).write_all(line.as_bytes()).map_err(|error| {
             let shown = printable(self.path.as_os_str().as_encoded_bytes());
-            Cause::new("output", format!("writing to {shown}: {error}"))
+            Cause::new(Reason::Output, format!("writing to {shown}: {error}"))
         })
     }
 
@@ -173,7 +174,7 @@ mod tests {
         let output = Output::open(&folder, OsStr::new("a.img")).expect("a file");
         let heir = output.file.try_clone().expect("a second handle");
         drop(output);
-        assert_eq!(Output::open(&folder, OsStr::new("a.img")).err().expect("locked").code, "locked");
+        assert_eq!(Output::open(&folder, OsStr::new("a.img")).err().expect("locked").code, Reason::Locked);
         drop(heir);
         assert!(Output::open(&folder, OsStr::new("a.img")).is_ok());
     }
@@ -187,7 +188,7 @@ mod tests {
         std::fs::write(place.path().join("c.img"), "image").expect("a file");
         std::fs::hard_link(place.path().join("c.img"), place.path().join("c.img.reprocess.log")).expect("a link");
         for name in ["a.img", "b.img", "c.img"] {
-            assert_eq!(Output::open(&folder, OsStr::new(name)).err().expect("refused").code, "output", "{name}");
+            assert_eq!(Output::open(&folder, OsStr::new(name)).err().expect("refused").code, Reason::Output, "{name}");
         }
         assert!(!place.path().join("elsewhere").exists());
     }

@@ -4,10 +4,12 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use crate::account::{Staged, StagedImage, State};
 use crate::cause::Cause;
 use crate::control::Control;
 use crate::event::StagedFile;
-use crate::ledger::{self, Line, Listener, Name, Staged, StagedImage, State};
+use crate::log::{self, Entry, Head, Listener, Name};
+use crate::reason::Reason;
 use crate::sanitize::printable;
 use crate::staging::Place;
 
@@ -55,8 +57,12 @@ struct Reader<'a> {
 }
 
 impl Listener for Reader<'_> {
-    fn note(&mut self, line: &Line<'_>) {
-        self.staged.note(line);
+    fn wants(&mut self, head: &Head<'_>) -> bool {
+        Staged::wants(head)
+    }
+
+    fn note(&mut self, entry: Entry, _length: usize) {
+        self.staged.note(&entry.record);
     }
 
     fn is_done(&self) -> bool {
@@ -74,10 +80,10 @@ impl Plan {
     /// Reads the log and chooses. What is chosen is not all where `control` stopped it.
     pub fn read(options: &Options, control: &Control) -> Result<Plan, Cause> {
         let mut reader = Reader { staged: Staged::default(), control };
-        let read = ledger::read_from(&options.log, 0, Staged::wants, &mut reader);
+        let read = log::read_from(&options.log, 0, &mut reader);
         let staged = reader.staged;
         let (reading, end) = read.map_err(|error| {
-            let cause = Cause::of("log", &error);
+            let cause = Cause::of(Reason::Log, &error);
             Cause { message: format!("{}; name the log of the scan with --log", cause.message), ..cause }
         })?;
         let mut plan = Plan {
@@ -90,7 +96,7 @@ impl Plan {
         };
         plan.choose(staged, options);
         let notes = reading.notes(&options.log).into_iter();
-        plan.warnings.extend(notes.map(|note| Cause::new("log_unreadable", note)));
+        plan.warnings.extend(notes.map(|note| Cause::new(Reason::LogUnreadable, note)));
         Ok(plan)
     }
 
@@ -128,11 +134,11 @@ impl Plan {
                 printable(options.staging.as_os_str().as_encoded_bytes()),
                 printable(path.bytes())
             );
-            self.warnings.push(Cause::new("elsewhere", message));
+            self.warnings.push(Cause::new(Reason::Elsewhere, message));
         }
         for (hash, _) in wanted.into_iter().filter(|(_, is_known)| !is_known) {
             let message = format!("no image of the hash {hash} was staged to {}", options.staging.display());
-            self.errors.push(Cause::new("only", message));
+            self.errors.push(Cause::new(Reason::Only, message));
         }
     }
 
@@ -143,10 +149,10 @@ impl Plan {
     }
 
     /// Reads what was logged meanwhile, and gives what became of an image by now.
-    pub fn state_now(&self, image: &StagedFile, options: &Options) -> Result<Option<State>, ledger::Error> {
+    pub fn state_now(&self, image: &StagedFile, options: &Options) -> Result<Option<State>, log::Error> {
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         let Log { staged, end } = &mut *log;
-        (_, *end) = ledger::read_from(&options.log, *end, Staged::wants, staged)?;
+        (_, *end) = log::read_from(&options.log, *end, staged)?;
         Ok(staged.get(&Name::from(image.path.as_os_str())).map(|staged| staged.state.clone()))
     }
 }

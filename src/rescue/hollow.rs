@@ -71,7 +71,7 @@ impl Hollow {
     }
 
     fn see(&mut self, start: u64, sector: &[u8], is_repeated: bool) {
-        let list = if sector.iter().all(|&byte| byte == 0) {
+        let kind = if sector.iter().all(|&byte| byte == 0) {
             &mut self.blank
         } else if is_repeated || sector.starts_with(LOCATION) || is_periodic(sector) {
             &mut self.filled
@@ -79,10 +79,10 @@ impl Hollow {
             return;
         };
         let end = start.saturating_add(sector.len() as u64);
-        match list.last_mut() {
+        match kind.last_mut() {
             Some(last) if last.end == start => last.end = end,
             Some(last) if last.start <= start && end <= last.end => {}
-            _ => list.push(start..end),
+            _ => kind.push(start..end),
         }
     }
 }
@@ -142,7 +142,7 @@ mod tests {
     }
 
     fn noise() -> Vec<u8> {
-        (0..SECTOR as u64).map(|at| (at * at * 2_654_435_761 >> 16).to_le_bytes()[0]).collect()
+        (0..SECTOR as u64).map(|at| ((at * at * 2_654_435_761) >> 16).to_le_bytes()[0]).collect()
     }
 
     #[test]
@@ -168,12 +168,11 @@ mod tests {
             [mbr, vec![0; SECTOR], pattern(b"BAD SECTOR ", 5), noise(), noise(), located[..SECTOR].to_vec(), noise()]
                 .concat();
         let sectors = |numbers: Range<u64>| numbers.start * 512..numbers.end * 512;
-        for pieces in [vec![0..3584], vec![0..512, 512..1024, 512..1600, 1024..3000, 2048..3584]] {
+        for pieces in [&[(0, 3584)][..], &[(0, 512), (512, 1024), (512, 1600), (1024, 3000), (2048, 3584)]] {
             let watched = Watched::new(&image);
-            for piece in pieces {
-                let piece: Range<u64> = piece;
-                let mut buf = vec![0; usize::try_from(piece.end - piece.start).expect("small")];
-                watched.read_exact_at(piece.start, &mut buf).expect("memory");
+            for &(start, end) in pieces {
+                let mut buf = vec![0; end - start];
+                watched.read_exact_at(start as u64, &mut buf).expect("memory");
             }
             let hollow = watched.into_hollow(&[sectors(0..7)]);
             assert_eq!(hollow.first_in(&sectors(0..1)), None);

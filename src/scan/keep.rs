@@ -8,6 +8,7 @@ use crate::control::Control;
 use crate::event::{Action, Check, Event, Image, Kept};
 use crate::finding::Finding;
 use crate::member::{Content, Extent};
+use crate::reason::Reason;
 use crate::staging::{self, Keep, Place, Room, Staged, Staging};
 use crate::units::human;
 use crate::zst::{self, CopyError, ZstFile};
@@ -55,7 +56,7 @@ impl Survey<'_> {
             && image.size > limit.0
         {
             let message = format!("{} is more than --max-image-size allows ({limit})", human(image.size));
-            return Outcome::Failed(Cause::new("max_image_size", message));
+            return Outcome::Failed(Cause::new(Reason::MaxImageSize, message));
         }
         let archive = Arc::clone(&self.archive);
         let place = Place { hash: &archive.hash, ordinal: image.ordinal, name: &image.name };
@@ -83,7 +84,7 @@ impl Survey<'_> {
                         "{} is in the way: it is as long as the image, but has other partitions; move or remove it",
                         staged.path.display()
                     );
-                    return Outcome::Failed(Cause::new("in_the_way", message));
+                    return Outcome::Failed(Cause::new(Reason::InTheWay, message));
                 }
                 if compare::is_older(&staged.file, &archive.path)
                     && let Some(outcome) = differs(zst, content, &staged, run.control)
@@ -98,7 +99,7 @@ impl Survey<'_> {
             if run.control.is_stopped() {
                 return Outcome::Stopped;
             }
-            return Outcome::NoRoom(Cause::new("low_space", "free space is below the minimum: no image is begun"));
+            return Outcome::NoRoom(Cause::new(Reason::LowSpace, "free space is below the minimum: no image is begun"));
         }
         let mut keep = match staging.begin(&place, image.size, room) {
             Ok(keep) => keep,
@@ -119,7 +120,7 @@ impl Survey<'_> {
                     CopyFailure::Archive(zst::Error::Interrupted) => Outcome::Stopped,
                     CopyFailure::Archive(zst::Error::EndOfData { .. }) => {
                         let message = format!("the tar ends before the {} of the image do", human(image.size));
-                        Outcome::Failed(Cause::new("tar_truncated", message))
+                        Outcome::Failed(Cause::new(Reason::TarTruncated, message))
                     }
                     CopyFailure::Archive(error) => {
                         // What libzstd would not decode must not be passed over as if nothing were wrong with it.
@@ -153,7 +154,7 @@ impl Survey<'_> {
                     human(capacity),
                     cause.message
                 );
-                Outcome::NoRoom(Cause::new("too_large", message))
+                Outcome::NoRoom(Cause::new(Reason::TooLarge, message))
             }
             _ => Outcome::NoRoom(cause),
         }
@@ -169,7 +170,7 @@ fn differs(zst: &ZstFile, content: &Content, staged: &Staged, control: &Control)
                 "{} is in the way: it is of another version of the archive, which was changed since; move or remove it",
                 staged.path.display()
             );
-            Some(Outcome::Failed(Cause::new("in_the_way", message)))
+            Some(Outcome::Failed(Cause::new(Reason::InTheWay, message)))
         }
         Err(compare::Failure::Archive(zst::Error::Interrupted)) => Some(Outcome::Stopped),
         Err(compare::Failure::Archive(error)) => {
@@ -178,7 +179,7 @@ fn differs(zst: &ZstFile, content: &Content, staged: &Staged, control: &Control)
         }
         Err(compare::Failure::Staged(error)) => {
             let message = format!("reading {}, to compare it with its archive: {error}", staged.path.display());
-            Some(Outcome::Failed(Cause::new("staging_io", message)))
+            Some(Outcome::Failed(Cause::new(Reason::StagingIo, message)))
         }
     }
 }

@@ -5,6 +5,7 @@
 //! knows who they are.
 
 mod compare;
+mod judge;
 mod keep;
 pub mod panics;
 pub mod plan;
@@ -23,6 +24,7 @@ use crate::config::Config;
 use crate::control::{Control, Stop};
 use crate::event::{Archive, ArchiveTotals, Earlier, Event, Observer, Resumed, RunTotals, Scope, Start};
 use crate::exit::Exit;
+use crate::reason::Reason;
 use crate::staging::{self, Space, Staging};
 use crate::zst::Meter;
 
@@ -92,7 +94,7 @@ pub fn run(config: &Config, control: &Control, observers: &[&dyn Observer]) -> E
         if !chosen.any(|archive| *archive.hash == **only) {
             let message =
                 format!("no archive of the hash {only} is to be surveyed: there is none, or it is to be skipped");
-            run.emit(&Event::Error { scope: Scope::Run, cause: &Cause::new("only", message) });
+            run.emit(&Event::Error { scope: Scope::Run, cause: &Cause::new(Reason::Only, message) });
         }
     }
     for (archive, earlier) in resumed.iter().flat_map(|resumed| &resumed.archives) {
@@ -132,7 +134,7 @@ impl Run<'_> {
                         "{count} partial files that an earlier run left were removed from {}",
                         folder.display()
                     );
-                    self.emit(&Event::Warning { scope: Scope::Run, cause: &Cause::new("swept", message) });
+                    self.emit(&Event::Warning { scope: Scope::Run, cause: &Cause::new(Reason::Swept, message) });
                     self.totals().sum.removed_files += count;
                 }
             }
@@ -168,7 +170,7 @@ impl Run<'_> {
         let pool = match rayon::ThreadPoolBuilder::new().num_threads(jobs).thread_name(name).build() {
             Ok(pool) => pool,
             Err(error) => {
-                let cause = Cause::new("threads", format!("starting {jobs} workers: {error}; try fewer --jobs"));
+                let cause = Cause::new(Reason::Threads, format!("starting {jobs} workers: {error}; try fewer --jobs"));
                 self.emit(&Event::Error { scope: Scope::Run, cause: &cause });
                 return Vec::new();
             }
@@ -305,13 +307,13 @@ impl Run<'_> {
             }
             Stop::LowSpace => {
                 let cause =
-                    Cause::new("low_space", "free space is below the minimum, and --abort-on-low-space was given");
+                    Cause::new(Reason::LowSpace, "free space is below the minimum, and --abort-on-low-space was given");
                 self.emit(&Event::Abort { cause: &cause });
                 Exit::Failure
             }
             Stop::Observer(message) => {
                 // The log is what could not be written; the terminal still can.
-                self.emit(&Event::Abort { cause: &Cause::new("log", message) });
+                self.emit(&Event::Abort { cause: &Cause::new(Reason::Log, message) });
                 Exit::Failure
             }
         };

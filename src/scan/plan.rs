@@ -13,6 +13,7 @@ use crate::archive_name;
 use crate::cause::Cause;
 use crate::config::Config;
 use crate::event::{Archive, LeftOut};
+use crate::reason::Reason;
 
 /// The archives of a run.
 #[derive(Debug, Default)]
@@ -42,7 +43,7 @@ pub fn select(config: &Config) -> Result<Plan, Cause> {
     for place in &config.site.collection {
         let unreadable = |error: io::Error| {
             let message = format!("the collection {} cannot be read: {error}; is it mounted?", place.display());
-            Cause::new("collection", message)
+            Cause::new(Reason::Collection, message)
         };
         let metadata = std::fs::metadata(place).map_err(unreadable)?;
         if metadata.is_dir() {
@@ -91,7 +92,7 @@ pub fn select(config: &Config) -> Result<Plan, Cause> {
                 "another archive of this run has the hash {} too, and both would be staged to one folder",
                 crate::sanitize::printable(hash.as_bytes())
             );
-            plan.problems.push((path, Cause::new("hash_taken", message)));
+            plan.problems.push((path, Cause::new(Reason::HashTaken, message)));
         }
     }
     chosen.sort_by(|a, b| (a.size, &a.hash).cmp(&(b.size, &b.hash)));
@@ -125,16 +126,16 @@ fn in_folder(folder: &Path) -> io::Result<(Vec<PathBuf>, u64)> {
 fn check(path: &Path) -> Result<(OsString, Metadata), Cause> {
     let name = path.file_name().map(OsStr::as_bytes).unwrap_or_default();
     let Some(hash) = archive_name::hash(name) else {
-        return Err(Cause::new("not_an_archive", format!("its name does not end in {}", archive_name::IN_WORDS)));
+        return Err(Cause::new(Reason::NotAnArchive, format!("its name does not end in {}", archive_name::IN_WORDS)));
     };
     if matches!(hash, b"" | b"." | b"..") {
-        return Err(Cause::new("hash", "its name without the ending is no name for a folder in staging"));
+        return Err(Cause::new(Reason::Hash, "its name without the ending is no name for a folder in staging"));
     }
     let metadata =
-        std::fs::metadata(path).map_err(|error| Cause::new("io", format!("it cannot be looked at: {error}")))?;
+        std::fs::metadata(path).map_err(|error| Cause::new(Reason::Io, format!("it cannot be looked at: {error}")))?;
     if !metadata.is_file() {
         let what = if metadata.is_dir() { "a folder" } else { "not a regular file" };
-        return Err(Cause::new("not_a_file", format!("it has an archive's name, but is {what}")));
+        return Err(Cause::new(Reason::NotAFile, format!("it has an archive's name, but is {what}")));
     }
     Ok((OsString::from_vec(hash.to_vec()), metadata))
 }
@@ -202,7 +203,7 @@ mod tests {
         file(folder.path(), "a.tar.zst", 20);
         let plan = select(&config(folder.path())).expect("readable");
         assert_eq!(hashes(&plan), ["a"]);
-        assert_eq!(plan.problems.iter().map(|(_, cause)| cause.code).collect::<Vec<_>>(), ["hash_taken"]);
+        assert_eq!(plan.problems.iter().map(|(_, cause)| cause.code.as_str()).collect::<Vec<_>>(), ["hash_taken"]);
     }
 
     #[test]
@@ -244,7 +245,7 @@ mod tests {
         config.site.collection.push(folder.path().join("a.tar.zst"));
         let plan = select(&config).expect("readable");
         assert_eq!(hashes(&plan), ["a"]);
-        let codes: Vec<_> = plan.problems.iter().map(|(_, cause)| cause.code).collect();
+        let codes: Vec<_> = plan.problems.iter().map(|(_, cause)| cause.code.as_str()).collect();
         assert_eq!(codes, ["hash", "hash", "hash", "hash_taken"]);
     }
 
@@ -255,7 +256,10 @@ mod tests {
         std::os::unix::fs::symlink("nowhere", folder.path().join("y.tar.zst")).expect("a link");
         let plan = select(&config(folder.path())).expect("readable");
         assert_eq!(plan.archives.len(), 0);
-        assert_eq!(plan.problems.iter().map(|(_, cause)| cause.code).collect::<Vec<_>>(), ["not_a_file", "io"]);
+        assert_eq!(
+            plan.problems.iter().map(|(_, cause)| cause.code.as_str()).collect::<Vec<_>>(),
+            ["not_a_file", "io"]
+        );
     }
 
     #[test]
@@ -274,6 +278,6 @@ mod tests {
 
     #[test]
     fn a_collection_that_is_not_there_fails_before_anything_starts() {
-        assert_eq!(select(&config(Path::new("/nonexistent/cold"))).expect_err("not there").code, "collection");
+        assert_eq!(select(&config(Path::new("/nonexistent/cold"))).expect_err("not there").code, Reason::Collection);
     }
 }

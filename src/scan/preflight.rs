@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::cause::Cause;
 use crate::config::Config;
 use crate::control::Control;
+use crate::reason::Reason;
 use crate::staging::{self, Staging};
 use crate::units::human;
 
@@ -20,7 +21,7 @@ pub fn check_surroundings(config: &Config, control: &Control, warn: &mut dyn FnM
     if !name.is_empty() {
         if !process::others_are_visible() {
             let message = format!("/proc hides other users' processes, so whether {name} runs cannot be told for sure");
-            warn(Cause::new("proc_hidden", message));
+            warn(Cause::new(Reason::ProcHidden, message));
         }
         check_process(config, control, name, warn)?;
     }
@@ -31,9 +32,9 @@ pub fn check_surroundings(config: &Config, control: &Control, warn: &mut dyn FnM
         let what = format!("the folder {} still exists: it has to be archived and cleared first", folder.display());
         if !config.force {
             let message = format!("{what}; archive or remove it, or pass over it with --force");
-            return Err(Cause::new("not_cleared", message));
+            return Err(Cause::new(Reason::NotCleared, message));
         }
-        warn(Cause::new("forced", format!("{what}; passed over with --force")));
+        warn(Cause::new(Reason::Forced, format!("{what}; passed over with --force")));
     }
     Ok(())
 }
@@ -46,22 +47,22 @@ fn check_process(config: &Config, control: &Control, name: &str, warn: &mut dyn 
             Ok(None) => return Ok(()),
             Err(error) => {
                 let message = format!("whether {name} runs cannot be told: {error}");
-                warn(Cause::new("proc_hidden", message));
+                warn(Cause::new(Reason::ProcHidden, message));
                 return Ok(());
             }
         };
         let what = format!("{process} is running: it still archives the staging folders");
         if config.force {
-            warn(Cause::new("forced", format!("{what}; passed over with --force")));
+            warn(Cause::new(Reason::Forced, format!("{what}; passed over with --force")));
             return Ok(());
         }
         if !config.wait {
             let message = format!("{what}; run again when it is done, or wait for it with --wait");
-            return Err(Cause::new("process_running", message));
+            return Err(Cause::new(Reason::ProcessRunning, message));
         }
         if !is_waiting {
             is_waiting = true;
-            warn(Cause::new("waiting", format!("{what}; waiting for its end")));
+            warn(Cause::new(Reason::Waiting, format!("{what}; waiting for its end")));
         }
         std::thread::sleep(WAIT_INTERVAL);
         if control.is_stopped() {
@@ -78,7 +79,7 @@ pub fn open_staging(config: &Config) -> Result<Staging, Cause> {
     {
         let message =
             format!("{} is the collection: nothing is staged there; name another with --staging", path.display());
-        return Err(Cause::new("staging_is_collection", message));
+        return Err(Cause::new(Reason::StagingIsCollection, message));
     }
     let failed = |error: &staging::Error, mend: &str| {
         let cause = Cause::from(error);
@@ -89,7 +90,7 @@ pub fn open_staging(config: &Config) -> Result<Staging, Cause> {
         _ => failed(&error, "make it a folder that you may write to, or name another with --staging"),
     })?;
     let budget = staging.budget();
-    let unknown = |error| Cause::new("staging_io", format!("asking free space of {}: {error}", path.display()));
+    let unknown = |error| Cause::new(Reason::StagingIo, format!("asking free space of {}: {error}", path.display()));
     if budget.shortfall().map_err(unknown)?.is_some() {
         let space = budget.space().map_err(unknown)?;
         let message = format!(
@@ -99,7 +100,7 @@ pub fn open_staging(config: &Config) -> Result<Staging, Cause> {
             path.display(),
             config.site.min_free
         );
-        return Err(Cause::new("min_free", message));
+        return Err(Cause::new(Reason::MinFree, message));
     }
     Ok(staging)
 }

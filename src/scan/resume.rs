@@ -9,11 +9,14 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 
+use crate::account::{Staged, State};
 use crate::cause::Cause;
 use crate::config::Config;
 use crate::control::Control;
 use crate::event::{Archive, ArchiveTotals, Earlier, EarlierImage, Resumed};
-use crate::ledger::{self, Line, Listener, Peek, Staged, State, Text};
+use crate::log::record::{ArchiveStart, PartitionCheck, ScriptStart};
+use crate::log::{self, Entry, Head, Listener, Name, Record as Said};
+use crate::reason::Reason;
 use crate::staging::{self, Folder, Place};
 use crate::zst::Engine;
 
@@ -30,19 +33,19 @@ pub fn take_up(
     plan: &mut Plan,
     warn: &mut dyn FnMut(Cause),
 ) -> Result<Resumed, Cause> {
-    let log = &config.site.log;
+    let path = &config.site.log;
     let mut history = History::new(config, control, &plan.archives);
-    let reading = ledger::read_some(log, is_wanted, &mut history).map_err(|error| {
-        let cause = Cause::of("resume", &error);
+    let reading = log::read(path, &mut history).map_err(|error| {
+        let cause = Cause::of(Reason::Resume, &error);
         Cause { message: format!("{}; --resume needs the log of the earlier runs (--log)", cause.message), ..cause }
     })?;
-    for note in reading.notes(log) {
-        warn(Cause::new("log_unreadable", note));
+    for note in reading.notes(path) {
+        warn(Cause::new(Reason::LogUnreadable, note));
     }
     let History { done, staged, has_runs, .. } = history;
     if !has_runs {
-        let message = format!("{} tells of no earlier run: there is nothing to resume", log.display());
-        warn(Cause::new("nothing_to_resume", message));
+        let message = format!("{} tells of no earlier run: there is nothing to resume", path.display());
+        warn(Cause::new(Reason::NothingToResume, message));
     }
     let root = Folder::open(&config.site.staging).ok();
     let is_there = |hash: &OsStr, image: &Known| {
@@ -64,13 +67,6 @@ pub fn take_up(
     Ok(resumed)
 }
 
-/// Whether a line can say anything of what was completed.
-fn is_wanted(line: Peek<'_>) -> bool {
-    // As the journal writes it: in a name, the quotes would be escaped.
-    let is_kept_out = line.stage == "partition_check" && line.has(b"\"action\":\"deleted\"");
-    !line.is_said_again() && !is_kept_out
-}
-
 /// An image that a run staged, or would have.
 struct Known {
     name: Vec<u8>,
@@ -79,7 +75,7 @@ struct Known {
     found: String,
     is_undecided: bool,
     /// Where it was staged; none after a dry run.
-    path: Option<ledger::Name>,
+    path: Option<Name>,
     room: u64,
 }
 
@@ -144,14 +140,19 @@ struct History<'a> {
 }
 
 impl Listener for History<'_> {
-    fn note(&mut self, line: &Line<'_>) {
-        let Some(hash) = line.hash() else { return self.note_run(line) };
+    fn wants(&mut self, head: &Head<'_>) -> bool {
+        !matches!(&*head.stage, "img_found" | "extraction_start" | "cleanup" | "deferred")
+    }
+
+    fn note(&mut self, entry: Entry, _length: usize) {
+        let Some(hash) = entry.record.hash() else { return self.note_run(&entry) };
         if !self.wanted.contains_key(hash.as_os_str()) {
             return;
         }
-        self.staged.note(line);
-        if self.runs.contains(line.run()) {
-            self.note_archive(hash.as_os_str(), line);
+        self.staged.note(&entry.record);
+        if self.runs.contains(&entry.run) {
+            let hash = hash.as_os_str().to_owned();
+            self.note_archive(&hash, entry);
         }
     }
 
@@ -175,56 +176,56 @@ impl<'a> History<'a> {
         }
     }
 
-    fn note_run(&mut self, line: &Line<'_>) {
-        match line.stage.as_str() {
-            "script_start" => {
+    fn note_run(&mut self, entry: &Entry) {
+        match &entry.record {
+            Said::ScriptStart(start) => {
                 self.has_runs = true;
-                if self.is_like_ours(line) {
-                    self.runs.insert(line.run().to_owned());
+                if self.is_like_ours(start) {
+                    self.runs.insert(entry.run.clone());
                 }
             }
-            "script_complete" | "interrupted" | "abort" => {
-                self.open.remove(line.run());
-                self.runs.remove(line.run());
+            Said::ScriptComplete(_) | Said::Interrupted(_) | Said::Abort(_) => {
+                self.open.remove(&entry.run);
+                self.runs.remove(&entry.run);
             }
             _ => {}
         }
     }
 
-    /// Whether the answers of the run that begins with `line` would be this run's.
-    fn is_like_ours(&self, line: &Line<'_>) -> bool {
+    /// Whether the answers of the run that begins with `start` would be this run's.
+    fn is_like_ours(&self, start: &ScriptStart) -> bool {
         let major = |version: &str| version.split('.').next().map(str::to_owned);
-        let version = line.version.as_ref().map(Text::as_str).and_then(major);
+        let version = start.version.as_deref().and_then(major);
         version == major(env!("CARGO_PKG_VERSION"))
-            && line.rules().is_some_and(|rules| rules.serve(&self.config.rules()))
+            && start.rules.as_ref().is_some_and(|rules| rules.serve(&self.config.rules()))
     }
 
-    fn note_archive(&mut self, hash: &OsStr, line: &Line<'_>) {
-        if line.stage.as_str() == "archive_start" {
-            let is_same = self.wanted.get(hash).is_some_and(|archive| {
-                line.size_bytes == Some(archive.size)
-                    && line.mtime.as_ref().is_some_and(|mtime| mtime.as_str() == archive.mtime)
-            });
-            if is_same {
-                let record = Record { run: line.run().to_owned(), ..Record::default() };
-                self.open.entry(line.run().to_owned()).or_default().insert(hash.to_owned(), record);
+    fn is_same(&self, hash: &OsStr, start: &ArchiveStart) -> bool {
+        self.wanted.get(hash).is_some_and(|archive| {
+            start.size_bytes == Some(archive.size) && start.mtime.as_ref() == Some(&archive.mtime)
+        })
+    }
+
+    fn note_archive(&mut self, hash: &OsStr, entry: Entry) {
+        if let Said::ArchiveStart(start) = &entry.record {
+            if self.is_same(hash, start) {
+                let record = Record { run: entry.run.clone(), ..Record::default() };
+                self.open.entry(entry.run).or_default().insert(hash.to_owned(), record);
             }
             return;
         }
-        let Some(open) = self.open.get_mut(line.run()) else { return };
+        let Some(open) = self.open.get_mut(&entry.run) else { return };
         let Some(record) = open.get_mut(hash) else { return };
-        match (line.stage.as_str(), line.scope.as_ref().map(Text::as_str)) {
-            ("warning", _) => record.warnings += 1,
-            ("partition_check", _) if self.images == IMAGES_MOST => record.is_unsettled = true,
-            ("partition_check", _) => {
-                self.images += usize::from(record.note_image(line));
-            }
-            ("error", Some("archive")) => {
+        match entry.record {
+            Said::Warning(_) => record.warnings += 1,
+            Said::PartitionCheck(_) if self.images == IMAGES_MOST => record.is_unsettled = true,
+            Said::PartitionCheck(check) => self.images += usize::from(record.note_image(*check)),
+            Said::Error(error) if error.scope == "archive" => {
                 open.remove(hash);
                 self.done.remove(hash);
             }
-            ("archive_complete", _) => {
-                record.totals = line.totals();
+            Said::ArchiveComplete(end) => {
+                record.totals = end.totals();
                 if let Some(record) = open.remove(hash) {
                     self.complete(hash, record);
                 }
@@ -249,27 +250,20 @@ impl<'a> History<'a> {
 
 impl Record {
     /// Takes note of the verdict on an image; whether it has to be remembered.
-    fn note_image(&mut self, line: &Line<'_>) -> bool {
-        match line.action.as_ref().map(Text::as_str) {
-            Some("deleted") => return false,
-            Some("KEPT" | "would_keep") => {}
-            _ => {
-                self.is_unsettled = true;
-                return false;
-            }
-        }
-        let (Some(name), Some(size)) = (line.image(), line.size_bytes) else {
-            self.is_unsettled = true;
+    fn note_image(&mut self, check: PartitionCheck) -> bool {
+        let (action, size) = (check.action.as_str(), check.size_bytes);
+        let (true, Some(size)) = (matches!(action, "KEPT" | "would_keep"), size) else {
+            self.is_unsettled |= action != "deleted";
             return false;
         };
         self.images.push(Known {
-            name: name.bytes().to_owned(),
-            ordinal: line.ordinal(),
+            ordinal: check.ordinal(),
             size,
-            found: line.found.as_ref().map_or(String::new(), |found| found.as_str().to_owned()),
-            is_undecided: line.partitions.is_none(),
-            path: line.path(),
-            room: line.allocated_bytes.or(line.at_most_bytes).unwrap_or(size),
+            found: check.found().to_owned(),
+            is_undecided: check.partitions.is_none(),
+            room: check.room().unwrap_or(size),
+            path: check.path,
+            name: check.image.img.bytes().to_owned(),
         });
         true
     }

@@ -14,10 +14,12 @@ use crate::event::{Action, Archive, ArchiveTotals, Check, Event, Image, Scope};
 use crate::finding::Finding;
 use crate::images::{Images, Role};
 use crate::member::{self, Content, Item, Member};
-use crate::rescue::{Known, Maps};
+use crate::reason::Reason;
+use crate::rescue::Maps;
 use crate::staging::Room;
 use crate::zst::{self, Identity, Meter, Options, ZstFile};
 
+use super::judge::Pending;
 use super::keep::Outcome;
 use super::{Run, panics};
 
@@ -26,9 +28,7 @@ const MAX_IMAGES: u64 = 10_000;
 /// Warnings of one archive that are told one by one: what a few bytes of it can cause, millions of times, is bounded.
 const MAX_WARNINGS: u64 = 1000;
 /// Verdicts that wait for the last rescue map, or for the end of a frame; past that the oldest is given without.
-const MAX_WAITING: usize = 1024;
-/// Memory that may be taken by where the images are that wait for their last rescue map, in bytes; the same then.
-const MAX_WAITING_MEMORY: usize = 64 << 20;
+pub(super) const MAX_WAITING: usize = 1024;
 /// Memory that the sparse maps of images may take that wait for room, in bytes; past that they are not tried again.
 const MAX_DEFERRED_MEMORY: usize = 64 << 20;
 
@@ -44,33 +44,20 @@ pub(super) struct Survey<'r> {
     /// How many images of a name were met, by a hash of the name: names are untrusted and may be long.
     ordinals: HashMap<u64, u32>,
     hasher: RandomState,
-    maps: Maps,
+    pub(super) maps: Maps,
     /// The image that is being looked at.
-    current: Option<Image>,
+    pub(super) current: Option<Image>,
     /// Verdicts below "keep" that a rescue map later in the archive may change.
-    pending: VecDeque<Pending>,
+    pub(super) pending: VecDeque<Pending>,
     /// Images that are staged, and whose frames were not read to their end yet.
     unverified: Vec<Unverified>,
     /// The last image of a dry run that would be kept, until the member behind it has shown whether it is its rescue map.
     would_keep: Option<(Image, Check)>,
     /// Images that found no room.
-    deferred: Vec<Deferred>,
+    pub(super) deferred: Vec<Deferred>,
     /// What ends the archive in an error: the first that was met.
     failure: Option<Cause>,
     warnings: u64,
-}
-
-struct Pending {
-    image: Image,
-    finding: Finding,
-    content: Content,
-}
-
-impl Pending {
-    /// Bytes of memory that grow with what the archive says.
-    fn memory(&self) -> usize {
-        self.content.memory() + self.finding.memory()
-    }
 }
 
 struct Unverified {
@@ -80,9 +67,9 @@ struct Unverified {
     data: Range<u64>,
 }
 
-struct Deferred {
-    image: Image,
-    finding: Finding,
+pub(super) struct Deferred {
+    pub(super) image: Image,
+    pub(super) finding: Finding,
     content: Content,
 }
 
@@ -129,7 +116,7 @@ impl<'r> Survey<'r> {
         let outcome = catch_unwind(AssertUnwindSafe(|| work(self)));
         let failure = outcome.unwrap_or_else(|payload: Box<dyn Any + Send>| {
             let message = format!("a fault of imgsieve itself, please report it: {}", panics::message(&*payload));
-            Err(Cause::new("panic", message))
+            Err(Cause::new(Reason::Panic, message))
         });
         if let Err(cause) = failure {
             self.fail(cause);
@@ -149,7 +136,7 @@ impl<'r> Survey<'r> {
         self.run.emit(event);
     }
 
-    fn warn(&mut self, cause: &Cause) {
+    pub(super) fn warn(&mut self, cause: &Cause) {
         self.warnings += 1;
         if self.warnings > MAX_WARNINGS {
             return;
@@ -169,7 +156,7 @@ impl<'r> Survey<'r> {
         }
     }
 
-    fn is_stopped(&self) -> bool {
+    pub(super) fn is_stopped(&self) -> bool {
         self.run.control.is_stopped()
     }
 
@@ -222,7 +209,7 @@ impl<'r> Survey<'r> {
         loop {
             let item = members.next().map_err(|error| Cause::from(&error))?;
             // Only now: the member before this one may be the rescue map of an image whose verdict is due.
-            self.maps.read_newest(zst);
+            self.maps.read_wanted(zst);
             self.warn_of_maps();
             self.flush_verified(zst);
             match item {
@@ -248,10 +235,18 @@ impl<'r> Survey<'r> {
             }
             Role::NoImage(warning) => {
                 self.give_would_keep(Some(zst));
-                self.maps.add_image(&member.path);
-                warning.iter().for_each(|cause| self.warn(cause));
+                if member.kind.is_file() {
+                    self.maps.add_image(&member.path);
+                }
+                if let Some(cause) = &warning {
+                    self.warn(cause);
+                }
             }
-            Role::Other if member.kind.is_file() && self.maps.add(&member.path, &member.content) => {}
+            Role::Other if member.kind.is_file() && self.maps.add(&member.path, &member.content) => {
+                if zst.decodes_all() {
+                    self.maps.read_newest(zst);
+                }
+            }
             Role::Other => self.give_would_keep(Some(zst)),
         }
         Ok(())
@@ -265,14 +260,14 @@ impl<'r> Survey<'r> {
         let image = Image::new(name, &member.path, content.size(), *ordinal);
         if self.totals.images == MAX_IMAGES {
             let message = format!("more than {MAX_IMAGES} images: the rest of the archive is not looked at");
-            return Err(Cause::new("too_many_images", message));
+            return Err(Cause::new(Reason::TooManyImages, message));
         }
         self.totals.images += 1;
         self.current = Some(image.clone());
         self.emit(&Event::ImageFound { archive: &self.archive, image: &image });
         if self.totals.images == 2 {
             let message = "more than one image: each archive should be of one medium; all are checked";
-            self.warn(&Cause::new("several_images", message));
+            self.warn(&Cause::new(Reason::SeveralImages, message));
         }
         self.decide(zst, image, content);
         Ok(())
@@ -302,105 +297,7 @@ impl<'r> Survey<'r> {
         }
     }
 
-    /// What the archive tells so far of what was rescued of the image's medium.
-    fn known_map(&mut self, zst: &ZstFile, image: &Image) -> Known {
-        let known = self.maps.of(&image.member, zst);
-        self.warn_of_maps();
-        known
-    }
-
-    /// The same; none where the run is to end, and a map that could not be read need not be one that cannot be.
-    fn known_now(&mut self, zst: &ZstFile, image: &Image) -> Option<Known> {
-        let known = self.known_map(zst, image);
-        (!self.is_stopped()).then_some(known)
-    }
-
-    fn warn_of_maps(&mut self) {
-        let warnings = self.maps.take_warnings();
-        if !self.is_stopped() {
-            warnings.iter().for_each(|cause| self.warn(cause));
-        }
-    }
-
-    fn keep_multi(&mut self, zst: &ZstFile, image: Image, mut finding: Finding, content: &Content) {
-        let config = self.run.config;
-        self.totals.multi += 1;
-        if config.dry_run {
-            archive::complete(zst, content, &mut finding, config.deep_fs);
-        }
-        self.keep(zst, image, finding, content);
-    }
-
-    /// The last map of a name counts, so the verdict that rests on it waits for the end of the archive.
-    fn wait_for_map(&mut self, zst: &ZstFile, pending: Pending) {
-        self.current = None;
-        self.pending.push_back(pending);
-        let memory = |survey: &Survey<'_>| survey.pending.iter().map(Pending::memory).sum::<usize>();
-        while self.pending.len() > MAX_WAITING || memory(self) > MAX_WAITING_MEMORY {
-            let Some(oldest) = self.pending.pop_front() else { return };
-            self.decide_pending(zst, oldest);
-        }
-    }
-
-    /// Gives the verdicts that waited for the last rescue map, now that no more comes.
-    fn judge(&mut self, zst: &ZstFile) {
-        self.give_would_keep(Some(zst));
-        while !self.is_stopped()
-            && let Some(pending) = self.pending.pop_front()
-        {
-            self.decide_pending(zst, pending);
-        }
-        for index in 0..self.deferred.len() {
-            let Some(image) = self.deferred.get(index).map(|deferred| deferred.image.clone()) else { break };
-            let known = self.known_now(zst, &image);
-            if let Some((deferred, known)) = self.deferred.get_mut(index).zip(known) {
-                deferred.finding.note_rescued(&known, image.size);
-            }
-        }
-        if !self.is_stopped() {
-            self.maps.read_late(zst);
-            self.warn_of_maps();
-        }
-    }
-
-    /// The verdict on an image with fewer partitions than are kept, in the light of its rescue map.
-    fn decide_pending(&mut self, zst: &ZstFile, pending: Pending) {
-        let config = self.run.config;
-        let least = config.site.min_partitions;
-        let Pending { image, mut finding, content } = pending;
-        self.current = Some(image.clone());
-        let known = self.known_map(zst, &image);
-        let enough = (!config.dry_run).then_some(least);
-        let behind = archive::look_behind_unread(zst, &content, enough, &known, (&finding, least));
-        if self.is_stopped() {
-            return;
-        }
-        if let Some(mut finding) = behind {
-            finding.note_rescued(&known, image.size);
-            return self.keep_multi(zst, image, finding, &content);
-        }
-        finding.distrust_unread(&known, image.size, least);
-        if finding.count.is_none() && config.keep_undecided {
-            return self.keep(zst, image, finding, &content);
-        }
-        self.give_below(&image, finding);
-    }
-
-    /// The verdict on an image that is not kept.
-    fn give_below(&mut self, image: &Image, finding: Finding) {
-        let reason = match finding.count {
-            None => {
-                let cause = finding.undecidable.clone().unwrap_or_else(|| Cause::new("undecidable", "no verdict"));
-                return self.image_error(image, Some(finding), cause);
-            }
-            Some(0) => Cause::new("no_partitions", finding.describe()),
-            Some(1) => Cause::new("single_partition", finding.describe()),
-            Some(_) => Cause::new("too_few_partitions", finding.describe()),
-        };
-        self.check(image, &Check { finding: Some(finding), action: Action::Deleted, reason: Some(reason) });
-    }
-
-    fn keep(&mut self, zst: &ZstFile, image: Image, finding: Finding, content: &Content) {
+    pub(super) fn keep(&mut self, zst: &ZstFile, image: Image, finding: Finding, content: &Content) {
         match self.stage(zst, &image, &finding, content, Room::Whole) {
             Outcome::Staged { check, data } => {
                 self.current = None;
@@ -438,13 +335,13 @@ impl<'r> Survey<'r> {
         self.check(image, &Check { finding: Some(finding), action: Action::Deferred, reason: Some(cause) });
     }
 
-    fn image_error(&mut self, image: &Image, finding: Option<Finding>, cause: Cause) {
+    pub(super) fn image_error(&mut self, image: &Image, finding: Option<Finding>, cause: Cause) {
         self.emit(&Event::Error { scope: Scope::Image(&self.archive, image), cause: &cause });
         self.check(image, &Check { finding, action: Action::Error, reason: Some(cause) });
     }
 
     /// Gives the one verdict on an image.
-    fn check(&mut self, image: &Image, check: &Check) {
+    pub(super) fn check(&mut self, image: &Image, check: &Check) {
         self.current = None;
         match &check.action {
             Action::Kept(kept) => {
@@ -460,7 +357,7 @@ impl<'r> Survey<'r> {
     }
 
     /// Gives the verdict on the image that would be kept, with what the last rescue map so far says.
-    fn give_would_keep(&mut self, zst: Option<&ZstFile>) {
+    pub(super) fn give_would_keep(&mut self, zst: Option<&ZstFile>) {
         let image = self.would_keep.as_ref().map(|(image, _)| image.clone());
         let known = zst.zip(image).and_then(|(zst, image)| self.known_now(zst, &image));
         if let Some((image, mut check)) = self.would_keep.take() {
@@ -487,7 +384,7 @@ impl<'r> Survey<'r> {
             kept.verified = Some(false);
         }
         let message = "the image is complete, but the frame that it comes from was not read to its end without error";
-        let cause = Cause::new("not_verified", message);
+        let cause = Cause::new(Reason::NotVerified, message);
         self.emit(&Event::Warning { scope: Scope::Image(&self.archive, &image), cause: &cause });
         self.check(&image, &check);
     }
@@ -512,7 +409,7 @@ impl<'r> Survey<'r> {
     fn settle_each(&mut self) {
         // First: every other verdict takes its place.
         if let Some(image) = self.current.take_if(|_| !self.run.control.is_stopped()) {
-            let cause = self.failure.clone().unwrap_or_else(|| Cause::new("undecidable", "no verdict"));
+            let cause = self.failure.clone().unwrap_or_else(|| Cause::new(Reason::Undecidable, "no verdict"));
             self.image_error(&image, None, cause);
         }
         while !self.unverified.is_empty() {
@@ -524,7 +421,7 @@ impl<'r> Survey<'r> {
         while !self.is_stopped()
             && let Some(Pending { image, finding, .. }) = self.pending.pop_front()
         {
-            let cause = self.failure.clone().unwrap_or_else(|| Cause::new("undecidable", "no verdict"));
+            let cause = self.failure.clone().unwrap_or_else(|| Cause::new(Reason::Undecidable, "no verdict"));
             self.image_error(&image, Some(finding), cause);
         }
     }
@@ -593,7 +490,7 @@ impl<'r> Survey<'r> {
             return;
         }
         if let Some(untold @ 1..) = self.warnings.checked_sub(MAX_WARNINGS) {
-            let cause = Cause::new("more_warnings", format!("{untold} further warnings of it are not told"));
+            let cause = Cause::new(Reason::MoreWarnings, format!("{untold} further warnings of it are not told"));
             self.emit(&Event::Warning { scope: Scope::Archive(&self.archive), cause: &cause });
         }
         self.emit(&Event::Cleanup {

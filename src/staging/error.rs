@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::reason::Reason;
+
 /// Why something in staging could not be done.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -78,16 +80,16 @@ pub enum Error {
 impl Error {
     /// The log's word for it: stable, one per variant.
     #[must_use]
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> Reason {
         match self {
-            Error::Io { .. } => "staging_io",
-            Error::Locked { .. } => "locked",
-            Error::NotAFolder { .. } => "not_a_folder",
-            Error::InTheWay { .. } => "in_the_way",
-            Error::Name { .. } => "name",
-            Error::NoSpace { .. } => "no_space",
-            Error::LowSpace { .. } => "low_space",
-            Error::Length { .. } => "length",
+            Error::Io { .. } => Reason::StagingIo,
+            Error::Locked { .. } => Reason::Locked,
+            Error::NotAFolder { .. } => Reason::NotAFolder,
+            Error::InTheWay { .. } => Reason::InTheWay,
+            Error::Name { .. } => Reason::Name,
+            Error::NoSpace { .. } => Reason::NoSpace,
+            Error::LowSpace { .. } => Reason::LowSpace,
+            Error::Length { .. } => Reason::Length,
         }
     }
 

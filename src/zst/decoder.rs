@@ -11,6 +11,7 @@ use super::frame::{self, FrameStart, HeaderError};
 use super::history::{CHUNK_LEN, History};
 use super::input::Input;
 use super::ranges::Ranges;
+use super::reference::{self, Decoded};
 use super::tail::{self, Tail};
 
 /// Smallest distance between two remembered frame starts, in decompressed bytes: 24 bytes of memory per 16 MiB.
@@ -331,7 +332,7 @@ impl Decoder {
         if let Some(error) = self.failure_between(self.begun, self.history.end()) {
             return Err(error);
         }
-        let outcome = self.decode_some();
+        let outcome = self.decode_some().map_err(|error| self.explain(error));
         if let Err(error) = &outcome
             && !matches!(error, Error::Interrupted)
         {
@@ -339,6 +340,22 @@ impl Decoder {
             self.failed = Some(Failure { frame, position: self.history.end(), error: error.clone() });
         }
         outcome
+    }
+
+    /// The error, or a better word for it.
+    fn explain(&self, error: Error) -> Error {
+        let here = self.history.end();
+        let (frame, offset, start) = match (&error, &self.frame) {
+            (Error::Corrupt { frame, offset, .. }, Some(open)) => (*frame, *offset, open.start.decompressed),
+            // More memory would not help.
+            (Error::WindowTooLarge { frame, .. }, _) => (*frame, *frame, here),
+            _ => return error,
+        };
+        let decoded = Decoded { compressed: frame..offset, decompressed: start..here };
+        match reference::reach(self.input.source(), &self.options.meter, &decoded) {
+            Some(reach) => Error::Reference { frame, reach },
+            None => error,
+        }
     }
 
     fn decode_some(&mut self) -> Result<bool, Error> {

@@ -3,6 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
+use crate::reason::Reason;
+
 /// Why bytes of a `.zst` file could not be had.
 ///
 /// Offsets are bytes of the compressed file unless the field says otherwise. Cheap to clone, because a damaged file
@@ -78,6 +80,17 @@ pub enum Error {
         /// libzstd's word for it, or ours.
         detail: String,
     },
+    /// A frame that libzstd calls corrupt, and that is in order but for a match that begins before it.
+    #[error(
+        "the frame at byte {frame} copies from {reach} bytes before its own beginning: \
+         it may need a reference file (zstd --patch-from) or a dictionary, which is not at hand"
+    )]
+    Reference {
+        /// First byte of the frame.
+        frame: u64,
+        /// How far before the frame's first decompressed byte the match begins.
+        reach: u64,
+    },
     /// The frame asks for more memory than it is given.
     #[error("the frame at byte {frame} needs a window of {window} bytes and the limit is {limit} (see --max-window)")]
     WindowTooLarge {
@@ -140,23 +153,24 @@ pub enum Change {
 impl Error {
     /// The log's word for it: stable, one per variant.
     #[must_use]
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> Reason {
         match self {
-            Error::Open { .. } | Error::Io { .. } => "io",
-            Error::NotAFile => "not_a_file",
-            Error::Empty => "empty",
-            Error::NotZstd { .. } => "not_zstd",
-            Error::TrailingGarbage { .. } => "trailing_garbage",
-            Error::Truncated { .. } => "truncated",
-            Error::EndOfData { .. } => "end_of_data",
-            Error::Checksum { .. } => "checksum",
-            Error::Corrupt { .. } => "corrupt",
-            Error::WindowTooLarge { .. } => "window_too_large",
-            Error::Dictionary { .. } => "dictionary",
-            Error::Changed(_) => "changed",
-            Error::TooManyRewinds { .. } => "too_many_rewinds",
-            Error::Dear { .. } => "dear",
-            Error::Interrupted => "interrupted",
+            Error::Open { .. } | Error::Io { .. } => Reason::Io,
+            Error::NotAFile => Reason::NotAFile,
+            Error::Empty => Reason::Empty,
+            Error::NotZstd { .. } => Reason::NotZstd,
+            Error::TrailingGarbage { .. } => Reason::TrailingGarbage,
+            Error::Truncated { .. } => Reason::Truncated,
+            Error::EndOfData { .. } => Reason::EndOfData,
+            Error::Checksum { .. } => Reason::Checksum,
+            Error::Corrupt { .. } => Reason::Corrupt,
+            Error::Reference { .. } => Reason::Reference,
+            Error::WindowTooLarge { .. } => Reason::WindowTooLarge,
+            Error::Dictionary { .. } => Reason::Dictionary,
+            Error::Changed(_) => Reason::Changed,
+            Error::TooManyRewinds { .. } => Reason::TooManyRewinds,
+            Error::Dear { .. } => Reason::Dear,
+            Error::Interrupted => Reason::Interrupted,
         }
     }
 

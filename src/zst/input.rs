@@ -28,7 +28,7 @@ impl Input {
     }
 
     /// The file.
-    pub fn source(&self) -> &Source {
+    pub fn source(&self) -> &Arc<Source> {
         &self.source
     }
 

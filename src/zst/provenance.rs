@@ -130,6 +130,30 @@ pub(super) fn trace(
     Ok(wanted.iter().map(of).collect())
 }
 
+/// How many bytes before its frame the first match of a block begins that begins there; none where none does. The whole
+/// block has to be in order.
+pub(super) fn reach_before_frame(
+    blocks: &mut dyn Blocks,
+    block: &BlockRef,
+    budget: &mut Budget,
+    memo: &mut Memo,
+) -> Result<Option<u64>, TraceError> {
+    let mut tracer =
+        Tracer { blocks, budget, memo, pending: BinaryHeap::new(), trail: Trail::default(), frontier: u64::MAX };
+    let mut opened = tracer.open(block, u32::MAX)?;
+    tracer.memo.opener.literals(tracer.blocks, &mut opened).map_err(|error| blame(block, error))?;
+    // The last of them has no match.
+    for index in 0..opened.sequences.list.len().saturating_sub(1) {
+        let part = opened.sequences.part(index);
+        let offset = tracer.offset(block, &mut opened, part.offset)?;
+        let before = block.start - block.frame_start + u64::from(part.match_start);
+        if let Some(reach @ 1..) = u64::from(offset).checked_sub(before) {
+            return Ok(Some(reach));
+        }
+    }
+    Ok(None)
+}
+
 /// A range still to be followed. There may be others that overlap it.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Pending {

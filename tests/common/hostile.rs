@@ -442,10 +442,13 @@ impl Run<'_> {
         let text = self.log_text();
         let was_killed = status.signal().is_some();
         assert!(text.is_empty() || text.ends_with('\n') || was_killed, "the last line is whole: {text}");
-        // Others may write to the log meanwhile; a run's id ends in its process's.
-        let own = format!("-{:x}", self.child.id());
+        // Others may write to the log meanwhile, but they began before.
+        let whole = fs::read_to_string(&self.site.log).unwrap_or_default();
+        let before = &whole[..usize::try_from(self.begun).expect("small").min(whole.len())];
         let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line is one JSON object"));
-        let log = lines.filter(|line| line["run"].as_str().is_some_and(|run| run.ends_with(&own))).collect();
+        let mut log: Vec<Value> = lines.filter(|line| !before.contains(&format!("\"run\":{}", line["run"]))).collect();
+        let own = log.first().map(|line| line["run"].clone());
+        log.retain(|line| Some(&line["run"]) == own.as_ref());
         let read = |path: &Path| String::from_utf8(fs::read(path).expect("a file")).expect("UTF-8");
         let outcome = Outcome { status, stdout: read(&self.stdout), stderr: read(&self.stderr), log, memory_kib };
         outcome.check();

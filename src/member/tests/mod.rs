@@ -68,10 +68,10 @@ fn walked(archive: &dyn Archive) -> Vec<String> {
         match members.next() {
             Ok(None) => break,
             Ok(Some(Item::Member(member))) => {
-                lines.extend(member.note.map(|note| note.code().to_owned()));
+                lines.extend(member.note.map(|note| note.code().to_string()));
                 lines.push(format!("{} {} {}", member.path.escape_ascii(), member.kind, member.size));
             }
-            Ok(Some(Item::Note(note))) => lines.push(note.code().to_owned()),
+            Ok(Some(Item::Note(note))) => lines.push(note.code().to_string()),
             Ok(Some(Item::Bad(error))) => lines.push(format!("bad {}", error.code())),
             Err(error) => {
                 lines.push(format!("end {}", error.code()));

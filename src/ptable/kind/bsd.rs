@@ -77,7 +77,9 @@ fn bare(
             .filter(|&index| !label.is_raw(index, &used))
             .filter_map(|index| listed.get(index).filter(|e| e.fs_type != FS_UNUSED && e.sectors != 0).copied())
             .collect();
-        let makes_sense = disklabel::is_disjoint(&apart) && apart.iter().all(|e| e.end() <= label.unit_sectors);
+        // parted rounds the disk down to whole cylinders of a geometry that it makes up.
+        let sectors = label.unit_sectors.max(view.size() / u64::from(sector_size));
+        let makes_sense = disklabel::is_disjoint(&apart) && apart.iter().all(|e| e.end() <= sectors);
         if !matches!(flaw, Rejection::Checksum { .. }) || !makes_sense {
             return Err(flaw.clone());
         }

@@ -7,8 +7,10 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::ledger::Name;
-use crate::ledger::account::{Account, ArchiveAccount, ArchiveEnd, ImageAccount, Partition, Problem};
+use crate::account::{Account, ArchiveAccount, ArchiveEnd, Problem};
+use crate::log::Name;
+use crate::log::record::{Partition, PartitionCheck};
+use crate::reason::Told;
 use crate::report::{ImageState, Report};
 
 use super::place::Span;
@@ -303,40 +305,49 @@ impl Maker {
         }
     }
 
-    fn image(&mut self, image: &ImageAccount, state: &ImageState, hash: &str) -> ImageRow {
-        let name = image.name.as_ref().map_or(String::new(), |name| words::name(name.bytes()));
+    fn image(&mut self, image: &PartitionCheck, state: &ImageState, hash: &str) -> ImageRow {
+        let name = words::name(image.image.img.bytes());
         let (folder, path) = self.path(image.path.as_ref(), &format!("{hash}/{name}"));
-        let room = ALL_PARTITIONS_MOST.saturating_sub(self.partitions).min(PARTITIONS_MOST).min(image.partitions.len());
+        let room =
+            ALL_PARTITIONS_MOST.saturating_sub(self.partitions).min(PARTITIONS_MOST).min(image.partitions().len());
         self.partitions += room;
-        let partitions_more = image.partitions.len() - room;
+        let partitions_more = image.partitions().len() - room;
         self.omitted |= partitions_more > 0;
-        let listed = &image.partitions[..room];
+        let listed = &image.partitions()[..room];
         let unit = unit(listed);
         // What only counts partitions that are listed below says nothing new.
-        let says_more = image.count.is_none() || listed.is_empty() || matches!(&*image.action, "error" | "deferred");
-        let message = image.message.as_deref().unwrap_or(&image.found);
+        let says_more =
+            image.partitions.is_none() || listed.is_empty() || matches!(&*image.action, "error" | "deferred");
+        let message = image.message.as_deref().unwrap_or(image.found());
         let is_lost = image.action == "KEPT" && !state.is_as_it_should_be();
-        let table = &image.table;
+        let table = image.table.clone().unwrap_or_default();
+        let whole_disk = table.whole_disk.unwrap_or_default();
         ImageRow {
             name: (name != format!("{hash}.img")).then_some(name),
-            size: image.size,
+            size: image.size(),
             state: self.word(state.as_str()),
             story: if is_lost { self.word(&words::sentence(&state.in_words())) } else { 0 },
-            count: image.count,
-            reason: self.told(image.reason.as_deref()),
+            count: image.partitions,
+            reason: self.told(image.reason.as_ref().map(Told::as_str)),
             message: if says_more { words::sentence(message) } else { String::new() },
             folder,
             path,
-            room: image.room,
-            verified: usize::from(image.verified == Some(true)),
+            room: image.room(),
+            verified: usize::from(image.verified == Some(Some(true))),
             label: self.told(table.label.as_deref()),
             sector_size: table.sector_size.filter(|&size| size != 512),
             copy: self.told(table.gpt_copy.as_deref().filter(|&copy| copy != "primary")),
             damaged: usize::from(table.damaged),
-            fs: self.told(table.fs.as_deref()),
-            fs_label: self.told(table.fs_label.as_deref()),
+            fs: self.told(Some(&whole_disk.fs)),
+            fs_label: self.told(whole_disk.fs_label.as_deref()),
             rescued: image.rescued_pct.filter(|percent| percent.is_finite()),
-            unread: image.unread.iter().take(PARTITIONS_MOST).flat_map(|&(start, length)| [start, length]).collect(),
+            unread: image
+                .unread_areas
+                .iter()
+                .flatten()
+                .take(PARTITIONS_MOST)
+                .flat_map(|&(start, length)| [start, length])
+                .collect(),
             unit: (unit != UNITS[0] && !listed.is_empty()).then_some(unit),
             partitions: listed.iter().flat_map(|partition| self.partition(partition, unit)).collect(),
             partitions_more,
@@ -347,8 +358,8 @@ impl Maker {
         let mut word = |text: Option<&str>| self.told(text) as u64;
         [
             u64::from(partition.number),
-            partition.start / unit,
-            partition.size / unit,
+            partition.start_bytes / unit,
+            partition.size_bytes / unit,
             word(partition.type_id.as_deref()),
             word(partition.name.as_deref()),
             word(Some(&partition.kind)),
@@ -361,7 +372,7 @@ impl Maker {
 fn unit(partitions: &[Partition]) -> u64 {
     let fits = |unit: u64| {
         let is_whole = |bytes: u64| bytes.is_multiple_of(unit);
-        partitions.iter().all(|partition| is_whole(partition.start) && is_whole(partition.size))
+        partitions.iter().all(|partition| is_whole(partition.start_bytes) && is_whole(partition.size_bytes))
     };
     UNITS.into_iter().find(|&unit| fits(unit)).unwrap_or(1)
 }
@@ -381,7 +392,7 @@ pub fn collection(account: &Account) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::account::Selection;
+    use crate::account::Selection;
 
     #[test]
     fn of_too_many_archives_those_that_matter_are_listed() {
@@ -399,7 +410,7 @@ mod tests {
 
     #[test]
     fn places_are_told_in_the_largest_unit_that_fits() {
-        let of = |start, size| [Partition { start, size, ..Partition::default() }];
+        let of = |start, size| [Partition { start_bytes: start, size_bytes: size, ..Partition::default() }];
         assert_eq!(unit(&of(1 << 20, 5 << 20)), 1 << 20);
         assert_eq!(unit(&of(63 * 512, 1 << 20)), 512);
         assert_eq!(unit(&of(63 * 512, 7)), 1);
@@ -407,10 +418,10 @@ mod tests {
 
     #[test]
     fn a_hostile_account_makes_a_bounded_page() {
-        let image = ImageAccount {
-            partitions: vec![Partition { name: Some("n".repeat(100_000)), ..Partition::default() }; 1024],
+        let image = PartitionCheck {
+            partition_list: Some(vec![Partition { name: Some("n".repeat(100_000)), ..Partition::default() }; 1024]),
             message: Some("m".repeat(1_000_000)),
-            ..ImageAccount::default()
+            ..PartitionCheck::default()
         };
         let problem = Problem { time: None, reason: "r".to_owned(), message: "m".repeat(1_000_000), path: None };
         let folder = tempfile::tempdir().expect("a temporary folder");

@@ -1,6 +1,6 @@
 //! The collection at a glance, in figures.
 
-use crate::ledger::account::ImageAccount;
+use crate::log::record::PartitionCheck;
 use crate::report::Report;
 use crate::units::human;
 
@@ -96,9 +96,9 @@ fn facts(report: &Report) -> Vec<Fact> {
     let (content, passed_over) = (sums.content_bytes, sums.passed_over_bytes);
     let images = || report.account.archives.iter().flat_map(|archive| &archive.images);
     let sum = |wanted: &str| {
-        let of = images().filter(|image: &&ImageAccount| image.action == wanted);
+        let of = images().filter(|image: &&PartitionCheck| image.action == wanted);
         of.fold((0_u64, 0_u64, 0_u64), |(count, size, room), image| {
-            (count + 1, size.saturating_add(image.size), room.saturating_add(image.room.unwrap_or(0)))
+            (count + 1, size.saturating_add(image.size()), room.saturating_add(image.room().unwrap_or(0)))
         })
     };
     let percent = |part: u64, whole: u64| part as f64 * 100.0 / whole.max(1) as f64;

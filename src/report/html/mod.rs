@@ -21,7 +21,7 @@ use std::time::SystemTime;
 
 use askama::Template;
 
-use crate::ledger::account::{Account, ArchiveEnd, Problem};
+use crate::account::{Account, ArchiveEnd, Problem};
 
 use super::Report;
 
@@ -154,7 +154,7 @@ fn plain(account: &Account, verdicts: &[Verdict]) -> (Vec<PlainRow>, usize) {
         let archive = &account.archives[index];
         let found = match &archive.end {
             ArchiveEnd::Failed(problem) => problem.message.as_str(),
-            _ => archive.images.iter().find(|image| image.count != Some(0)).map_or("", |image| &image.found),
+            _ => archive.images.iter().find(|image| image.partitions != Some(0)).map_or("", |image| image.found()),
         };
         PlainRow {
             hash: words::name(archive.hash.bytes()),

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::ledger::account::{Account, ArchiveAccount, ArchiveEnd};
+use crate::account::{Account, ArchiveAccount, ArchiveEnd};
 
 /// Milliseconds of a second: the log's time stamps have whole seconds.
 const STAMP: u64 = 1000;
@@ -73,8 +73,8 @@ fn milliseconds(time: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::account::Selection;
     use crate::event::ArchiveTotals;
-    use crate::ledger::account::Selection;
 
     /// An account of one run, from lines without their braces.
     fn account(lines: &[&str]) -> Account {

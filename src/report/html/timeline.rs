@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
-use crate::ledger::account::{Account, ArchiveEnd};
+use crate::account::{Account, ArchiveEnd};
 use crate::units::human;
 
 use super::place::{Span, since};
@@ -342,7 +342,7 @@ fn ticks(began: SystemTime, length: u64) -> Vec<Tick> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::account::Selection;
+    use crate::account::Selection;
     use crate::report::html::place;
 
     /// The drawings of a log, from lines without their braces.

@@ -1,6 +1,7 @@
 //! What an archive comes to, in one word.
 
-use crate::ledger::account::{ArchiveAccount, ArchiveEnd, ImageAccount};
+use crate::account::{ArchiveAccount, ArchiveEnd};
+use crate::log::record::PartitionCheck;
 
 /// What an archive comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,7 +25,7 @@ impl Verdict {
     /// What `archive` comes to.
     pub fn of(archive: &ArchiveAccount) -> Verdict {
         let images = &archive.images;
-        let most = images.iter().filter_map(|image| image.count).max().unwrap_or(0);
+        let most = images.iter().filter_map(|image| image.partitions).max().unwrap_or(0);
         match &archive.end {
             ArchiveEnd::Open => Verdict::Open,
             ArchiveEnd::Failed(_) => Verdict::Undecided,
@@ -58,6 +59,6 @@ impl Verdict {
     }
 }
 
-fn is_undecided(image: &ImageAccount) -> bool {
-    image.count.is_none() || image.action == "error"
+fn is_undecided(image: &PartitionCheck) -> bool {
+    image.partitions.is_none() || image.action == "error"
 }

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::ledger::account::{Run, RunEnd};
+use crate::account::{Run, RunEnd};
 use crate::report::is_refused;
 use crate::sanitize::{printable_line, printable_short};
 use crate::units::human_seconds;

@@ -3,7 +3,8 @@
 
 use std::collections::HashMap;
 
-use super::{Line, Listener, Name, Peek};
+use crate::log::record::{PartitionCheck, StagedId};
+use crate::log::{Entry, Head, Listener, Name, Record};
 
 /// Memory for staged images, in bytes, roughly: over half a million of them. More fit into no staging folder.
 const MEMORY: usize = 512 << 20;
@@ -79,63 +80,65 @@ pub struct Staged {
 }
 
 impl Listener for Staged {
-    fn note(&mut self, line: &Line<'_>) {
-        Staged::note(self, line);
+    fn wants(&mut self, head: &Head<'_>) -> bool {
+        Staged::wants(head)
+    }
+
+    fn note(&mut self, entry: Entry, _length: usize) {
+        Staged::note(self, &entry.record);
     }
 }
 
 impl Staged {
     /// Whether a line may have to be noted.
     #[must_use]
-    pub fn wants(line: Peek<'_>) -> bool {
-        match line.stage {
-            "partition_check" => line.has(b"\"action\":\"KEPT\""),
-            "reprocess_start" | "reprocess_complete" | "removed" => true,
-            _ => false,
-        }
+    pub fn wants(head: &Head<'_>) -> bool {
+        matches!(&*head.stage, "partition_check" | "reprocess_start" | "reprocess_complete" | "removed")
     }
 
-    /// Takes note of a line.
-    pub fn note(&mut self, line: &Line<'_>) {
-        match line.stage.as_str() {
-            "partition_check" => self.note_check(line),
-            "reprocess_start" => self.set(line, State::Begun),
-            "reprocess_complete" if line.exit_status == Some(0) => self.set(line, State::Reprocessed),
-            "reprocess_complete" => {
-                let signal = line.signal.as_ref().map(|signal| signal.as_str().to_owned());
-                self.set(line, State::Failed { exit_status: line.exit_status, signal });
+    /// Takes note of what a line says.
+    pub fn note(&mut self, record: &Record) {
+        match record {
+            Record::PartitionCheck(check) => self.note_check(check),
+            Record::ReprocessStart(start) => self.set(&start.image, State::Begun),
+            Record::ReprocessComplete(end) if end.exit_status == Some(0) => self.set(&end.image, State::Reprocessed),
+            Record::ReprocessComplete(end) => {
+                let state = State::Failed { exit_status: end.exit_status, signal: end.signal.clone() };
+                self.set(&end.image, state);
             }
-            "removed" => self.set(line, State::Removed),
+            Record::Removed(image) => self.set(image, State::Removed),
             _ => {}
         }
     }
 
-    fn note_check(&mut self, line: &Line<'_>) {
-        let is_kept = line.action.as_ref().is_some_and(|action| action.as_str() == "KEPT");
-        let (true, Some(path), Some(hash), Some(image)) = (is_kept, line.path(), line.hash(), line.image()) else {
-            return;
-        };
+    fn note_check(&mut self, check: &PartitionCheck) {
         // The script that imgsieve replaces logged no size: such an image cannot be told from half of it.
-        let Some(size) = line.size_bytes else { return };
-        if line.existing == Some(true) && self.images.get(&path).is_some_and(|known| known.size == size) {
+        let (true, Some(path), Some(size)) = (check.action == "KEPT", &check.path, check.size_bytes) else { return };
+        if check.existing == Some(true) && self.images.get(path).is_some_and(|known| known.size == size) {
             return;
         }
-        let found = line.found.as_ref().map_or(String::new(), |found| found.as_str().to_owned());
-        let ordinal = line.ordinal();
-        let staged = StagedImage { path: path.clone(), hash, image, ordinal, size, found, state: State::Kept };
+        let staged = StagedImage {
+            path: path.clone(),
+            hash: check.image.hash.clone(),
+            image: check.image.img.clone(),
+            ordinal: check.ordinal(),
+            size,
+            found: check.found().to_owned(),
+            state: State::Kept,
+        };
         let weight = staged.weight();
-        if !self.images.contains_key(&path) && self.taken + weight > MEMORY {
+        if !self.images.contains_key(path) && self.taken + weight > MEMORY {
             self.more += 1;
             return;
         }
         self.taken += weight;
-        if let Some(before) = self.images.insert(path, staged) {
+        if let Some(before) = self.images.insert(path.clone(), staged) {
             self.taken -= before.weight().min(self.taken);
         }
     }
 
-    fn set(&mut self, line: &Line<'_>, state: State) {
-        if let Some(image) = line.path().and_then(|path| self.images.get_mut(&path)) {
+    fn set(&mut self, image: &StagedId, state: State) {
+        if let Some(image) = image.path.as_ref().and_then(|path| self.images.get_mut(path)) {
             image.state = state;
         }
     }
@@ -173,7 +176,7 @@ mod tests {
     fn states(lines: &[&str]) -> Vec<(String, State)> {
         let mut staged = Staged::default();
         for line in lines {
-            staged.note(&serde_json::from_str(line).expect("a line"));
+            staged.note(&Entry::read(line).expect("a line").expect("a stage of ours").record);
         }
         let path = |image: StagedImage| (image.path.as_path().display().to_string(), image.state);
         staged.into_images().into_iter().map(path).collect()

@@ -1,6 +1,7 @@
 //! What runs did, in numbers.
 
-use crate::ledger::{Line, Text};
+use crate::log::Record;
+use crate::log::record::Totals;
 
 use super::{ArchiveAccount, ArchiveEnd};
 
@@ -42,19 +43,17 @@ pub struct Sums {
 }
 
 impl Sums {
-    /// Takes note of a line about an archive, or an image in it. Of the archive's size, `archive_start` tells.
-    pub(super) fn note(&mut self, line: &Line<'_>) {
-        match (line.stage.as_str(), line.scope.as_ref().map(Text::as_str)) {
-            ("archive_start", _) => self.archives += 1,
-            ("archive_complete", _) => {
+    /// Takes note of what is said about an archive, or an image in it. Of the archive's size, `archive_start` tells.
+    pub(super) fn note(&mut self, record: &Record) {
+        match record {
+            Record::ArchiveStart(_) => self.archives += 1,
+            Record::ArchiveComplete(end) => {
                 self.complete += 1;
-                let totals = line.totals();
-                self.without_image += u64::from(totals.is_without_image());
-                self.add_content(totals.content_bytes, totals.passed_over_bytes, totals.bytes_written, totals.seconds);
+                self.add_totals(&end.totals);
             }
-            ("error", Some("archive")) => self.failed += 1,
-            ("warning", _) => self.warnings += 1,
-            ("partition_check", _) => self.add_image(line.action.as_ref().map_or("", Text::as_str)),
+            Record::Error(error) if error.scope == "archive" => self.failed += 1,
+            Record::Warning(_) => self.warnings += 1,
+            Record::PartitionCheck(check) => self.add_image(&check.action),
             _ => {}
         }
     }
@@ -67,8 +66,7 @@ impl Sums {
             ArchiveEnd::Failed(_) => self.failed += 1,
             ArchiveEnd::Complete { totals, .. } => {
                 self.complete += 1;
-                self.without_image += u64::from(totals.is_without_image());
-                self.add_content(totals.content_bytes, totals.passed_over_bytes, totals.bytes_written, totals.seconds);
+                self.add_totals(totals);
             }
         }
         if archive.end != ArchiveEnd::Open {
@@ -80,11 +78,12 @@ impl Sums {
         }
     }
 
-    fn add_content(&mut self, content: u64, passed_over: u64, written: u64, seconds: f64) {
-        self.content_bytes = self.content_bytes.saturating_add(content);
-        self.passed_over_bytes = self.passed_over_bytes.saturating_add(passed_over);
-        self.bytes_written = self.bytes_written.saturating_add(written);
-        self.seconds += seconds;
+    fn add_totals(&mut self, totals: &Totals) {
+        self.content_bytes = self.content_bytes.saturating_add(totals.content_bytes);
+        self.passed_over_bytes = self.passed_over_bytes.saturating_add(totals.passed_over_bytes);
+        self.bytes_written = self.bytes_written.saturating_add(totals.bytes_written);
+        self.seconds += totals.seconds.max(0.0);
+        self.without_image += u64::from(totals.is_without_image());
     }
 
     fn add_image(&mut self, action: &str) {

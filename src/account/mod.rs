@@ -1,27 +1,24 @@
 //! What runs found, archive by archive: the state of a collection as the log tells it.
 
 mod fold;
+mod staged;
 mod sums;
 
 use std::path::Path;
 use std::time::SystemTime;
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use crate::log::record::{self, PartitionCheck, Totals};
+use crate::log::{Entry, Error, Name, Reading, Record};
 
-use crate::event::ArchiveTotals;
-
-use super::{Error, Line, Name, Reading, Staged, Text};
 use fold::Fold;
 
 pub use fold::{Runs, runs};
+pub use staged::{Staged, StagedImage, State};
 pub use sums::Sums;
 
 /// Errors and warnings of a run, or of an archive, that are told one by one.
 const PROBLEMS_MOST: usize = 1000;
-/// Partitions of an image that are told of; no log lists more.
-const PARTITIONS_MOST: usize = 128;
-/// Times at which the room of a run is told.
+/// Times at which the space of a run is told.
 const SPACES_MOST: usize = 4096;
 
 /// Which runs an account is of.
@@ -137,7 +134,7 @@ pub struct ArchiveAccount {
     /// How it ended.
     pub end: ArchiveEnd,
     /// Its images.
-    pub images: Vec<ImageAccount>,
+    pub images: Vec<PartitionCheck>,
     /// What was warned of.
     pub warnings: Vec<Problem>,
 }
@@ -152,88 +149,10 @@ pub enum ArchiveEnd {
         /// When.
         time: Option<SystemTime>,
         /// What was found and done.
-        totals: Box<ArchiveTotals>,
+        totals: Box<Totals>,
     },
     /// It ended in an error, which has the time.
     Failed(Problem),
-}
-
-/// One image, as one run found it.
-#[derive(Debug, Clone, Default)]
-pub struct ImageAccount {
-    /// Its file name.
-    pub name: Option<Name>,
-    /// Which image of its name in the archive it is, from 1.
-    pub ordinal: u32,
-    /// Its length in bytes.
-    pub size: u64,
-    /// What was done with it: the log's `action`.
-    pub action: String,
-    /// Its partitions; none where they cannot be told.
-    pub count: Option<u64>,
-    /// Why, in a word.
-    pub reason: Option<String>,
-    /// Why, in a sentence.
-    pub message: Option<String>,
-    /// What was found, in a sentence.
-    pub found: String,
-    /// Where it is in staging.
-    pub path: Option<Name>,
-    /// Whether all that it came from was decoded, and every checksum held.
-    pub verified: Option<bool>,
-    /// Room that it takes, or would take at most, in bytes.
-    pub room: Option<u64>,
-    /// The partition table.
-    pub table: Table,
-    /// All partitions of the table, those that do not count, too.
-    pub partitions: Vec<Partition>,
-    /// How much of the medium was rescued, in percent.
-    pub rescued_pct: Option<f64>,
-    /// Where the medium was not read: start and length in bytes.
-    pub unread: Vec<(u64, u64)>,
-}
-
-/// A partition table, as the log has it.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub struct Table {
-    /// Its kind.
-    pub label: Option<String>,
-    /// Bytes of a sector.
-    pub sector_size: Option<u64>,
-    /// Which copy of a GPT was used.
-    pub gpt_copy: Option<String>,
-    /// Whether something is wrong with it.
-    pub damaged: bool,
-    /// What is in the whole image, where there is no table.
-    pub fs: Option<String>,
-    /// The label of that.
-    pub fs_label: Option<String>,
-}
-
-/// A partition, as the log has it.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub struct Partition {
-    /// Linux's number.
-    pub number: u32,
-    /// Where it starts, in bytes.
-    #[serde(rename = "start_bytes")]
-    pub start: u64,
-    /// Its length in bytes.
-    #[serde(rename = "size_bytes")]
-    pub size: u64,
-    /// Its type, as the table has it.
-    #[serde(rename = "type")]
-    pub type_id: Option<String>,
-    /// Its name in the table.
-    pub name: Option<String>,
-    /// Primary, logical, nested; extended, container, meta.
-    pub kind: String,
-    /// What is in it.
-    pub fs: Option<String>,
-    /// The label of that.
-    pub fs_label: Option<String>,
 }
 
 impl Account {
@@ -249,38 +168,42 @@ impl Run {
         Run { id: id.to_owned(), began, min_partitions: 2, ..Run::default() }
     }
 
-    /// Takes note of a line that is about no archive.
-    fn note(&mut self, line: &Line<'_>) {
-        match line.stage.as_str() {
-            "script_start" => {
-                self.version = line.version.as_ref().map(|version| version.as_str().to_owned());
-                self.dry_run = line.dry_run.unwrap_or(false);
-                self.jobs = line.jobs.unwrap_or(1);
-                self.min_partitions = line.rules().map_or(2, |rules| rules.min_partitions);
-                self.total_archives = line.total_archives.unwrap_or(0);
-                self.total_bytes = line.total_bytes.unwrap_or(0);
-                self.minimum = line.minimum_bytes;
+    /// Takes note of what is said about no archive.
+    fn note(&mut self, entry: Entry) {
+        let time = entry.time();
+        match entry.record {
+            Record::ScriptStart(start) => {
+                self.note_space(time, start.available_bytes);
+                self.version = start.version;
+                self.dry_run = start.dry_run;
+                self.jobs = start.jobs.max(1);
+                self.min_partitions = start.rules.map_or(2, |rules| rules.min_partitions);
+                self.total_archives = start.total_archives;
+                self.total_bytes = start.total_bytes;
+                self.minimum = start.minimum_bytes;
                 // Runs of the script that imgsieve replaces have no names, and so are one.
                 self.end = None;
             }
-            "script_complete" => self.end = Some(RunEnd::Complete),
-            "interrupted" => self.end = Some(RunEnd::Interrupted(text(line.signal.as_ref()))),
-            "abort" => self.end = Some(RunEnd::Aborted(text(line.message.as_ref()))),
-            "error" if self.problems.len() < PROBLEMS_MOST => self.problems.push(Problem::of(line)),
-            "error" => self.problems_more += 1,
-            "warning" => {
+            Record::ScriptComplete(_) => self.end = Some(RunEnd::Complete),
+            Record::Interrupted(end) => self.end = Some(RunEnd::Interrupted(end.signal)),
+            Record::Abort(end) => self.end = Some(RunEnd::Aborted(end.message)),
+            Record::LowSpace(low) => self.note_space(time, low.available_bytes),
+            Record::Error(error) if self.problems.len() < PROBLEMS_MOST => {
+                self.problems.push(Problem::of(time, *error));
+            }
+            Record::Error(_) => self.problems_more += 1,
+            Record::Warning(warning) => {
                 self.sums.warnings += 1;
                 if self.warnings.len() < PROBLEMS_MOST {
-                    self.warnings.push(Problem::of(line));
+                    self.warnings.push(Problem::of(time, *warning));
                 }
             }
             _ => {}
         }
-        self.note_space(line);
     }
 
-    fn note_space(&mut self, line: &Line<'_>) {
-        let (Some(time), Some(available)) = (line.time(), line.available_bytes) else { return };
+    fn note_space(&mut self, time: Option<SystemTime>, available: Option<u64>) {
+        let (Some(time), Some(available)) = (time, available) else { return };
         if self.space.len() == SPACES_MOST {
             let mut is_odd = true;
             self.space.retain(|_| {
@@ -293,51 +216,10 @@ impl Run {
 }
 
 impl Problem {
-    fn of(line: &Line<'_>) -> Problem {
-        Problem {
-            time: line.time(),
-            reason: text(line.reason.as_ref()),
-            message: text(line.message.as_ref()),
-            path: line.archive(),
-        }
+    fn of(time: Option<SystemTime>, record: record::Problem) -> Problem {
+        let reason = record.reason.as_ref().map_or(String::new(), |reason| reason.as_str().to_owned());
+        Problem { time, reason, message: record.message, path: record.archive }
     }
-}
-
-impl ImageAccount {
-    fn of(line: &Line<'_>) -> ImageAccount {
-        let owned = |text: &Text<'_>| text.as_str().to_owned();
-        // What another version wrote, and cannot be read, is not told.
-        let parse = |raw: &RawValue| serde_json::from_str(raw.get()).ok();
-        let partitions = line.partition_list.map_or(Vec::new(), |raw| partitions(raw.get()));
-        ImageAccount {
-            name: line.image(),
-            ordinal: line.ordinal(),
-            size: line.size_bytes.unwrap_or(0),
-            action: text(line.action.as_ref()),
-            count: line.partitions,
-            reason: line.reason.as_ref().map(owned),
-            message: line.message.as_ref().map(owned),
-            found: text(line.found.as_ref()),
-            path: line.path(),
-            verified: line.verified,
-            room: line.allocated_bytes.or(line.at_most_bytes),
-            table: line.table.and_then(parse).unwrap_or_default(),
-            partitions,
-            rescued_pct: line.rescued_pct,
-            unread: line.unread_areas.clone().unwrap_or_default(),
-        }
-    }
-}
-
-/// The partitions in a list. What another version wrote, and cannot be read, is not told.
-fn partitions(list: &str) -> Vec<Partition> {
-    // As text first: what is no partition can be a hundred times shorter than what is made of it.
-    let list: Vec<&RawValue> = serde_json::from_str(list).unwrap_or_default();
-    list.into_iter().take(PARTITIONS_MOST).filter_map(|raw| serde_json::from_str(raw.get()).ok()).collect()
-}
-
-fn text(text: Option<&Text<'_>>) -> String {
-    text.map_or(String::new(), |text| text.as_str().to_owned())
 }
 
 #[cfg(test)]
@@ -379,8 +261,11 @@ mod tests {
         assert_eq!(hashes(&account), [b"a", b"b"]);
         assert_eq!(account.runs.iter().map(|run| run.id.as_str()).collect::<Vec<_>>(), ["r1", "r2"]);
         let image = &account.archives[0].images[0];
-        assert_eq!((image.count, image.table.label.as_deref(), image.partitions.len()), (Some(2), Some("dos"), 2));
-        assert_eq!(image.partitions[0].fs.as_deref(), Some("ext4"));
+        assert_eq!(
+            (image.partitions, image.table.as_ref().and_then(|table| table.label.as_deref()), image.partitions().len()),
+            (Some(2), Some("dos"), 2)
+        );
+        assert_eq!(image.partitions()[0].fs.as_deref(), Some("ext4"));
         assert!(matches!(&account.archives[0].end, ArchiveEnd::Complete { totals, .. } if totals.multi == 1));
         assert!(matches!(&account.archives[1].end, ArchiveEnd::Failed(problem) if problem.reason == "corrupt"));
         assert_eq!((account.runs[1].resumed, &account.runs[1].end), (1, &Some(RunEnd::Complete)));

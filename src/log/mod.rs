@@ -1,0 +1,16 @@
+//! The log: JSON Lines, one typed record a line, written and read back.
+//!
+//! [`record`] has the format; [`Journal`] writes it, [`read()`] reads it.
+
+mod form;
+mod limit;
+pub mod name;
+mod of_event;
+mod read;
+pub mod record;
+mod write;
+
+pub use name::Name;
+pub use read::{Error, Head, Listener, Reading, read, read_from};
+pub use record::{Entry, Record};
+pub use write::{Journal, OpenError, new_run_id};

@@ -1,0 +1,288 @@
+//! What is logged of what happens: the fields of each stage, assigned.
+
+use std::os::unix::ffi::OsStrExt;
+
+use crate::cause::Cause;
+use crate::event::{Action, Archive, Check, CommandEnd, Event, Image, Outcome, RunTotals, Scope, StagedFile, Start};
+use crate::finding::Finding;
+use crate::ptable::{GptCopy, PartitionType};
+use crate::sanitize;
+use crate::units::gigabytes;
+
+use super::name::Name;
+use super::record::{
+    Abort, ArchiveComplete, ArchiveResumed, ArchiveStart, Cleanup, Damage, Deferred, ExtractionStart, FileSystem,
+    ImageId, ImgFound, Interrupted, LowSpace, PARTITIONS_MOST, Partition, PartitionCheck, Problem, Record,
+    ReprocessComplete, ReprocessStart, ScriptComplete, ScriptStart, StagedId, Table,
+};
+
+impl Record {
+    /// What is logged of `event`; none of what is only for those who watch.
+    #[must_use]
+    pub fn of(event: &Event<'_>) -> Option<Record> {
+        Some(match event {
+            Event::ScriptStart { start } => Record::ScriptStart(Box::new(script_start(start))),
+            Event::ArchiveResumed { archive, earlier } => Record::ArchiveResumed(Box::new(ArchiveResumed {
+                hash: Name::from(&archive.hash),
+                rank: archive.rank as u64,
+                size_bytes: Some(archive.size),
+                mtime: Some(archive.mtime.clone()),
+                by_run: earlier.run.clone(),
+            })),
+            Event::ArchiveStart { archive, worker, .. } => Record::ArchiveStart(Box::new(ArchiveStart {
+                hash: Name::from(&archive.hash),
+                size_gb: gigabytes(archive.size),
+                rank: archive.rank as u64,
+                size_bytes: Some(archive.size),
+                mtime: Some(archive.mtime.clone()),
+                worker: u32::try_from(*worker).unwrap_or(u32::MAX),
+                archive: Some(Name::from(&archive.path)),
+            })),
+            Event::ExtractionStart { archive, destination } => Record::ExtractionStart(Box::new(ExtractionStart {
+                hash: Name::from(&archive.hash),
+                dest: Some(Name::from(*destination)),
+            })),
+            Event::ImageFound { archive, image } => Record::ImgFound(Box::new(ImgFound {
+                image: image_id(archive, image),
+                size_gb: gigabytes(image.size),
+                size_bytes: Some(image.size),
+            })),
+            Event::PartitionCheck { archive, image, check } => {
+                Record::PartitionCheck(Box::new(partition_check(archive, image, check)))
+            }
+            Event::Deferred { archive, image, cause } => Record::Deferred(Box::new(Deferred {
+                image: image_id(archive, image),
+                size_bytes: Some(image.size),
+                reason: Some(cause.code.into()),
+                message: cause.message.clone(),
+            })),
+            Event::Cleanup { archive, removed_files, kept_images } => Record::Cleanup(Box::new(Cleanup {
+                hash: Name::from(&archive.hash),
+                removed_files: *removed_files,
+                kept_imgs: *kept_images,
+            })),
+            Event::ArchiveComplete { archive, totals, space } => Record::ArchiveComplete(Box::new(ArchiveComplete {
+                hash: Name::from(&archive.hash),
+                multipart_imgs: totals.multi,
+                disk_free_pct: space.map(|space| space.free_percent()),
+                available_bytes: space.map(|space| space.available),
+                imgs: Some(totals.images),
+                compressed_bytes: Some(archive.size),
+                totals: (*totals).clone(),
+            })),
+            Event::Warning { scope, cause } => Record::Warning(Box::new(problem(*scope, cause))),
+            Event::Error { scope, cause } => Record::Error(Box::new(problem(*scope, cause))),
+            Event::LowSpace { space, minimum } => Record::LowSpace(Box::new(LowSpace {
+                available_bytes: Some(space.available),
+                minimum_bytes: Some(*minimum),
+                disk_free_pct: Some(space.free_percent()),
+            })),
+            Event::Abort { cause } => {
+                Record::Abort(Box::new(Abort { reason: Some(cause.code.into()), message: cause.message.clone() }))
+            }
+            Event::Interrupted { signal } => {
+                Record::Interrupted(Box::new(Interrupted { signal: signal_name(*signal).to_owned() }))
+            }
+            Event::ScriptComplete { totals } => Record::ScriptComplete(Box::new(script_complete(totals))),
+            Event::ReprocessStart { image, command } => {
+                let is_text = command.iter().all(|word| word.to_str().is_some());
+                let exact = || command.iter().map(|word| sanitize::base64(word.as_bytes())).collect();
+                Record::ReprocessStart(Box::new(ReprocessStart {
+                    image: staged_id(image),
+                    command: command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
+                    command_bytes: (!is_text).then(exact),
+                }))
+            }
+            Event::ReprocessComplete { image, outcome } => {
+                Record::ReprocessComplete(Box::new(reprocess_complete(image, outcome)))
+            }
+            Event::Removed { image } => Record::Removed(Box::new(staged_id(image))),
+            Event::Live(_) => return None,
+        })
+    }
+}
+
+fn script_start(start: &Start) -> ScriptStart {
+    let left_out = start.left_out;
+    ScriptStart {
+        total_archives: start.total_archives as u64,
+        total_bytes: start.total_bytes,
+        skipped: left_out.skipped.iter().map(|(hash, _)| hash.to_string_lossy().into_owned()).collect(),
+        too_small: left_out.too_small,
+        not_selected: left_out.not_selected,
+        other_endings: left_out.other_endings,
+        dry_run: start.dry_run,
+        jobs: start.jobs as u64,
+        version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+        rules: Some(start.rules.clone()),
+        available_bytes: start.space.map(|space| space.available),
+        minimum_bytes: start.minimum,
+        resumed_archives: start.resumed.map(|resumed| resumed.archives.len() as u64),
+        resumed_bytes: start.resumed.map(crate::event::Resumed::bytes),
+        resumed_runs: start.resumed.map(|resumed| resumed.runs().into_iter().map(str::to_owned).collect()),
+    }
+}
+
+fn partition_check(archive: &Archive, image: &Image, check: &Check) -> PartitionCheck {
+    let mut record = PartitionCheck {
+        image: image_id(archive, image),
+        action: check.action.as_str().to_owned(),
+        reason: check.reason.as_ref().map(|cause| cause.code.into()),
+        message: check.reason.as_ref().map(|cause| cause.message.clone()),
+        size_bytes: Some(image.size),
+        ..PartitionCheck::default()
+    };
+    match &check.action {
+        Action::Kept(kept) => {
+            record.path = Some(Name::from(&kept.path));
+            record.verified = Some(kept.verified);
+            record.existing = Some(kept.existing);
+            record.allocated_bytes = Some(kept.allocated);
+            record.bytes_written = kept.bytes_written;
+        }
+        Action::WouldKeep { at_most } => record.at_most_bytes = Some(*at_most),
+        _ => {}
+    }
+    if let Some(finding) = &check.finding {
+        record.partitions = finding.count.map(u64::from);
+        record.verdict = Some(finding.verdict().as_str().to_owned());
+        record.found = Some(finding.describe());
+        if let Some(rescued) = &finding.rescued {
+            record.rescued_pct = Some(rescued.percent());
+            record.unread_areas = Some(rescued.unread.iter().map(|area| (area.start, area.end - area.start)).collect());
+        }
+        record.table = Some(Table::of(finding));
+        record.partition_list = Some(Partition::list(finding, PARTITIONS_MOST));
+    }
+    record
+}
+
+impl Table {
+    /// The table that was found, but for its partitions.
+    #[must_use]
+    pub fn of(finding: &Finding) -> Table {
+        let table = finding.table.as_ref();
+        let damage = table.map_or(&[][..], |table| &table.damage);
+        let damage = damage.iter().map(|damage| Damage { code: damage.code().to_owned(), message: damage.to_string() });
+        Table {
+            label: table.map(|table| table.label.as_str().to_owned()),
+            sector_size: table.map(|table| u64::from(table.sector_size)),
+            gpt_copy: table.and_then(|table| table.gpt_copy).map(GptCopy::as_str).map(str::to_owned),
+            damaged: table.is_some_and(crate::ptable::PartitionTable::is_damaged),
+            damage: damage.collect(),
+            whole_disk: finding.whole_disk.as_ref().map(|content| FileSystem {
+                fs: content.name.to_owned(),
+                fs_label: content.label.clone(),
+                fs_uuid: content.uuid.clone(),
+            }),
+            complete: table.is_some_and(|table| !table.complete).then_some(false),
+        }
+    }
+}
+
+impl Partition {
+    /// The first `most` partitions that were found.
+    #[must_use]
+    pub fn list(finding: &Finding, most: usize) -> Vec<Partition> {
+        let partitions = finding.table.iter().flat_map(|table| &table.partitions).take(most);
+        let list = partitions.zip(finding.contents()).map(|(partition, content)| Partition {
+            number: partition.number,
+            start_bytes: partition.start,
+            size_bytes: partition.size,
+            type_id: (partition.type_id != PartitionType::Unknown).then(|| partition.type_id.to_string()),
+            name: partition.name.clone(),
+            kind: partition.kind.as_str().to_owned(),
+            fs: content.map(|content| content.name.to_owned()),
+            fs_label: content.and_then(|content| content.label.clone()),
+            fs_uuid: content.and_then(|content| content.uuid.clone()),
+        });
+        list.collect()
+    }
+}
+
+fn script_complete(totals: &RunTotals) -> ScriptComplete {
+    ScriptComplete {
+        total_multipart: totals.sum.multi,
+        archives_checked: totals.archives_checked,
+        archives_failed: totals.archives_failed,
+        archives_resumed: totals.resumed,
+        archives_without_image: totals.without_image,
+        imgs: totals.sum.images,
+        would_keep: totals.would_keep,
+        deferred: totals.deferred,
+        image_errors: totals.image_errors,
+        errors: totals.errors,
+        warnings: totals.warnings,
+        compressed_bytes: totals.compressed_bytes,
+        totals: totals.sum.clone(),
+    }
+}
+
+fn reprocess_complete(image: &StagedFile, outcome: &Outcome) -> ReprocessComplete {
+    let mut record = ReprocessComplete {
+        image: staged_id(image),
+        seconds: outcome.seconds,
+        output: Some(Name::from(&outcome.output)),
+        ..ReprocessComplete::default()
+    };
+    match &outcome.end {
+        CommandEnd::Exited(status) => record.exit_status = Some(*status),
+        CommandEnd::Signalled(number) => record.signal = Some(signal_name(*number).to_owned()),
+        CommandEnd::Unknown(cause) => {
+            record.reason = Some(cause.code.into());
+            record.message = Some(cause.message.clone());
+        }
+    }
+    record
+}
+
+fn problem(scope: Scope<'_>, cause: &Cause) -> Problem {
+    let mut record = Problem { reason: Some(cause.code.into()), message: cause.message.clone(), ..Problem::default() };
+    let word = match scope {
+        Scope::Run => "run",
+        Scope::Path(path) => {
+            record.archive = Some(Name::from(path));
+            "archive"
+        }
+        Scope::Archive(archive) => {
+            record.hash = Some(Name::from(&archive.hash));
+            "archive"
+        }
+        Scope::Image(archive, image) => {
+            let ImageId { hash, img, member, ordinal } = image_id(archive, image);
+            (record.hash, record.img, record.member, record.ordinal) = (Some(hash), Some(img), member, ordinal);
+            "image"
+        }
+        Scope::Staged(image) => {
+            let StagedId { hash, img, ordinal, path, size_bytes } = staged_id(image);
+            (record.hash, record.img, record.ordinal) = (hash, img, ordinal);
+            (record.path, record.size_bytes) = (path, size_bytes);
+            "staged"
+        }
+    };
+    word.clone_into(&mut record.scope);
+    record
+}
+
+fn image_id(archive: &Archive, image: &Image) -> ImageId {
+    ImageId {
+        hash: Name::from(&archive.hash),
+        img: Name::new(&image.name),
+        member: (image.member != image.name).then(|| Name::new(&image.member)),
+        ordinal: (image.ordinal > 1).then_some(image.ordinal),
+    }
+}
+
+fn staged_id(image: &StagedFile) -> StagedId {
+    StagedId {
+        hash: Some(Name::from(&image.hash)),
+        img: Some(Name::new(&image.name)),
+        ordinal: (image.ordinal > 1).then_some(image.ordinal),
+        path: Some(Name::from(&image.path)),
+        size_bytes: Some(image.size),
+    }
+}
+
+fn signal_name(number: i32) -> &'static str {
+    signal_hook::low_level::signal_name(number).unwrap_or("unknown")
+}

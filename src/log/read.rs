@@ -1,0 +1,350 @@
+//! The log, read back: line by line, in bounded memory.
+//!
+//! A log outlives versions, crashes and full disks. So nothing in it is taken for granted: lines that are torn, too long
+//! or no JSON, and lines of stages that are not known, are passed over and [counted](Reading). Lines of several runs may
+//! be mixed: each names its run.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use memchr::memchr;
+use serde::Deserialize;
+
+use super::record::{Entry, Record};
+
+/// Longest line that is read, in bytes. The longest that is written is shorter than half of it.
+pub const LINE_LIMIT: usize = 1 << 20;
+/// Bytes of a log that are read at a time.
+const BUFFER: usize = 256 << 10;
+
+/// What every line has.
+#[derive(Debug, Deserialize)]
+pub struct Head<'a> {
+    /// When it was written.
+    #[serde(borrow, default)]
+    pub ts: Cow<'a, str>,
+    /// What happened.
+    #[serde(borrow)]
+    pub stage: Cow<'a, str>,
+    /// The run that wrote it; empty in a log of the script that imgsieve replaces.
+    #[serde(borrow, default)]
+    pub run: Cow<'a, str>,
+}
+
+impl Head<'_> {
+    /// When it was written.
+    #[must_use]
+    pub fn time(&self) -> Option<SystemTime> {
+        humantime::parse_rfc3339(&self.ts).ok()
+    }
+}
+
+impl Entry {
+    /// Reads a line; none where its stage is not known.
+    pub fn read(line: &str) -> serde_json::Result<Option<Entry>> {
+        let head: Head<'_> = serde_json::from_str(line)?;
+        Entry::read_behind(&head, line)
+    }
+
+    fn read_behind(head: &Head<'_>, line: &str) -> serde_json::Result<Option<Entry>> {
+        let Some(record) = Record::read(&head.stage, line).transpose()? else { return Ok(None) };
+        Ok(Some(Entry {
+            ts: head.ts.clone().into_owned(),
+            stage: record.stage(),
+            record,
+            run: head.run.clone().into_owned(),
+        }))
+    }
+
+    /// When it was written.
+    #[must_use]
+    pub fn time(&self) -> Option<SystemTime> {
+        humantime::parse_rfc3339(&self.ts).ok()
+    }
+}
+
+/// Who is told what a log says.
+pub trait Listener {
+    /// Whether more than its head is wanted of a line.
+    fn wants(&mut self, _head: &Head<'_>) -> bool {
+        true
+    }
+
+    /// Takes note of a line of so many bytes.
+    fn note(&mut self, entry: Entry, length: usize);
+
+    /// Whether no more is to be read. Who says so knows that what was read is not the whole log.
+    fn is_done(&self) -> bool {
+        false
+    }
+}
+
+/// What was met while a log was read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// Lines that were understood.
+    pub lines: u64,
+    /// Lines that are no JSON object with a stage, or too long.
+    pub unreadable: u64,
+    /// The first of them, from 1.
+    pub first_unreadable: Option<u64>,
+    /// Lines of stages that are not known.
+    pub unknown: u64,
+}
+
+impl Reading {
+    /// All lines.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.lines + self.unreadable + self.unknown
+    }
+
+    /// What there is to say of how the log at `path` read, a sentence each.
+    #[must_use]
+    pub fn notes(&self, path: &Path) -> Vec<String> {
+        let log = path.display();
+        let mut notes = Vec::new();
+        let mut note = |count: u64, one: &str, many: &str, more: &str| match count {
+            0 => {}
+            1 => notes.push(format!("{log}: 1 line is {one}, and was passed over{more}")),
+            _ => notes.push(format!("{log}: {count} lines are {many}, and were passed over{more}")),
+        };
+        let first = format!("; the first is line {}", self.first_unreadable.unwrap_or(0));
+        note(self.unreadable, "torn or no line of a log", "torn or no lines of a log", &first);
+        let [one, many] = ["a stage", "stages"].map(|of| format!("of {of} that this version does not know"));
+        note(self.unknown, &one, &many, "");
+        notes
+    }
+
+    /// Takes note of `line`, and has `listener` do so.
+    fn note(&mut self, line: &[u8], listener: &mut impl Listener) {
+        // Once for the line is cheaper than once for each string in it.
+        let text = std::str::from_utf8(line).unwrap_or_default();
+        let read = serde_json::from_str(text).and_then(|head: Head<'_>| {
+            if !is_known(&head.stage) {
+                return Ok(None);
+            }
+            Ok(Some(if listener.wants(&head) { Entry::read_behind(&head, text)? } else { None }))
+        });
+        match read {
+            Ok(Some(entry)) => {
+                self.lines += 1;
+                if let Some(entry) = entry {
+                    listener.note(entry, line.len());
+                }
+            }
+            Ok(None) => self.unknown += 1,
+            Err(_) => {
+                self.unreadable += 1;
+                let number = self.total();
+                self.first_unreadable.get_or_insert(number);
+            }
+        }
+    }
+}
+
+fn is_known(stage: &str) -> bool {
+    Record::STAGES.iter().any(|&(known, _)| known == stage)
+}
+
+/// Why a log cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("reading the log {}", path.display())]
+    Io {
+        /// The log.
+        path: PathBuf,
+        /// The operating system's word.
+        source: io::Error,
+    },
+    /// It is a folder, a pipe or a device.
+    #[error("{} is not a file that a log could be read from", path.display())]
+    NotAFile {
+        /// What was to be read.
+        path: PathBuf,
+    },
+    /// There is not one line of imgsieve's in it.
+    #[error("{} is not an imgsieve log: none of its {lines} lines is one of a run", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// Its lines.
+        lines: u64,
+    },
+}
+
+/// Reads the log at `path` and tells `listener`, in order. An empty log is one of no run.
+pub fn read(path: &Path, listener: &mut impl Listener) -> Result<Reading, Error> {
+    read_from(path, 0, listener).map(|(reading, _)| reading)
+}
+
+/// As [`read`], from byte `start` on, where a line begins. Also gives the byte where the last line that is whole ends:
+/// there, what is written meanwhile can be read by another call.
+pub fn read_from(path: &Path, start: u64, listener: &mut impl Listener) -> Result<(Reading, u64), Error> {
+    let failed = |source| Error::Io { path: path.to_owned(), source };
+    // A pipe would wait for somebody to write, a device may have no end.
+    if !std::fs::metadata(path).map_err(failed)?.is_file() {
+        return Err(Error::NotAFile { path: path.to_owned() });
+    }
+    let mut file = File::open(path).map_err(failed)?;
+    file.seek(SeekFrom::Start(start)).map_err(failed)?;
+    let mut lines = Lines { input: BufReader::with_capacity(BUFFER, file), line: Vec::new(), end: start };
+    let mut reading = Reading::default();
+    while !listener.is_done() && lines.advance().map_err(failed)? {
+        reading.note(&lines.line, listener);
+    }
+    if start == 0 && reading.lines == 0 && reading.total() > 0 {
+        return Err(Error::Foreign { path: path.to_owned(), lines: reading.total() });
+    }
+    Ok((reading, lines.end))
+}
+
+/// A file, line by line.
+struct Lines<R> {
+    input: BufReader<R>,
+    /// The line, without its end; of one that is too long, the beginning, which is no JSON.
+    line: Vec<u8>,
+    /// Where in the file the last line ends that has an end.
+    end: u64,
+}
+
+impl<R: Read> Lines<R> {
+    /// Reads a line; whether there was one.
+    fn advance(&mut self) -> io::Result<bool> {
+        self.line.clear();
+        let mut length = 0;
+        loop {
+            let buffer = match self.input.fill_buf() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                buffer => buffer?,
+            };
+            let (taken, is_end) = memchr(b'\n', buffer).map_or((buffer.len(), false), |at| (at + 1, true));
+            let is_over = taken == 0;
+            let text = &buffer[..taken - usize::from(is_end)];
+            self.line.extend_from_slice(&text[..text.len().min((LINE_LIMIT + 1).saturating_sub(self.line.len()))]);
+            self.input.consume(taken);
+            length += taken as u64;
+            if is_end {
+                self.end += length;
+            }
+            if is_end || is_over {
+                if self.line.len() > LINE_LIMIT {
+                    self.line.truncate(1);
+                }
+                return Ok(length > 0);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Default)]
+    struct Stages {
+        met: Vec<&'static str>,
+        /// What is wanted; all if empty.
+        wanted: &'static str,
+        enough: Option<usize>,
+    }
+
+    impl Listener for Stages {
+        fn wants(&mut self, head: &Head<'_>) -> bool {
+            self.wanted.is_empty() || head.stage == self.wanted
+        }
+
+        fn note(&mut self, entry: Entry, _length: usize) {
+            self.met.push(entry.stage);
+        }
+
+        fn is_done(&self) -> bool {
+            self.enough.is_some_and(|enough| self.met.len() >= enough)
+        }
+    }
+
+    fn log(text: &[u8]) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("log.jsonl");
+        std::fs::write(&path, text).expect("a log");
+        (folder, path)
+    }
+
+    fn read_text(text: &[u8]) -> (Vec<&'static str>, Reading) {
+        let (_folder, path) = log(text);
+        let mut stages = Stages::default();
+        let reading = read(&path, &mut stages).expect("a log");
+        (stages.met, reading)
+    }
+
+    #[test]
+    fn what_is_no_line_of_ours_is_passed_over_and_counted() {
+        let long = format!("{{\"stage\":\"abort\",\"message\":\"{}\"}}", "x".repeat(LINE_LIMIT));
+        let text = format!(
+            "{{\"stage\": \"script_start\"}}\nno JSON\n{{\"stage\": \"teatime\"}}\n[1]\n{{\"stage\": 3}}\n\n{long}\n\
+             {{\"stage\":\"removed\",\"size_bytes\":-1}}\n{{\"stage\":\"abort\",\"new\":{{\"x\":[1]}}}}\n{{\"stage\":\"script_co"
+        );
+        let (stages, reading) = read_text(text.as_bytes());
+        assert_eq!(stages, ["script_start", "abort"]);
+        assert_eq!(reading, Reading { lines: 2, unreadable: 7, first_unreadable: Some(2), unknown: 1 });
+    }
+
+    #[test]
+    fn lines_are_whole_wherever_a_read_ends() {
+        let mut text = Vec::new();
+        for number in 0..30_000 {
+            text.extend_from_slice(format!("{{\"stage\":\"removed\",\"size_bytes\":{number}}}\n").as_bytes());
+        }
+        assert!(text.len() > 2 * BUFFER);
+        let (stages, reading) = read_text(&text);
+        assert_eq!((stages.len(), reading.unreadable), (30_000, 0));
+    }
+
+    #[test]
+    fn what_is_appended_is_read_from_where_the_last_whole_line_ended() {
+        let line = "{\"stage\":\"removed\"}\n";
+        let long = format!("{}\n", "x".repeat(LINE_LIMIT + BUFFER));
+        let (_folder, path) = log(format!("{line}{long}{line}{{\"stage\":\"rem").as_bytes());
+        let (reading, end) = read_from(&path, 0, &mut Stages::default()).expect("a log");
+        assert_eq!((reading.lines, reading.unreadable), (2, 2));
+        assert_eq!(end, (2 * line.len() + long.len()) as u64);
+        std::fs::write(&path, format!("{line}{long}{line}{line}{line}")).expect("a log");
+        let (reading, end) = read_from(&path, end, &mut Stages::default()).expect("a log");
+        assert_eq!((reading.lines, reading.unreadable), (2, 0));
+        assert_eq!(end, path.metadata().expect("a log").len());
+    }
+
+    #[test]
+    fn what_nobody_wants_is_counted_where_it_is_json() {
+        let text =
+            "{\"stage\":\"cleanup\"}\n{\"stage\":\"cleanup\",no JSON}\n{\"stage\":\"abort\",\"message\":\"m\"}\n";
+        let (_folder, path) = log(text.as_bytes());
+        let mut aborts = Stages { wanted: "abort", ..Stages::default() };
+        let reading = read(&path, &mut aborts).expect("a log");
+        assert_eq!(reading, Reading { lines: 2, unreadable: 1, first_unreadable: Some(2), unknown: 0 });
+        assert_eq!(aborts.met, ["abort"]);
+    }
+
+    #[test]
+    fn an_empty_log_is_one_of_no_run_and_another_file_is_no_log() {
+        assert_eq!(read_text(b"").1, Reading::default());
+        let (folder, path) = log(b"{}\n{\"stage\": \"x\"}\n");
+        let read = |path: &Path| read(path, &mut Stages::default());
+        assert!(matches!(read(&path), Err(Error::Foreign { lines: 2, .. })));
+        assert!(matches!(read(folder.path()), Err(Error::NotAFile { .. })));
+        assert!(matches!(read(Path::new("/dev/zero")), Err(Error::NotAFile { .. })));
+        assert!(matches!(read(&folder.path().join("none")), Err(Error::Io { .. })));
+    }
+
+    #[test]
+    fn who_has_enough_is_told_no_more() {
+        let (_folder, path) = log("{\"stage\":\"removed\"}\n".repeat(10).as_bytes());
+        let mut first = Stages { enough: Some(1), ..Stages::default() };
+        assert_eq!(read(&path, &mut first).expect("a log").lines, 1);
+    }
+}

@@ -1,0 +1,314 @@
+//! The log, written: opened once, appended to one whole line a write.
+//!
+//! A reader finds only whole lines. A line that could not be written whole is cut off again, and nothing more is written
+//! after it; where it cannot be cut off, and where a machine died in the middle of a write, the torn line is ended before
+//! anything is appended. Several runs may share a log: each append holds a lock on it, so that a line torn by another run
+//! is seen and ended.
+
+use std::fs::{File, OpenOptions};
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::control::Stop;
+use crate::event::{Event, Observer};
+use crate::sanitize;
+
+use super::limit::{Fit, Limits};
+use super::record::{Entry, Record};
+
+/// How often a lock is asked for that another run holds, and how long is waited each time. Who holds it longer than that
+/// was stopped, and is not waited for.
+const LOCK_TRIES: u32 = 100;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
+/// The log of a run.
+pub struct Journal {
+    path: PathBuf,
+    run: String,
+    file: File,
+    /// Not a pipe or a terminal: it has a last line, and can be cut.
+    is_file: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Where our last line ended.
+    end: u64,
+    /// What the archives may still write.
+    limits: Limits,
+    /// Why nothing more is written.
+    lost: Option<String>,
+}
+
+/// Why the log cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("opening the log {path}")]
+pub struct OpenError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl OpenError {
+    /// Whether what stands there is not a log.
+    #[must_use]
+    pub fn is_foreign(&self) -> bool {
+        matches!(self.source.kind(), io::ErrorKind::InvalidData | io::ErrorKind::IsADirectory)
+    }
+}
+
+impl Journal {
+    /// Opens the log at `path` for append, making it, and the folder it is in, where they are not. `run` marks every
+    /// line.
+    pub fn open(path: &Path, run: String) -> Result<Journal, OpenError> {
+        let open = || {
+            if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+                std::fs::create_dir_all(folder)?;
+            }
+            let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+            let is_file = file.metadata()?.is_file();
+            if is_file {
+                check_is_log(&mut file)?;
+                let _lock = Lock::take(&file);
+                if is_torn(&file, file.metadata()?.len())? {
+                    (&file).write_all(b"\n")?;
+                }
+            }
+            Ok((file, is_file))
+        };
+        match open() {
+            Ok((file, is_file)) => Ok(Journal { path: path.to_owned(), run, file, is_file, state: Mutex::default() }),
+            Err(source) => Err(OpenError { path: path.to_owned(), source }),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does `work` on the log, unless it failed before: after a failure it is not known what the disk has.
+    fn guarded(&self, work: impl FnOnce(&mut State) -> io::Result<()>) -> Result<(), Stop> {
+        let mut state = self.state();
+        if state.lost.is_none() {
+            state.lost = work(&mut state).err().map(|error| error.to_string());
+        }
+        match &state.lost {
+            None => Ok(()),
+            Some(why) => {
+                let path = self.path.display();
+                Err(Stop::Observer(format!("the log {path} can no longer be written: {why}")))
+            }
+        }
+    }
+
+    /// Writes what is written of `record`, and what more is to be said.
+    fn note(&self, state: &mut State, record: Record) -> io::Result<()> {
+        let more = state.limits.close(&record);
+        let line = self.line(record.clone())?;
+        match state.limits.fit(&record, line.len()) {
+            Fit::Whole => self.append(state, line)?,
+            Fit::Short(short) => self.append(state, self.line(*short)?)?,
+            Fit::Dropped => {}
+        }
+        more.map_or(Ok(()), |more| self.append(state, self.line(more)?))
+    }
+
+    fn line(&self, record: Record) -> io::Result<Vec<u8>> {
+        let ts = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+        let entry = Entry { ts, stage: record.stage(), record, run: self.run.clone() };
+        let mut line = sanitize::json(&serde_json::to_string(&entry)?).into_bytes();
+        line.push(b'\n');
+        Ok(line)
+    }
+
+    fn append(&self, state: &mut State, mut line: Vec<u8>) -> io::Result<()> {
+        let mut file = &self.file;
+        let _lock = self.is_file.then(|| Lock::take(file));
+        let before = if self.is_file { file.metadata()?.len() } else { 0 };
+        if before != state.end && is_torn(file, before)? {
+            line.insert(0, b'\n');
+        }
+        // One write, so that a reader finds a whole line or none.
+        let written = loop {
+            match file.write(&line) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                written => break written,
+            }
+        };
+        match written {
+            Ok(written) if written == line.len() => {
+                state.end = before + written as u64;
+                Ok(())
+            }
+            Ok(written) => {
+                // Where that fails, who appends next ends the line.
+                let _ = cut_off(file, before, &line[..written]);
+                Err(io::ErrorKind::StorageFull.into())
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Observer for Journal {
+    fn observe(&self, event: &Event<'_>) -> Result<(), Stop> {
+        let Some(record) = Record::of(event) else { return Ok(()) };
+        self.guarded(|state| self.note(state, record))
+    }
+
+    fn sync(&self) -> Result<(), Stop> {
+        self.guarded(|_| self.file.sync_data())
+    }
+}
+
+/// A lock on the log while a line is appended. A file system that has none is done without.
+struct Lock<'a>(Option<&'a File>);
+
+impl Lock<'_> {
+    fn take(file: &File) -> Lock<'_> {
+        for _ in 0..LOCK_TRIES {
+            match flock(file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Lock(Some(file)),
+                Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => std::thread::sleep(LOCK_PAUSE),
+                Err(_) => break,
+            }
+        }
+        Lock(None)
+    }
+}
+
+impl Drop for Lock<'_> {
+    fn drop(&mut self) {
+        if let Some(file) = self.0 {
+            let _ = flock(file, FlockOperation::Unlock);
+        }
+    }
+}
+
+/// Refuses to append to what is not a log: a slip of the hand must not add to an archive.
+fn check_is_log(file: &mut File) -> io::Result<()> {
+    let mut first = [0];
+    match file.read(&mut first)? {
+        1 if first != *b"{" => {
+            Err(io::Error::new(io::ErrorKind::InvalidData, "it is not a log, it begins with something else"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether the last line of the log, which has `length` bytes, has no end: a crash or a full disk tore it.
+fn is_torn(file: &File, length: u64) -> io::Result<bool> {
+    let Some(at) = length.checked_sub(1) else { return Ok(false) };
+    let mut last = [0];
+    file.read_exact_at(&mut last, at)?;
+    Ok(last != *b"\n")
+}
+
+/// Cuts `torn` off the log, which had `before` bytes before it, unless somebody else has appended since.
+fn cut_off(file: &File, before: u64, torn: &[u8]) -> io::Result<()> {
+    let mut end = vec![0; torn.len()];
+    file.read_exact_at(&mut end, before)?;
+    if end == torn && file.metadata()?.len() == before + torn.len() as u64 {
+        file.set_len(before)?;
+    }
+    Ok(())
+}
+
+/// A name for a run that no other run has: 64 random bits.
+#[must_use]
+pub fn new_run_id() -> String {
+    format!("{:016x}", RandomState::new().hash_one((SystemTime::now(), std::process::id())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn interrupted() -> Event<'static> {
+        Event::Interrupted { signal: signal_hook::consts::SIGINT }
+    }
+
+    fn log(text: &str) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("log.jsonl");
+        std::fs::write(&path, text).expect("a log");
+        (folder, path)
+    }
+
+    fn read(path: &Path) -> String {
+        std::fs::read_to_string(path).expect("a log")
+    }
+
+    #[test]
+    fn a_torn_last_line_is_ended_before_anything_is_appended() {
+        let (_folder, path) = log("{\"stage\": \"script_start\"}\n{\"stage\": \"archi");
+        Journal::open(&path, "r".to_owned()).expect("opens").observe(&interrupted()).expect("written");
+        let text = read(&path);
+        assert_eq!(text.lines().count(), 3);
+        assert!(text.lines().nth(2).expect("ours").contains("\"stage\":\"interrupted\",\"signal\":\"SIGINT\""));
+    }
+
+    #[test]
+    fn a_line_that_another_run_tore_is_ended_too() {
+        let (_folder, path) = log("");
+        let journal = Journal::open(&path, "r".to_owned()).expect("opens");
+        journal.observe(&interrupted()).expect("written");
+        OpenOptions::new().append(true).open(&path).and_then(|mut other| other.write_all(b"{\"st")).expect("torn");
+        journal.observe(&interrupted()).expect("written");
+        journal.observe(&interrupted()).expect("written");
+        let text = read(&path);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!((lines.len(), lines[1]), (4, "{\"st"));
+        assert!(lines[2..].iter().all(|line| line.ends_with("\"run\":\"r\"}")), "{text}");
+    }
+
+    #[test]
+    fn a_run_that_holds_the_lock_for_ever_is_not_waited_for() {
+        let (_folder, path) = log("");
+        let other = File::open(&path).expect("a log");
+        let journal = Journal::open(&path, "r".to_owned()).expect("opens");
+        flock(&other, FlockOperation::LockExclusive).expect("a lock");
+        journal.observe(&interrupted()).expect("written");
+        assert_eq!(read(&path).lines().count(), 1);
+    }
+
+    #[test]
+    fn what_is_no_log_is_not_appended_to() {
+        let (_folder, path) = log("\x28PK");
+        assert!(Journal::open(&path, "r".to_owned()).err().expect("refused").is_foreign());
+        assert_eq!(read(&path), "\x28PK");
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_written_ends_the_run_and_is_left_alone() {
+        let journal = Journal::open(Path::new("/dev/full"), "r".to_owned()).expect("opens");
+        for _ in 0..2 {
+            assert!(matches!(journal.observe(&interrupted()), Err(Stop::Observer(text)) if text.contains("/dev/full")));
+        }
+        assert!(journal.sync().is_err());
+    }
+
+    #[test]
+    fn only_the_torn_bytes_are_cut_off() {
+        let (_folder, path) = log("{}\n{\"to");
+        let file = OpenOptions::new().read(true).append(true).open(&path).expect("a log");
+        cut_off(&file, 3, b"{\"XY").expect("left");
+        cut_off(&file, 3, b"{\"t").expect("left");
+        assert_eq!(read(&path), "{}\n{\"to");
+        cut_off(&file, 3, b"{\"to").expect("cut");
+        assert_eq!(read(&path), "{}\n");
+    }
+
+    #[test]
+    fn a_runs_id_is_64_random_bits() {
+        let ids: std::collections::BTreeSet<String> = (0..1000).map(|_| new_run_id()).collect();
+        assert_eq!(ids.len(), 1000);
+        assert!(ids.iter().all(|id| id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit())));
+    }
+}

@@ -1,0 +1,300 @@
+//! Why something is not as it should be, in one word: the log's `reason`, and `inspect --json`'s.
+//!
+//! The words are part of the log's format: some may be added, none is ever renamed. The table below is the one place that
+//! has them; the manual page of the log is made of it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $word:literal,)+) => {
+        /// Why something is not as it should be, in one word.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum Reason {
+            $($(#[doc = $doc])+ #[serde(rename = $word)] $variant,)+
+        }
+
+        impl Reason {
+            /// All of them, each with what it means.
+            pub const ALL: &'static [(Reason, &'static str)] = &[$((Reason::$variant, concat!($($doc),+)),)+];
+
+            /// The word.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Reason::$variant => $word,)+
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    // An image that is not kept.
+    /// One partition: the image was processed rightly before.
+    SinglePartition = "single_partition",
+    /// No partition.
+    NoPartitions = "no_partitions",
+    /// Fewer partitions than `--min-partitions` asks for.
+    TooFewPartitions = "too_few_partitions",
+
+    // An image that cannot be decided on.
+    /// Neither copy of a GPT stands.
+    GptDamaged = "gpt_damaged",
+    /// A chain of extended boot records is broken before two partitions are certain.
+    EbrChainBroken = "ebr_chain_broken",
+    /// The list of an Amiga, Atari or Acorn table is broken.
+    ListBroken = "list_broken",
+    /// A label of AIX, `SysV68` or DASD without its entries.
+    EntriesLost = "entries_lost",
+    /// The database of a dynamic disk is damaged.
+    LdmDamaged = "ldm_damaged",
+    /// The rescue map says that a sector was never read on which the verdict rests.
+    Unread = "unread",
+    /// No verdict came about.
+    Undecidable = "undecidable",
+
+    // An image that cannot be kept.
+    /// Its name cannot be one of a file; of a staged image, its name is no medium's identity.
+    Name = "name",
+    /// Something else is where it would be staged.
+    InTheWay = "in_the_way",
+    /// It is larger than `--max-image-size`.
+    MaxImageSize = "max_image_size",
+    /// The file system of staging failed.
+    StagingIo = "staging_io",
+    /// A folder in staging is none.
+    NotAFolder = "not_a_folder",
+    /// What was written has another length than the image.
+    Length = "length",
+    /// Staging has no room for it now.
+    NoSpace = "no_space",
+    /// Free space is below the minimum.
+    LowSpace = "low_space",
+    /// Staging could never hold it.
+    TooLarge = "too_large",
+
+    // An archive, as zstd.
+    /// It does not begin as zstd does.
+    NotZstd = "not_zstd",
+    /// It is an empty file.
+    Empty = "empty",
+    /// It is cut short.
+    Truncated = "truncated",
+    /// The data end before what was asked for.
+    EndOfData = "end_of_data",
+    /// A frame fails its checksum.
+    Checksum = "checksum",
+    /// It is corrupt.
+    Corrupt = "corrupt",
+    /// Something that is not zstd follows the last frame.
+    TrailingGarbage = "trailing_garbage",
+    /// A frame refers to bytes before its start: it may need a reference file (`--patch-from`).
+    Reference = "reference",
+    /// A window is larger than `--max-window`.
+    WindowTooLarge = "window_too_large",
+    /// A frame needs a dictionary.
+    Dictionary = "dictionary",
+    /// It changed while it was read; a staged image: it is no regular file, or has another length.
+    Changed = "changed",
+    /// It cannot be read.
+    Io = "io",
+    /// It is not a regular file.
+    NotAFile = "not_a_file",
+    /// A frame had to be begun anew too often.
+    TooManyRewinds = "too_many_rewinds",
+    /// It would cost too much to decode.
+    Dear = "dear",
+    /// The run ended.
+    Interrupted = "interrupted",
+
+    // An archive, as tar.
+    /// It is not a tar.
+    NotTar = "not_tar",
+    /// The tar ends within a member.
+    TarTruncated = "tar_truncated",
+    /// A header fails its checksum.
+    TarHeaderChecksum = "tar_header_checksum",
+    /// A number in a header is none.
+    TarNumber = "tar_number",
+    /// Sizes exceed 64 bits.
+    TarSizeOverflow = "tar_size_overflow",
+    /// An extended header is too large.
+    TarExtensionTooLarge = "tar_extension_too_large",
+    /// A PAX record cannot be read.
+    TarPaxRecord = "tar_pax_record",
+    /// A sparse map cannot be read.
+    TarSparseMap = "tar_sparse_map",
+    /// An extended header without its member.
+    TarLoneExtension = "tar_lone_extension",
+    /// It cannot be read as a tar.
+    TarIo = "tar_io",
+    /// More images than one archive may have.
+    TooManyImages = "too_many_images",
+    /// A fault of imgsieve.
+    Panic = "panic",
+
+    // An image in staging.
+    /// It is gone, and was never reprocessed.
+    Gone = "gone",
+    /// Another run is at it.
+    Locked = "locked",
+    /// The file for what the command prints cannot be used.
+    Output = "output",
+    /// The command cannot be run.
+    Command = "command",
+    /// It lies outside the staging folder, by its path in the log.
+    Elsewhere = "elsewhere",
+    /// Its path cannot be printed.
+    Kept = "kept",
+
+    // A file that is not surveyed.
+    /// Its name makes no folder's name in staging.
+    Hash = "hash",
+    /// Another archive has the same hash.
+    HashTaken = "hash_taken",
+    /// It is not an archive by its name.
+    NotAnArchive = "not_an_archive",
+    /// It is neither an archive nor an image.
+    NotAnImage = "not_an_image",
+
+    // A run.
+    /// The program that must not run does.
+    ProcessRunning = "process_running",
+    /// A folder that has to be gone is there.
+    NotCleared = "not_cleared",
+    /// The collection cannot be read.
+    Collection = "collection",
+    /// Staging lies in the collection.
+    StagingIsCollection = "staging_is_collection",
+    /// Less than the minimum is free.
+    MinFree = "min_free",
+    /// `--only` names a hash that there is not.
+    Only = "only",
+    /// The log cannot be read, written or synced.
+    Log = "log",
+    /// The log of the earlier runs cannot be read.
+    Resume = "resume",
+    /// Workers cannot be started.
+    Threads = "threads",
+    /// Signals cannot be caught.
+    Signals = "signals",
+    /// Standard output cannot be written.
+    Stdout = "stdout",
+    /// A report cannot be written.
+    Report = "report",
+    /// The log has no such run.
+    Run = "run",
+    /// A page of the manual cannot be written.
+    Manual = "manual",
+    /// Wrong usage.
+    Usage = "usage",
+
+    // A warning.
+    /// More than one image in an archive.
+    SeveralImages = "several_images",
+    /// An image is complete, and the frame that it comes from was not read to its end without error.
+    NotVerified = "not_verified",
+    /// A rescue map cannot be used.
+    RescueMap = "rescue_map",
+    /// No image in an archive.
+    NoImage = "no_image",
+    /// A hard link to what is not in the archive before it.
+    LinkTarget = "link_target",
+    /// A hard link to an image that was looked at.
+    SameContent = "same_content",
+    /// Zeros behind the last frame of an archive.
+    TrailingZeros = "trailing_zeros",
+    /// A PAX size that disagrees with the header's.
+    TarPaxSize = "tar_pax_size",
+    /// The tar has no end marker.
+    TarMissingEndMarker = "tar_missing_end_marker",
+    /// A single block of zeros within the tar.
+    TarLoneZeroBlock = "tar_lone_zero_block",
+    /// Data behind the end of the tar.
+    TarDataAfterEnd = "tar_data_after_end",
+    /// A tar behind the end of the tar.
+    TarArchiveAfterEnd = "tar_archive_after_end",
+    /// The tar was read on behind damage.
+    TarResumed = "tar_resumed",
+    /// Further warnings of an archive are only counted.
+    MoreWarnings = "more_warnings",
+    /// An archive has more to say than the log takes of one: lines are short, warnings left out.
+    LogLimit = "log_limit",
+    /// Partials of an archive that is not in the run were removed.
+    Swept = "swept",
+    /// A precondition was passed over by `--force`.
+    Forced = "forced",
+    /// The run waits for a program to end.
+    Waiting = "waiting",
+    /// Processes of other users are hidden.
+    ProcHidden = "proc_hidden",
+    /// Lines of the log cannot be read.
+    LogUnreadable = "log_unreadable",
+    /// The log has no earlier run.
+    NothingToResume = "nothing_to_resume",
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A reason read back: another version's may be unknown, and is told all the same.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Told {
+    /// One of ours.
+    Known(Reason),
+    /// Another version's word.
+    Other(String),
+}
+
+impl Told {
+    /// The word.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Told::Known(reason) => reason.as_str(),
+            Told::Other(word) => word,
+        }
+    }
+}
+
+impl From<Reason> for Told {
+    fn from(reason: Reason) -> Told {
+        Told::Known(reason)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn a_word_is_the_reasons_name_and_is_read_back() {
+        for &(reason, doc) in Reason::ALL {
+            let name: String = format!("{reason:?}")
+                .chars()
+                .flat_map(|c| if c.is_uppercase() { vec!['_', c.to_ascii_lowercase()] } else { vec![c] })
+                .collect();
+            assert_eq!(reason.as_str(), name.trim_start_matches('_'));
+            let word = format!("\"{reason}\"");
+            assert_eq!(serde_json::from_str::<Told>(&word).expect("a word"), Told::Known(reason));
+            assert_eq!(serde_json::to_string(&reason).expect("JSON"), word);
+            assert!(doc.ends_with('.') && doc.len() > 10, "{reason}: {doc}");
+        }
+        let words: BTreeSet<&str> = Reason::ALL.iter().map(|(reason, _)| reason.as_str()).collect();
+        assert_eq!(words.len(), Reason::ALL.len());
+    }
+
+    #[test]
+    fn a_word_of_another_version_is_kept() {
+        let told: Told = serde_json::from_str("\"tea_time\"").expect("a word");
+        assert_eq!((told.as_str(), serde_json::to_string(&told).expect("JSON").as_str()), ("tea_time", "\"tea_time\""));
+    }
+}
