@@ -203,7 +203,8 @@ mod tests {
                     found.push(record.image);
                 }
             }
-            let Some(image) = images.get(checked.len()).filter(|_| found.len() > 200 + checked.len() || number == 10_000)
+            let Some(image) =
+                images.get(checked.len()).filter(|_| found.len() > 200 + checked.len() || number == 10_000)
             else {
                 continue;
             };
