@@ -211,7 +211,7 @@ impl Finding {
                     self.doubt(Cause::new(Reason::Unread, message));
                 }
             }
-            Known::Unusable(cause) if self.undecidable.is_none() => {
+            Known::Unusable(cause) if !self.stands_by_itself() => {
                 if let Some(hollow) = self.rests_on.iter().find_map(|range| self.hollow.first_in(range)) {
                     let message = format!(
                         "nothing tells whether byte {hollow} of the medium was read, where the image is blank or has a \
@@ -223,6 +223,14 @@ impl Finding {
             }
             Known::Unusable(_) | Known::Nothing => {}
         }
+    }
+
+    /// Whether no sector that looks unread can have held another answer: checksums vouch for the table, or LBA 0 begins a
+    /// file system. What is undecidable already stays so for its own reason.
+    fn stands_by_itself(&self) -> bool {
+        let begins_volume = self.whole_disk.is_some() && self.hollow.first_in(&(0..512)).is_none();
+        let is_sure = self.table.as_ref().map_or(begins_volume, PartitionTable::is_vouched_for);
+        is_sure || self.undecidable.is_some()
     }
 
     fn doubt(&mut self, cause: Cause) {

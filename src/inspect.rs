@@ -152,7 +152,7 @@ impl Report {
         loop {
             let item = members.next();
             if item.is_ok() {
-                maps.read_newest(zst);
+                maps.read_wanted(zst);
             }
             match item {
                 Ok(Some(Item::Member(member))) => {
@@ -163,6 +163,10 @@ impl Report {
                         Role::Image(content) => {
                             maps.add_image(&member.path);
                             let mut finding = archive::examine(zst, &content, None);
+                            // A map in front of it is near now, and so is the image.
+                            let known = maps.of(&member.path, zst);
+                            let behind = archive::look_behind_unread(zst, &content, None, &known, (&finding, MULTI));
+                            finding = behind.unwrap_or(finding);
                             archive::complete(zst, &content, &mut finding, options.deep_fs);
                             held += content.memory() + finding.memory();
                             let (name, size) = (member.file_name().to_vec(), content.size());
@@ -170,13 +174,17 @@ impl Report {
                             self.images.push(Inspected { name, size, finding, member: member.path });
                         }
                         Role::NoImage(warning) => {
-                            maps.add_image(&member.path);
+                            if member.kind.is_file() {
+                                maps.add_image(&member.path);
+                            }
                             if let Some(cause) = warning {
                                 self.warn(cause);
                             }
                         }
                         Role::Other if member.kind.is_file() => {
-                            maps.add(&member.path, &member.content);
+                            if maps.add(&member.path, &member.content) && zst.decodes_all() {
+                                maps.read_newest(zst);
+                            }
                         }
                         Role::Other => {}
                     }

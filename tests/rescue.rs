@@ -154,7 +154,7 @@ fn inspect_shows_the_share_that_was_rescued() {
 #[test]
 fn without_a_map_nothing_is_said_of_rescue() {
     let folder = Folder::new();
-    let (images, warnings) = said(folder.image("disk.img", SINGLE), &["disk.img", "disk.img"]);
+    let (images, warnings) = said(folder.image("disk.img", SINGLE), &["disk.img"]);
     assert_eq!((&images[0], warnings.len()), (&of("single", Some(1), None, None), 0));
 }
 
@@ -300,6 +300,33 @@ fn a_map_that_cannot_be_used_makes_what_is_blank_undecidable() {
 }
 
 #[test]
+fn a_map_that_cannot_be_used_leaves_what_stands_by_itself() {
+    let single_gpt = "label: gpt\nsize=8192\n";
+    let empty_extended = "label: dos\n,8192,83\n,,5\n";
+    let fat: &[&str] = &["mkfs.vfat"];
+    let ext4: &[&str] = &["mkfs.ext4", "-q", "-F"];
+    for (script, mkfs, verdict) in [
+        (single_gpt, None, "single"),
+        (BLANK, Some(("dosfstools", fat)), "none"),
+        // Its first sectors are blank: an MBR may have been there. So is the first EBR: another partition may have.
+        (BLANK, Some(("e2fsprogs", ext4)), "undecidable"),
+        (empty_extended, None, "undecidable"),
+    ] {
+        let folder = Folder::new();
+        folder.image("disk.img", script).file("disk.map", BROKEN);
+        if script == empty_extended {
+            let image = OpenOptions::new().write(true).open(folder.path("disk.img")).expect("the image");
+            image.write_all_at(&[0; 512], (2048 + 8192) * 512).expect("written");
+        }
+        if let Some((package, [tool, args @ ..])) = mkfs {
+            run(package, tool, &[args, &[folder.path("disk.img").to_str().expect("UTF-8")]].concat(), "");
+        }
+        let (images, warnings) = said(&folder, &AFTER);
+        assert_eq!((&images[0][1], warnings.len()), (&json!(verdict), 1), "{script} {mkfs:?}");
+    }
+}
+
+#[test]
 fn a_map_that_is_too_large_to_be_read_makes_what_is_blank_undecidable() {
     let map: Vec<String> = (0..1_400_000).map(|at| format!("{at:#x} 0x1 -")).collect();
     let map = format!("0 + 1\n{}\n", map.join("\n"));
@@ -410,6 +437,25 @@ fn a_map_that_cannot_be_used_has_nothing_decoded_again() {
             let [broken_bytes, broken_fallbacks, broken_rewinds] = decoded(map, order);
             assert_eq!((broken_fallbacks, broken_rewinds), (fallbacks, rewinds), "{map}");
             assert!(broken_bytes <= bytes, "{map}: {broken_bytes} rather than {bytes}");
+        }
+    }
+}
+
+#[test]
+fn where_all_is_decoded_no_map_has_anything_decoded_twice() {
+    let long: Vec<String> = (0..200_000).map(|at| format!("{at:#x} 0x1 +")).collect();
+    let long = format!("0 + 1\n{}\n200000 0x1000000 +\n", long.join("\n"));
+    for map in [&long, ALL, BROKEN] {
+        for files in [&["disk.map", "noise", "disk.img"][..], &["disk.img", "disk.map", "noise"]] {
+            let scan = Scan::new().args(&["--min-image-size", "1", "--dry-run", "--engine", "decode"]);
+            let folder = Folder::new();
+            folder.image("disk.img", SINGLE).file("disk.map", map).file("noise", half_random(8 << 20));
+            folder.pack(&scan.archive(HASH), files);
+            let lines = scan.lines();
+            assert_eq!(of_stage(&lines, "archive_complete")[0]["rewinds"], 0, "{files:?}");
+            let check = of_stage(&lines, "partition_check")[0];
+            let share = if map == BROKEN { Value::Null } else { json!(100.0) };
+            assert_eq!((&check["partitions"], &check["rescued_pct"]), (&json!(1), &share));
         }
     }
 }

@@ -9,7 +9,8 @@ use std::ops::Range;
 use std::path::Path;
 use std::process::Command;
 
-use imgsieve::rescue::{Error, RescueMap};
+use imgsieve::rescue::{Error, Masked, RescueMap};
+use positioned_io::ReadAt;
 
 const MAPS: usize = 400;
 
@@ -239,4 +240,31 @@ fn maps_are_read_as_ddrescuelog_reads_them() {
         accepted > MAPS / 3 && refused > MAPS / 4 && incomplete > MAPS / 16,
         "the maps are too much alike: {met:?}"
     );
+}
+
+#[test]
+fn an_image_is_masked_where_it_was_never_read_and_nowhere_else() {
+    const SIZE: u64 = 10_000;
+    let image: Vec<u8> = (0..SIZE).map(|at| at.to_le_bytes()[0] | 1).collect();
+    let mut random = Random(0x0123_4567_89AB_CDEF);
+    let mut masked_bytes = 0;
+    for number in 0..300 {
+        let text = random.map(100);
+        let Ok(map) = RescueMap::parse(&text) else { continue };
+        let is_unread = |at: u64| map.first_unread(&(at..at + 1)).is_some();
+        let expected: Vec<u8> = (0..SIZE).zip(&image).map(|(at, &byte)| if is_unread(at) { 0 } else { byte }).collect();
+        let areas: Vec<u64> = map.unread_in(&(0..SIZE)).flatten().collect();
+        assert!(areas == (0..SIZE).filter(|&at| is_unread(at)).collect::<Vec<_>>(), "{number}");
+        let masked = Masked::new(&image, SIZE, &map);
+        for _ in 0..20 {
+            let start = random.below(SIZE);
+            let end = start + random.below(SIZE - start + 1);
+            let [from, until] = [start, end].map(|at| usize::try_from(at).expect("small"));
+            let mut bytes = vec![b'?'; until - from];
+            masked.read_exact_at(start, &mut bytes).expect("inside");
+            assert!(bytes == expected[from..until], "{number}: {start}..{end}");
+        }
+        masked_bytes += areas.len();
+    }
+    assert!(masked_bytes > 1 << 19, "hardly anything was masked: {masked_bytes}");
 }

@@ -29,6 +29,35 @@
 //! vouches for itself by a checksum (Amiga, BSD, SGI, Sun) is what the medium was used for since. When a boot sector of a file system is an MBR is a table of its own,
 //! in the module `boot_sector`.
 //!
+//! # Damaged tables
+//!
+//! In doubt there are two partitions where what is left is evidence of two; two are never made of evidence of one.
+//!
+//! | kind | what is wrong | partitions | `damaged` | verdict |
+//! |---|---|---|---|---|
+//! | any | the image ends before a partition, or before the end of the table | all of the table | `image_too_short` | by their number |
+//! | any | a sector of the table cannot be read, or the rescue map says that it never was | those before it | | by their number where it is two or more, else undecidable (`unread`, or the reader's reason) |
+//! | any | the file system in LBA 0 explains what looks like entries, or the entries fit on no disk together | none | | no table |
+//! | dos | an EBR is lost, past the end, seen before, or one too many (100 empty ones in a row, 400 in all) | those before it | `ebr_signature`, `ebr_past_end`, `ebr_unreadable`, `ebr_cycle`, `ebr_chain_too_long` | multi where these are two or more, else undecidable (`ebr_chain_broken`) |
+//! | dos | an EBR lies outside its extended partition | all, as for Linux | `ebr_outside_container` | by their number |
+//! | dos | the first EBR is all zeros | the primary ones | | by their number: the extended partition is empty |
+//! | dos | the label inside a slice is damaged | its own where they fit and do not overlap, else the slice is one | `nested_label`, `nested_unreadable` | by their number |
+//! | gpt | one copy is lost or wrong, the other stands | those of the one that stands | `primary_gpt`, `backup_gpt` | by their number |
+//! | gpt | no protective MBR | those of a copy that stands | `no_protective_mbr` | by their number |
+//! | gpt | no copy stands, and two or more entries make sense together | these | `gpt_unverified` | multi |
+//! | gpt | no copy stands, and the MBR is a hybrid of two or more | those of the MBR | `hybrid_without_gpt` | multi |
+//! | gpt | no copy stands, and less than that is left | | | undecidable (`gpt_damaged`) |
+//! | gpt | an entry ends before it begins; leaves the usable range, or the disk | without it; with it, for the image may be cut short | `entry_reversed`, `entry_outside_usable` | by their number |
+//! | ldm | one copy of a header is wrong; the database is, and two or more records stand | those of the database | `ldm_database` | by their number; multi |
+//! | ldm | the database is lost, and less than that is left | | | undecidable (`ldm_damaged`) |
+//! | mac | the driver descriptor is lost, or the map's entry for itself, or the count is wrong | those of the entries that are there | `driver_descriptor`, `map_entry_lost`, `map_count` | by their number |
+//! | mac | another entry is lost | those that are there | `map_entry_lost` | multi where these are two or more, else undecidable (`list_broken`) |
+//! | bsd, osf | the checksum is wrong, and the entries fit and do not overlap | all of the label | `disklabel` | by their number |
+//! | amiga | the first block has a wrong sum, and leads to two sound ones | those of the list | `label_checksum` | multi |
+//! | amiga, atari, acorn | the list is broken, or comes back | those before | `list_broken`, `list_cycle` | multi where these are two or more, else undecidable (`list_broken`) |
+//! | aix, sysv68, dasd | what lists the partitions is lost | | | undecidable (`entries_lost`) |
+//! | sun, sgi, and others | the checksum is wrong | none | | no table, as for every other program |
+//!
 //! This module knows nothing of archives, compression, threads or terminals. It reads forward where it can, because
 //! going back is dear for a reader that decompresses: LBA 0 and what follows it, then the chain of logical partitions,
 //! and the end of the image only where the start leaves a question.

@@ -77,6 +77,8 @@ struct Candidate {
     /// The key of its image.
     image: u64,
     state: State,
+    /// Whether it was warned of.
+    is_told: bool,
 }
 
 /// What is known of a candidate.
@@ -136,7 +138,7 @@ impl Maps {
         let image = self.image_key(kind == Kind::Bare, image);
         self.met += 1;
         let (path, content, serial) = (path.into(), content.clone(), self.met);
-        let candidate = Candidate { kind, path, content, serial, image, state: State::Unread };
+        let candidate = Candidate { kind, path, content, serial, image, state: State::Unread, is_told: false };
         self.memory += candidate.memory();
         if let Some(replaced) = self.candidates.insert(key, candidate) {
             self.memory -= replaced.memory();
@@ -181,7 +183,9 @@ impl Maps {
         keys.dedup();
         let mut known = Known::Nothing;
         for key in keys {
-            match (self.read(key, archive), &known) {
+            let read = self.read(key, archive);
+            self.tell(key);
+            match (read, &known) {
                 (Known::Map(map), _) => return Known::Map(map),
                 (Known::Unusable(cause), Known::Nothing) => known = Known::Unusable(cause),
                 _ => {}
@@ -190,27 +194,32 @@ impl Maps {
         known
     }
 
-    /// Reads the file that was noted last, if it is the map of an image that was asked about: now it is near, if the header
-    /// behind it was read just now.
+    /// Reads the file that was noted last, whether or not an image wants it: for an archive of which all is decoded, where
+    /// it would cost much to come back.
     pub fn read_newest(&mut self, archive: &dyn ReadAt) {
-        let Some(key) = self.newest.take() else { return };
-        let image = self.candidates.get(&key).and_then(|candidate| self.images.get(&candidate.image));
-        if image.is_some_and(|images| images.is_asked) {
+        if let Some(key) = self.newest {
             self.read(key, archive);
+        }
+    }
+
+    /// The same, if it is the map of an image that was asked about; now that the header behind it was read, and it is near.
+    pub fn read_wanted(&mut self, archive: &dyn ReadAt) {
+        let Some(key) = self.newest.take() else { return };
+        if self.is_asked(key) {
+            self.read(key, archive);
+            self.tell(key);
         }
     }
 
     /// Looks into the maps that came when the verdicts on their images were already given, for what is to be warned of.
     pub fn read_late(&mut self, archive: &dyn ReadAt) {
-        let is_late = |candidate: &Candidate| {
-            let is_asked = self.images.get(&candidate.image).is_some_and(|images| images.is_asked);
-            is_asked && !candidate.kind.is_doubtful() && matches!(candidate.state, State::Unread)
-        };
-        let late = self.candidates.iter().filter(|(_, candidate)| is_late(candidate));
-        let mut late: Vec<(u64, u64)> = late.map(|(&key, candidate)| (candidate.serial, key)).collect();
+        let of_images = self.candidates.iter().filter(|(_, candidate)| !candidate.kind.is_doubtful());
+        let mut late: Vec<(u64, u64)> = of_images.map(|(&key, candidate)| (candidate.serial, key)).collect();
+        late.retain(|&(_, key)| self.is_asked(key));
         late.sort_unstable();
         for (_, key) in late {
             self.read(key, archive);
+            self.tell(key);
         }
     }
 
@@ -221,35 +230,43 @@ impl Maps {
 
     fn read(&mut self, key: u64, archive: &dyn ReadAt) -> Known {
         let Some(candidate) = self.candidates.get_mut(&key) else { return Known::Nothing };
-        match &candidate.state {
-            State::Map(map) => return Known::Map(Arc::clone(map)),
-            State::Unusable(cause) => return Known::Unusable(cause.clone()),
-            State::Other => return Known::Nothing,
-            State::Unread => {}
-        }
-        match candidate.read(archive) {
-            Ok(map) => {
-                let map = Arc::new(map);
-                if self.kept + map.memory() <= MAX_KEPT {
+        let is_unread = matches!(candidate.state, State::Unread);
+        if is_unread {
+            candidate.state = match candidate.read(archive) {
+                Ok(map) => {
+                    let map = Arc::new(map);
+                    if self.kept + map.memory() > MAX_KEPT {
+                        return Known::Map(map);
+                    }
                     self.kept += map.memory();
-                    candidate.state = State::Map(Arc::clone(&map));
+                    State::Map(map)
                 }
-                Known::Map(map)
-            }
-            Err(Some(error)) => {
-                let shown = printable_short(&candidate.path, NAME_SHOWN);
-                let cause = Cause::of(Reason::RescueMap, &error);
-                let message = format!("{shown} is not taken into account: {}", cause.message);
-                self.warnings.push(Cause { message, ..cause });
-                let cause = Cause { message: format!("{shown} cannot be used: {}", cause.message), ..cause };
-                candidate.state = State::Unusable(cause.clone());
-                Known::Unusable(cause)
-            }
-            Err(None) => {
-                candidate.state = State::Other;
-                Known::Nothing
-            }
+                Err(Some(error)) => State::Unusable(Cause::of(Reason::RescueMap, &error)),
+                Err(None) => State::Other,
+            };
         }
+        match &candidate.state {
+            State::Map(map) => Known::Map(Arc::clone(map)),
+            State::Unusable(cause) => Known::Unusable(candidate.tell("cannot be used", cause)),
+            State::Other | State::Unread => Known::Nothing,
+        }
+    }
+
+    /// Warns of a map that cannot be used, once.
+    fn tell(&mut self, key: u64) {
+        let Some(candidate) = self.candidates.get_mut(&key) else { return };
+        if let State::Unusable(cause) = &candidate.state
+            && !candidate.is_told
+        {
+            self.warnings.push(candidate.tell("is not taken into account", cause));
+            candidate.is_told = true;
+        }
+    }
+
+    /// Whether an image was asked about of which this may be the map.
+    fn is_asked(&self, key: u64) -> bool {
+        let images = self.candidates.get(&key).and_then(|candidate| self.images.get(&candidate.image));
+        images.is_some_and(|images| images.is_asked)
     }
 
     /// Makes room: of what no image has asked for, the older half goes.
@@ -302,6 +319,12 @@ impl Maps {
 impl Candidate {
     fn memory(&self) -> usize {
         size_of::<Self>() + self.path.len() + self.content.memory()
+    }
+
+    /// A sentence about it, and why.
+    fn tell(&self, what: &str, cause: &Cause) -> Cause {
+        let shown = printable_short(&self.path, NAME_SHOWN);
+        Cause { message: format!("{shown} {what}: {}", cause.message), ..*cause }
     }
 
     fn kept(&self) -> usize {

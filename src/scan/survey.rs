@@ -214,7 +214,7 @@ impl<'r> Survey<'r> {
         loop {
             let item = members.next().map_err(|error| Cause::from(&error))?;
             // Only now: the member before this one may be the rescue map of an image whose verdict is due.
-            self.maps.read_newest(zst);
+            self.maps.read_wanted(zst);
             self.warn_of_maps();
             self.flush_verified(zst);
             match item {
@@ -240,12 +240,18 @@ impl<'r> Survey<'r> {
             }
             Role::NoImage(warning) => {
                 self.give_would_keep(Some(zst));
-                self.maps.add_image(&member.path);
+                if member.kind.is_file() {
+                    self.maps.add_image(&member.path);
+                }
                 if let Some(cause) = &warning {
                     self.warn(cause);
                 }
             }
-            Role::Other if member.kind.is_file() && self.maps.add(&member.path, &member.content) => {}
+            Role::Other if member.kind.is_file() && self.maps.add(&member.path, &member.content) => {
+                if zst.decodes_all() {
+                    self.maps.read_newest(zst);
+                }
+            }
             Role::Other => self.give_would_keep(Some(zst)),
         }
         Ok(())
@@ -279,9 +285,7 @@ impl<'r> Survey<'r> {
         let enough = (!config.dry_run).then_some(least);
         let mut finding = archive::examine(zst, content, enough);
         let known = self.known_map(zst, &image);
-        if let Some(behind) = archive::look_behind_unread(zst, content, enough, &known, (&finding, least)) {
-            finding = behind;
-        }
+        finding = archive::look_behind_unread(zst, content, enough, &known, (&finding, least)).unwrap_or(finding);
         if self.is_stopped() {
             return;
         }

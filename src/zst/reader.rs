@@ -162,6 +162,11 @@ impl Reader {
         Ok(has_answered)
     }
 
+    /// Whether libzstd decodes everything from now on.
+    pub fn decodes_all(&self) -> bool {
+        self.gears.is_none()
+    }
+
     /// Brings `ranges` into memory in one go, where that is cheaper than one by one.
     pub fn fetch(&mut self, ranges: &[Range<u64>], only_cheap: bool) -> Result<(), Error> {
         self.dear.clear();

@@ -245,9 +245,10 @@ fn cut(medium: &mut Medium, random: &mut Random) {
         4..6 => MIB,
         6 => medium.size / 10,
         7 | 8 => medium.size / 2 / SECTOR * SECTOR,
-        _ => medium.size - random.of(&[64 << 10, MIB, 3 * MIB]),
+        _ => medium.size.saturating_sub(random.of(&[64 << 10, MIB, 3 * MIB])),
     };
-    medium.set_len(medium.size - by);
+    // Something is left.
+    medium.set_len((medium.size.saturating_sub(by)).max(medium.size.min(32 << 10)));
 }
 
 fn grow(medium: &mut Medium, random: &mut Random) {

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::medium::{MIB, Medium, Part, Structure};
+use crate::peers::answer::Answer;
 use crate::peers::expected::Expected;
 
 /// What is right of an image, and by which rule.
@@ -130,88 +131,108 @@ impl Structure {
     }
 }
 
+/// All structures and what is left of them, from the oldest to the newest.
+struct Remains<'a> {
+    medium: &'a Medium,
+    left: Vec<(usize, &'a Structure, Left)>,
+}
+
+impl<'a> Remains<'a> {
+    fn of(medium: &'a Medium) -> Remains<'a> {
+        let left = medium.structures.iter().enumerate().map(|(n, structure)| (n, structure, structure.left(medium)));
+        Remains { medium, left: left.collect() }
+    }
+
+    fn of_kind<'b>(&'b self, wanted: &'b [Left]) -> impl DoubleEndedIterator<Item = (usize, &'a Structure, Left)> + 'b {
+        self.left.iter().copied().filter(|(.., left)| wanted.contains(left))
+    }
+
+    fn newest(&self, wanted: &[Left]) -> Option<(usize, &'a Structure, Left)> {
+        self.of_kind(wanted).next_back()
+    }
+
+    /// What can be found of those that are left so, but for one.
+    fn answers(&self, wanted: &[Left], but: usize) -> Vec<Answer> {
+        let others = self.of_kind(wanted).filter(|(index, ..)| *index != but);
+        others.map(|(_, structure, _)| structure.found(self.medium).answer).collect()
+    }
+
+    fn has_newer_volume(&self, than: usize) -> bool {
+        self.newest(&[Left::Volume]).is_some_and(|(index, ..)| index > than)
+    }
+
+    /// A table that is read where it belongs.
+    fn in_front(&self) -> Option<Expected> {
+        let (index, table, _) = self.newest(&[Left::Read])?;
+        let mut expected = table.found(self.medium);
+        if table.name != "dos" {
+            // Linux reads these before all others.
+            let first = self
+                .of_kind(&[Left::Read])
+                .filter(|(other, structure, _)| *other != index && ["dos", "gpt"].contains(&structure.name));
+            expected.or.extend(first.map(|(_, structure, _)| structure.found(self.medium).answer));
+        }
+        if table.count() == 0 {
+            // It says nothing, and what is left of others may be worth keeping.
+            expected.or.extend(self.answers(&[Left::Read, Left::Primary, Left::Remains], index));
+        }
+        // One partition or none in a boot sector that stands is the same to everybody.
+        let boot_sectors = ["vfat", "exfat", "ntfs"];
+        let is_in_boot_sector = table.name == "dos"
+            && self.of_kind(&[Left::Volume]).any(|(_, volume, _)| boot_sectors.contains(&volume.name));
+        // Where LBA 0 ends as an MBR's, Linux looks no further, and shows none.
+        let is_behind_mbr = table.name == "mac" && self.medium.read(&(510..512)) == [0x55, 0xaa];
+        // What is damaged may be what is left of the medium's use before the file system.
+        let is_hidden = expected.in_part && self.has_newer_volume(index);
+        expected.or_none |=
+            table.count() < 2 && (is_in_boot_sector || is_behind_mbr) || is_hidden || table.is_the_disk();
+        Some(expected)
+    }
+
+    /// A protective MBR whose GPT is lost.
+    fn announced(&self) -> Option<Expected> {
+        let (index, table, _) = self.newest(&[Left::Announced])?;
+        let or = self.answers(&[Left::Primary, Left::Remains], index);
+        let or_none = table.is_erased || self.has_newer_volume(index);
+        Some(Expected { or, in_part: true, or_undecidable: true, or_none, ..table.whole() })
+    }
+
+    /// What is there although nothing in front says so: a file system, or a table.
+    fn behind(&self) -> Option<(Expected, &'static str)> {
+        let (index, structure, left) = self.newest(&[Left::Primary, Left::Remains, Left::Volume])?;
+        if left == Left::Volume {
+            let or = self.answers(&[Left::Primary], index);
+            return Some((Expected { or, ..Expected::none() }, "the file system that stands"));
+        }
+        let or = self.answers(&[Left::Primary, Left::Remains], index);
+        let lost = self.medium.structures[index + 1..].iter().rfind(|newer| !newer.is_erased);
+        let is_beside_volume = left == Left::Remains && self.newest(&[Left::Volume]).is_some();
+        let or_none = is_beside_volume || structure.is_erased || lost.is_some_and(|lost| lost.count() == 0);
+        let expected = Expected { or, or_none, ..structure.found(self.medium) };
+        let or_undecidable = expected.or_undecidable || or_none || lost.is_some();
+        let is_primary = left == Left::Primary;
+        let rule = if is_primary { "primary GPT without its MBR" } else { "what is left of a table" };
+        Some((Expected { or_undecidable, ..expected }, rule))
+    }
+
+    fn torn(&self) -> Option<Expected> {
+        let or: Vec<_> = self.of_kind(&[Left::Torn]).map(|(_, table, _)| table.whole().answer).collect();
+        (!or.is_empty()).then(|| Expected { or, in_part: true, or_undecidable: true, ..Expected::none() })
+    }
+}
+
 /// What is right of an image as it is.
 pub fn of(medium: &Medium) -> Truth {
-    let left: Vec<Left> = medium.structures.iter().map(|structure| structure.left(medium)).collect();
-    let all = || medium.structures.iter().zip(left.iter().copied()).enumerate();
-    let newest = |is: &dyn Fn(Left) -> bool| all().filter(|(_, (_, left))| is(*left)).last();
-    let found = |index: usize| medium.structures[index].found(medium);
-
-    if let Some((index, (table, _))) = newest(&|left| left == Left::Read) {
-        let mut expected = found(index);
-        // Linux reads these before all others, and what is newer does not hide them.
-        let comes_first = |name: &str| ["dos", "gpt"].contains(&name);
-        let others = all().filter(|&(other, (structure, left))| {
-            other != index && left == Left::Read && comes_first(structure.name) && table.name != "dos"
-        });
-        expected.or.extend(others.map(|(other, _)| found(other).answer));
-        // What is damaged may be what is left of the medium's use before the file system.
-        let is_hidden = all().any(|(other, (_, left))| other > index && left == Left::Volume);
-        // One partition or none in a boot sector that stands is the same to everybody.
-        let is_in_boot_sector = |(_, (structure, left)): (usize, (&Structure, Left))| {
-            left == Left::Volume && ["vfat", "exfat", "ntfs"].contains(&structure.name)
-        };
-        expected.or_none |= table.count() < 2 && table.name == "dos" && all().any(is_in_boot_sector);
-        // mkfs.fat can make the volume up as a partition.
-        expected.or_none |= expected.in_part && is_hidden || table.is_the_disk();
-        // Where LBA 0 ends as an MBR's, Linux looks no further, and shows none.
-        expected.or_none |= table.name == "mac" && table.count() < 2 && medium.read(&(510..512)) == [0x55, 0xaa];
-        if table.count() == 0 {
-            let others = all().filter(|(_, (_, left))| [Left::Primary, Left::Remains].contains(left));
-            expected.or.extend(others.map(|(other, _)| found(other).answer));
-        }
-        return Truth { expected, rule: "the table that Linux reads" };
-    }
-
-    if let Some((index, (table, _))) = newest(&|left| left == Left::Announced) {
-        let mut expected = Expected { in_part: true, or_undecidable: true, ..found(index) };
-        let others = all().filter(|(_, (_, left))| [Left::Primary, Left::Remains].contains(left));
-        expected.or.extend(others.map(|(other, _)| found(other).answer));
-        let is_hidden = all().any(|(other, (_, left))| other > index && left == Left::Volume);
-        expected.or_none = table.is_erased || is_hidden;
-        return Truth { expected, rule: "protective MBR, no copy of the GPT" };
-    }
-
-    if let Some((index, (_, kind))) = newest(&|left| [Left::Primary, Left::Remains, Left::Volume].contains(&left)) {
-        let older = |wanted: &[Left]| -> Vec<_> {
-            let older = all().filter(|(other, (_, left))| *other < index && wanted.contains(left));
-            older.map(|(other, _)| found(other).answer).collect()
-        };
-        let newer = medium.structures[index + 1..].iter().rfind(|newer| !newer.is_erased);
-        let last_lost = newer;
-        if kind == Left::Volume {
-            let expected = Expected { or: older(&[Left::Primary]), ..Expected::none() };
-            return Truth { expected, rule: "the file system that stands" };
-        }
-        let mut expected = found(index);
-        expected.or = older(&[Left::Primary, Left::Remains]);
-        if kind == Left::Remains && !older(&[Left::Volume]).is_empty() {
-            expected.or_none = true;
-            expected.or_undecidable = true;
-        }
-        if medium.structures[index].is_erased {
-            expected.or_none = true;
-            expected.or_undecidable = true;
-        }
-        match last_lost {
-            Some(lost) if lost.count() == 0 => {
-                expected.or_none = true;
-                expected.or_undecidable = true;
-            }
-            Some(_) => expected.or_undecidable = true,
-            None => {}
-        }
-        let rule = if kind == Left::Primary { "primary GPT without its MBR" } else { "what is left of a table" };
-        return Truth { expected, rule };
-    }
-
-    let torn = all().filter(|(_, (_, left))| *left == Left::Torn);
-    let or: Vec<_> = torn.map(|(_, (table, _))| table.whole().answer).collect();
-    if or.is_empty() {
-        return Truth { expected: Expected::none(), rule: "nothing is left" };
-    }
-    let expected = Expected { or, in_part: true, or_undecidable: true, ..Expected::none() };
-    Truth { expected, rule: "too little of a table" }
+    let remains = Remains::of(medium);
+    let by = |rule| move |expected| (expected, rule);
+    let (expected, rule) = remains
+        .in_front()
+        .map(by("the table that Linux reads"))
+        .or_else(|| remains.announced().map(by("protective MBR, no copy of the GPT")))
+        .or_else(|| remains.behind())
+        .or_else(|| remains.torn().map(by("too little of a table")))
+        .unwrap_or_else(|| (Expected::none(), "nothing is left"));
+    Truth { expected, rule }
 }
 
 /// What is right of an image of which a map says what was not read: what was on the medium, as far as it can be known.

@@ -1,8 +1,8 @@
 //! The file system of `BeOS` and Haiku: `befs`.
 //!
-//! Dominic Giampaolo, "Practical File System Design with the Be File System", chapters 4 and 5; Linux `fs/befs/befs_fs_types.h`.
-//! All numbers are in the byte order of the machine that made it. Its UUID is an attribute of the root directory, as
-//! libblkid's superblocks/befs.c has it: in the inode itself, or in a directory of attributes, a B+tree.
+//! Dominic Giampaolo, "Practical File System Design with the Be File System", chapters 4 and 5; Linux
+//! `fs/befs/befs_fs_types.h`. All numbers are in the byte order of the machine that made it. Its UUID is an attribute of the
+//! root directory, as libblkid's superblocks/befs.c has it: in the inode itself, or in a directory of attributes, a B+tree.
 
 use super::super::fields::{be16, be32, be64, has, le16, le32, le64};
 use super::volume::Volume;

@@ -1,7 +1,7 @@
 //! File systems that several machines share: GFS, GFS2, OCFS, OCFS2, `ScoutFS`, and Oracle's ASM.
 //!
-//! Linux `include/uapi/linux/gfs2_ondisk.h`, `struct gfs2_sb` (big-endian); `fs/ocfs2/ocfs2_fs.h`, `struct ocfs2_super_block`;
-//! libblkid's superblocks/gfs.c, ocfs.c, scoutfs.c.
+//! Linux `include/uapi/linux/gfs2_ondisk.h`, `struct gfs2_sb` (big-endian); `fs/ocfs2/ocfs2_fs.h`,
+//! `struct ocfs2_super_block`; libblkid's superblocks/gfs.c, ocfs.c, scoutfs.c.
 
 use super::super::fields::{be32, byte, has, le16, le32};
 use super::volume::Volume;

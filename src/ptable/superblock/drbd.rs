@@ -1,7 +1,7 @@
 //! What DRBD keeps: its metadata at the end of a volume, DRBD Manage's control volume, a log of DRBD Proxy.
 //!
-//! drbd-utils `user/shared/drbdmeta.c`, `struct md_on_disk_08`; drbd-headers `drbd_meta_data.h`, `struct meta_data_on_disk_9`;
-//! libblkid's superblocks/drbd.c, drbdmanage.c, `drbdproxy_datalog.c`. Numbers are big-endian.
+//! drbd-utils `user/shared/drbdmeta.c`, `struct md_on_disk_08`; drbd-headers `drbd_meta_data.h`,
+//! `struct meta_data_on_disk_9`; libblkid's superblocks/drbd.c, drbdmanage.c, `drbdproxy_datalog.c`. Numbers are big-endian.
 
 use super::super::fields::{all_zero, be32, be64, has};
 use super::volume::Volume;

@@ -1,8 +1,8 @@
 //! Members of a RAID that the firmware of a controller makes of whole disks, and says so in their last sectors.
 //!
 //! Places, magic numbers and checks are libblkid's: `superblocks/ddf_raid.c`, `isw_raid.c`, `lsi_raid.c`, `via_raid.c`,
-//! `silicon_raid.c`, `nvidia_raid.c`, `promise_raid.c`, `highpoint_raid.c`, `adaptec_raid.c`, `jmicron_raid.c`. Of most, no more
-//! is known than dmraid's formats say.
+//! `silicon_raid.c`, `nvidia_raid.c`, `promise_raid.c`, `highpoint_raid.c`, `adaptec_raid.c`, `jmicron_raid.c`. Of most,
+//! no more is known than dmraid's formats say.
 
 use std::ops::Range;
 

@@ -197,7 +197,8 @@ pub(super) fn identify_start(volume: &dyn ReadAt, size: u64) -> io::Result<Optio
     }
 }
 
-/// [`Content::name`] of what a volume of unknown size holds that starts with `window`, of [`WINDOW_BYTES`] if it has as many.
+/// [`Content::name`] of what a volume of unknown size holds that starts with `window`, of [`WINDOW_BYTES`] if it has as
+/// many.
 pub(super) fn name(window: &[u8]) -> Option<&'static str> {
     name_of(&Volume::of_start(window, u64::MAX))
 }

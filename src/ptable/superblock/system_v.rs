@@ -1,7 +1,7 @@
-//! File systems of Unix System V and its kin: `sysv`, `xenix`, the boot file system of `UnixWare` (`bfs`), and Veritas' `VxFS`.
+//! File systems of Unix System V and its kin: `sysv`, `xenix`, the boot file system of `UnixWare` (`bfs`), Veritas' `VxFS`.
 //!
-//! Linux `include/linux/sysv_fs.h`, `include/uapi/linux/bfs_fs.h`, `fs/freevxfs/vxfs.h`; libblkid's superblocks/sysv.c, bfs.c,
-//! vxfs.c. There is no more to them than four bytes of magic: neither has a UUID.
+//! Linux `include/linux/sysv_fs.h`, `include/uapi/linux/bfs_fs.h`, `fs/freevxfs/vxfs.h`; libblkid's superblocks/sysv.c,
+//! bfs.c, vxfs.c. There is no more to them than four bytes of magic: neither has a UUID.
 
 use super::super::fields::{be32, has, le32};
 use super::Content;

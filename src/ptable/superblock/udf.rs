@@ -1,6 +1,7 @@
 //! UDF: ECMA-167 and OSTA UDF 2.60; libblkid's superblocks/udf.c.
 //!
-//! A volume recognition sequence says that it is one (part 2 section 8.3, part 3 section 9.1). The anchor points to a sequence of descriptors, in which label and volume set are.
+//! A volume recognition sequence says that it is one (part 2 section 8.3, part 3 section 9.1). The anchor points to a
+//! sequence of descriptors, in which label and volume set are.
 
 use std::fmt::Write as _;
 

@@ -1,7 +1,7 @@
 //! XFS, its journal on a volume of its own, and EXFS, which has the same superblock.
 //!
-//! Linux `fs/xfs/libxfs/xfs_format.h`, `struct xfs_dsb`; `fs/xfs/libxfs/xfs_log_format.h`, `struct xlog_rec_header`. Numbers are
-//! big-endian. Checks are those of libblkid's superblocks/xfs.c and exfs.c.
+//! Linux `fs/xfs/libxfs/xfs_format.h`, `struct xfs_dsb`; `fs/xfs/libxfs/xfs_log_format.h`, `struct xlog_rec_header`.
+//! Numbers are big-endian. Checks are those of libblkid's superblocks/xfs.c and exfs.c.
 
 use std::ops::RangeInclusive;
 

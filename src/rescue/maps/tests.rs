@@ -94,7 +94,7 @@ fn a_later_map_of_the_same_name_replaces_the_earlier() {
     tar.maps.add_image(b"ab.img");
     assert_eq!(tar.end_of("ab.img"), Ok(1));
     tar.maps.add(&members[2].0, &members[2].1);
-    tar.maps.read_newest(&tar.bytes);
+    tar.maps.read_wanted(&tar.bytes);
     assert_eq!(tar.end_of("ab.img"), Ok(2));
     tar.maps.add(&members[3].0, &members[3].1);
     assert!(tar.end_of("ab.img").is_err());
@@ -112,6 +112,25 @@ fn a_map_that_cannot_be_used_is_warned_of_once_and_counts_only_where_no_other_do
     assert_eq!(tar.end_of("cd.img"), Err("cd.map cannot be used: the rescue map has no status line".to_owned()));
     let mut tar = Tar::met(&[("ab.img", b""), ("ab.map", b"{}"), ("ab.img.mapfile", &map(3))]);
     assert_eq!((tar.end_of("ab.img"), warnings(&mut tar).len()), (Ok(3), 1));
+}
+
+#[test]
+fn a_map_that_was_read_before_its_image_is_warned_of_with_the_image() {
+    let mut tar = Tar::of(&[("app.js.map", b"{}"), ("ab.map", b"{}"), ("cd.map", &map(3))]);
+    for (path, content) in &tar.members.clone() {
+        tar.maps.add(path, content);
+        tar.maps.read_newest(&tar.bytes);
+        tar.maps.read_wanted(&tar.bytes);
+    }
+    tar.bytes.clear();
+    assert_eq!(tar.maps.take_warnings(), []);
+    tar.maps.add_image(b"ab.img");
+    tar.maps.add_image(b"cd.img");
+    assert_eq!(tar.end_of("cd.img"), Ok(3));
+    assert!(tar.end_of("ab.img").is_err());
+    assert_eq!(tar.maps.take_warnings().len(), 1);
+    tar.maps.read_late(&tar.bytes);
+    assert_eq!(tar.maps.take_warnings(), []);
 }
 
 #[test]
