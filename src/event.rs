@@ -425,7 +425,16 @@ pub enum Event<'a> {
         /// What.
         cause: &'a Cause,
     },
-    /// Something was not done. In the scope of an archive that was started, this ends it.
+    /// An archive is done, with an error that ended it.
+    ArchiveFailed {
+        /// Which.
+        archive: &'a Archive,
+        /// What was found and done until then.
+        totals: &'a ArchiveTotals,
+        /// The error.
+        cause: &'a Cause,
+    },
+    /// Something was not done.
     Error {
         /// About what.
         scope: Scope<'a>,

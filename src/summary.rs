@@ -89,6 +89,10 @@ impl Observer for Summary {
                 };
                 state.problem(format!("{about}{}", printable_line(&cause.message)));
             }
+            Event::ArchiveFailed { archive, cause, .. } => {
+                let about = printable(archive.hash.as_encoded_bytes());
+                state.problem(format!("{about}: {}", printable_line(&cause.message)));
+            }
             Event::ScriptComplete { totals } => state.totals = Some((*totals).clone()),
             _ => {}
         }

@@ -433,3 +433,23 @@ fn what_failed_its_checksum_fails_again_until_it_was_decoded_rightly() {
     let reprocess = end(&mut scan.reprocess(&["-n"], "true"));
     assert!(reprocess.code == 0 && !reprocess.stderr.contains("may be damaged"), "{reprocess:?}");
 }
+
+#[test]
+fn what_logrotate_made_of_the_log_is_read_with_it() {
+    let scan = done();
+    let rotated = scan.folder().join("rotated");
+    fs::create_dir(&rotated).expect("a folder");
+    fs::rename(scan.log(), rotated.join("log.jsonl.1")).expect("rotated");
+    let ended = end(Command::new("gzip").arg(rotated.join("log.jsonl.1")));
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let log = scan.log();
+    let logs: [&std::ffi::OsStr; 4] = ["--log".as_ref(), log.as_ref(), "--log".as_ref(), rotated.as_ref()];
+    let ended = end(scan.command().arg("--resume").args(logs));
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert_eq!(last_run(&scan).0, hashes(&[MULTI, SINGLE]));
+    let without = end(&mut scan.reprocess(&["-n"], "true"));
+    assert_eq!(without.stdout.lines().count(), 0, "{without:?}");
+    let with = end(&mut scan
+        .reprocess(&["-n", "--log", log.to_str().expect("text"), "--log", rotated.to_str().expect("text")], "true"));
+    assert_eq!((with.code, with.stdout.lines().count()), (0, 1), "{with:?}");
+}

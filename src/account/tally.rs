@@ -26,7 +26,7 @@ struct Tally {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lack {
     /// The line that says how many there were.
-    pub line: u64,
+    pub at: At,
     /// How many of which are missing.
     pub what: String,
     /// `KEPT` lines that are missing.
@@ -62,11 +62,15 @@ impl Tallies {
                 let tally = self.close(entry, hash)?;
                 // The script that imgsieve replaces counts no images.
                 let imgs = end.imgs?;
-                return Some(tally.add_up(imgs, end.totals.kept, at.line));
+                return Some(tally.add_up(imgs, end.totals.kept, at));
             }
             _ => {
                 let tally = self.close(entry, hash)?;
-                return Some(tally.add_up(tally.found, tally.cleaned.unwrap_or(tally.kept), at.line));
+                let imgs = match &entry.record {
+                    Record::Error(error) => error.ended.as_ref().map(|ended| ended.imgs),
+                    _ => None,
+                };
+                return Some(tally.add_up(imgs.unwrap_or(tally.found), tally.cleaned.unwrap_or(tally.kept), at));
             }
         }
         None
@@ -78,8 +82,8 @@ impl Tallies {
 }
 
 impl Tally {
-    /// Whether there are lines for `imgs` images, `kept` of them kept, as line `line` has it.
-    fn add_up(self, imgs: u64, kept: u64, line: u64) -> Result<(), Lack> {
+    /// Whether there are lines for `imgs` images, `kept` of them kept, as the line `at` has it.
+    fn add_up(self, imgs: u64, kept: u64, at: At) -> Result<(), Lack> {
         let counts =
             [("img_found", imgs, self.found), ("partition_check", imgs, self.checked), ("KEPT", kept, self.kept)];
         let odd: Vec<String> = counts
@@ -90,7 +94,7 @@ impl Tally {
         if odd.is_empty() {
             return Ok(());
         }
-        Err(Lack { line, what: odd.join(", "), kept: kept.saturating_sub(self.kept) })
+        Err(Lack { at, what: odd.join(", "), kept: kept.saturating_sub(self.kept) })
     }
 }
 
@@ -114,7 +118,7 @@ mod tests {
         let mut last = None;
         for (line, text) in (1..).zip(lines) {
             let entry = Entry::read(text).expect("a line").expect("a stage of ours");
-            last = tallies.note(&entry, At { line, length: text.len() });
+            last = tallies.note(&entry, At { log: 0, line, length: text.len() });
         }
         assert!(tallies.open.is_empty());
         last
@@ -124,13 +128,13 @@ mod tests {
     fn every_line_about_an_image_is_missed() {
         assert_eq!(tally(&LINES), Some(Ok(())));
         let failed = r#"{"stage":"error","scope":"archive","hash":"h","reason":"corrupt","run":"r"}"#;
-        for lost in 0..LINES.len() - 1 {
+        for (lost, line) in LINES.iter().enumerate().take(LINES.len() - 1) {
             let mut lines = LINES.to_vec();
             lines.remove(lost);
-            let is_missed = matches!(tally(&lines), Some(Err(Lack { line: 7, .. })));
-            assert_eq!(is_missed, [1, 2, 3, 5].contains(&lost), "{}", LINES[lost]);
+            let is_missed = matches!(tally(&lines), Some(Err(Lack { at: At { line: 7, .. }, .. })));
+            assert_eq!(is_missed, [1, 2, 3, 5].contains(&lost), "{line}");
             *lines.last_mut().expect("lines") = failed;
-            assert_eq!(matches!(tally(&lines), Some(Err(_))), [1, 2, 3, 5].contains(&lost), "{}", LINES[lost]);
+            assert_eq!(matches!(tally(&lines), Some(Err(_))), [1, 2, 3, 5].contains(&lost), "{line}");
         }
         let Some(Err(lack)) = tally(&[&LINES[..3], &LINES[5..]].concat()) else { panic!("it adds up") };
         assert_eq!(

@@ -1,6 +1,6 @@
 //! The log: JSON Lines, one typed record a line, written and read back.
 //!
-//! [`record`] has the format; [`Journal`] writes it, [`read()`] reads it.
+//! [`record`] has the format; [`Journal`] writes it, [`Logs`] read it.
 
 mod form;
 mod limit;
@@ -9,9 +9,11 @@ pub mod name;
 mod of_event;
 mod read;
 pub mod record;
+mod source;
 mod write;
 
 pub use name::Name;
-pub use read::{At, Error, Head, Listener, Reading, read, read_from};
+pub use read::{At, Error, Head, Listener, Reading, read_from};
 pub use record::{Entry, Record};
+pub use source::Logs;
 pub use write::{Journal, OpenError, new_run_id};

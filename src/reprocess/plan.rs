@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::Path;
+use std::slice;
 use std::sync::{Mutex, PoisonError};
 
 use crate::account::{Lack, Staged, StagedImage, State, Tallies};
 use crate::cause::Cause;
 use crate::control::Control;
 use crate::event::StagedFile;
-use crate::log::{self, At, Entry, Head, Listener, Name};
+use crate::log::{self, At, Entry, Head, Listener, Logs, Name};
 use crate::reason::Reason;
 use crate::sanitize::printable;
 use crate::staging::Place;
@@ -101,12 +102,14 @@ impl Plan {
     pub fn read(options: &Options, control: &Control) -> Result<Plan, Cause> {
         let mut reader =
             Reader { staged: Staged::default(), tallies: Tallies::default(), lacking: BTreeMap::new(), control };
-        let read = log::read_from(&options.log, 0, &mut reader);
-        let (staged, lacking) = (reader.staged, reader.lacking);
-        let (reading, end) = read.map_err(|error| {
+        let failed = |error: log::Error| {
             let cause = Cause::of(Reason::Log, &error);
             Cause { message: format!("{}; name the log of the scan with --log", cause.message), ..cause }
-        })?;
+        };
+        let logs = Logs::open(&[slice::from_ref(&options.log), &options.more_logs].concat(), false).map_err(failed)?;
+        let reading = logs.read(&mut reader).map_err(failed)?;
+        let (staged, lacking) = (reader.staged, reader.lacking);
+        let end = reading.ends.iter().find(|(path, _)| *path == options.log).map_or(0, |&(_, end)| end);
         let mut plan = Plan {
             images: Vec::new(),
             reprocessed_before: 0,
@@ -122,15 +125,15 @@ impl Plan {
             let message = format!(
                 "{}: the archive {}, which ends in line {}, has {}: what it kept is not all known; `imgsieve scan --resume` \
                  looks at it again",
-                options.log.display(),
+                logs.path(lack.at.log).display(),
                 printable(hash.bytes()),
-                lack.line,
+                lack.at.line,
                 lack.what
             );
             plan.errors.push(Cause::new(Reason::LogUnreadable, message));
         }
         plan.choose(staged, options);
-        let notes = reading.notes(&options.log).into_iter();
+        let notes = reading.notes.into_iter();
         plan.warnings.extend(notes.map(|note| Cause::new(Reason::LogUnreadable, note)));
         Ok(plan)
     }
@@ -201,7 +204,7 @@ impl Plan {
     pub fn state_now(&self, image: &StagedFile, options: &Options) -> Result<Option<State>, log::Error> {
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         let Log { staged, end } = &mut *log;
-        (_, *end) = log::read_from(&options.log, *end, staged)?;
+        *end = log::read_from(&options.log, *end, staged)?;
         Ok(staged.get(&Name::from(image.path.as_os_str())).map(|staged| staged.state.clone()))
     }
 }

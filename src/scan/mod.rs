@@ -25,7 +25,6 @@ use crate::config::Config;
 use crate::control::{Control, Stop};
 use crate::event::{Archive, ArchiveTotals, Earlier, Event, Observer, Resumed, RunTotals, Scope, Start};
 use crate::exit::Exit;
-use crate::log;
 use crate::reason::Reason;
 use crate::staging::{self, Space, Staging};
 use crate::zst::Meter;
@@ -155,7 +154,7 @@ impl Run<'_> {
         } else {
             let mut doubts = Doubts::new(&plan.archives);
             // A log that cannot be read back, as a pipe, knows of nothing.
-            let _ = log::read(&self.config.site.log, &mut doubts);
+            let _ = self.config.logs().and_then(|logs| logs.read(&mut doubts));
             self.doubted = doubts.into_hashes();
             None
         };
@@ -224,7 +223,7 @@ impl Run<'_> {
     /// Tells all observers. An observer that cannot go on ends the run.
     fn emit(&self, event: &Event<'_>) {
         match event {
-            Event::Error { .. } => self.totals().errors += 1,
+            Event::Error { .. } | Event::ArchiveFailed { .. } => self.totals().errors += 1,
             Event::Warning { .. } => self.totals().warnings += 1,
             _ => {}
         }

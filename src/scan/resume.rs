@@ -38,20 +38,22 @@ pub fn take_up(
     let path = &config.site.log;
     let archives = plan.archives.clone();
     let mut history = History::new(config, control, &archives);
-    let reading = log::read(path, &mut history).map_err(|error| {
+    let failed = |error: log::Error| {
         let cause = Cause::of(Reason::Resume, &error);
         Cause { message: format!("{}; --resume needs the log of the earlier runs (--log)", cause.message), ..cause }
-    })?;
-    for note in reading.notes(path) {
+    };
+    let logs = config.logs().map_err(failed)?;
+    let reading = logs.read(&mut history).map_err(failed)?;
+    for note in reading.notes {
         warn(Cause::new(Reason::LogUnreadable, note));
     }
     let History { done, staged, has_runs, lacking, doubts, .. } = history;
     let doubted = doubts.into_hashes();
     for (hash, lack) in lacking {
-        let (path, hash) = (path.display(), printable(hash.as_encoded_bytes()));
+        let (path, hash) = (logs.path(lack.at.log).display(), printable(hash.as_encoded_bytes()));
         let message = format!(
             "{path}: the archive {hash}, which ends in line {}, has {}: it is surveyed again",
-            lack.line, lack.what
+            lack.at.line, lack.what
         );
         warn(Cause::new(Reason::LogUnreadable, message));
     }

@@ -502,7 +502,9 @@ impl<'r> Survey<'r> {
             kept_images: self.totals.kept,
         });
         match &self.failure {
-            Some(cause) => self.emit(&Event::Error { scope: Scope::Archive(&self.archive), cause }),
+            Some(cause) => {
+                self.emit(&Event::ArchiveFailed { archive: &self.archive, totals: &self.totals, cause });
+            }
             None => self.emit(&Event::ArchiveComplete {
                 archive: &self.archive,
                 totals: &self.totals,
