@@ -152,6 +152,8 @@ pub struct EarlierImage {
     pub found: String,
     /// Whether its partitions could not be told.
     pub is_undecided: bool,
+    /// Whether the frames that it came from were not decoded without error.
+    pub is_unverified: bool,
     /// Where it was staged, and whether it is still there: if not, it was processed again since.
     pub place: Option<(PathBuf, bool)>,
     /// Room that it takes, or would take at most, in bytes.
@@ -423,7 +425,16 @@ pub enum Event<'a> {
         /// What.
         cause: &'a Cause,
     },
-    /// Something was not done. In the scope of an archive that was started, this ends it.
+    /// An archive is done, with an error that ended it.
+    ArchiveFailed {
+        /// Which.
+        archive: &'a Archive,
+        /// What was found and done until then.
+        totals: &'a ArchiveTotals,
+        /// The error.
+        cause: &'a Cause,
+    },
+    /// Something was not done.
     Error {
         /// About what.
         scope: Scope<'a>,

@@ -163,6 +163,10 @@ impl Report {
                         Role::Image(content) => {
                             maps.add_image(&member.path);
                             let mut finding = archive::examine(zst, &content, None);
+                            // A map in front of it is near now, and so is the image.
+                            let known = maps.of(&member.path, zst);
+                            let behind = archive::look_behind_unread(zst, &content, None, &known, (&finding, MULTI));
+                            finding = behind.unwrap_or(finding);
                             archive::complete(zst, &content, &mut finding, options.deep_fs);
                             held += content.memory() + finding.memory();
                             let (name, size) = (member.file_name().to_vec(), content.size());

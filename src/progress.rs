@@ -138,6 +138,10 @@ impl Observer for Terminal {
             Event::Error { scope, cause } => {
                 self.line(Verbosity::Quiet, &format!("imgsieve: error: {}{}", about(*scope), cause.message));
             }
+            Event::ArchiveFailed { archive, cause, .. } => {
+                let scope = about(Scope::Archive(archive));
+                self.line(Verbosity::Quiet, &format!("imgsieve: error: {scope}{}", cause.message));
+            }
             Event::Abort { cause } => {
                 self.line(Verbosity::Quiet, &format!("imgsieve: error: {}; the run ends here", cause.message));
             }
@@ -252,7 +256,7 @@ impl Bars {
                 self.state().running.push((archive.rank, bar, Arc::clone(meter)));
             }
             Event::ArchiveResumed { .. } => self.state().done += 1,
-            Event::ArchiveComplete { archive, .. } | Event::Error { scope: Scope::Archive(archive), .. } => {
+            Event::ArchiveComplete { archive, .. } | Event::ArchiveFailed { archive, .. } => {
                 let mut state = self.state();
                 if let Some(index) = state.running.iter().position(|(rank, ..)| *rank == archive.rank) {
                     let (_, bar, _) = state.running.remove(index);
@@ -352,7 +356,7 @@ mod tests {
     use super::*;
     use crate::cause::Cause;
     use crate::config::{Config, Site};
-    use crate::event::{LeftOut, Start};
+    use crate::event::{ArchiveTotals, LeftOut, Start};
     use crate::reason::Reason;
 
     #[derive(Clone, Default)]
@@ -387,7 +391,9 @@ mod tests {
         let terminal = Terminal::new(Verbosity::Normal, None, Box::new(lines.clone()));
         let archive = Archive { path: "/cold/\x1b[2J.tar.zst".into(), ..(*archive(1)).clone() };
         let cause = Cause::new(Reason::Truncated, "it ends at byte 5");
-        terminal.observe(&Event::Error { scope: Scope::Archive(&archive), cause: &cause }).expect("taken");
+        terminal
+            .observe(&Event::ArchiveFailed { archive: &archive, totals: &ArchiveTotals::default(), cause: &cause })
+            .expect("taken");
         assert_eq!(lines.text(), "imgsieve: error: /cold/\\u{1b}[2J.tar.zst: it ends at byte 5\n");
     }
 

@@ -21,6 +21,8 @@ const SHOWN: usize = 20;
 const NAME_SHOWN: usize = 120;
 /// What is said of an image that an earlier run staged.
 const THERE: &str = "there from an earlier run";
+/// What is said of an image whose frame failed.
+const UNVERIFIED: &str = "not verified: its frame was not decoded without error";
 
 /// The observer that remembers what the summary says.
 #[derive(Default)]
@@ -87,6 +89,10 @@ impl Observer for Summary {
                 };
                 state.problem(format!("{about}{}", printable_line(&cause.message)));
             }
+            Event::ArchiveFailed { archive, cause, .. } => {
+                let about = printable(archive.hash.as_encoded_bytes());
+                state.problem(format!("{about}: {}", printable_line(&cause.message)));
+            }
             Event::ScriptComplete { totals } => state.totals = Some((*totals).clone()),
             _ => {}
         }
@@ -111,7 +117,8 @@ impl State {
         let (place, since) = match &check.action {
             Action::Kept(kept) => {
                 let place = (printable(kept.path.as_os_str().as_encoded_bytes()), kept.allocated);
-                (Some(place), kept.existing.then_some(THERE))
+                let is_unverified = kept.verified == Some(false);
+                (Some(place), is_unverified.then_some(UNVERIFIED).or(kept.existing.then_some(THERE)))
             }
             Action::WouldKeep { at_most } => {
                 self.needed = self.needed.saturating_add(*at_most);
@@ -139,7 +146,11 @@ impl State {
         if place.is_none() {
             self.needed = self.needed.saturating_add(image.room);
         }
-        let since = image.place.as_ref().map(|&(_, is_there)| if is_there { THERE } else { "processed since" });
+        let since = image.place.as_ref().map(|&(_, is_there)| match is_there {
+            true if image.is_unverified => UNVERIFIED,
+            true => THERE,
+            false => "processed since",
+        });
         self.keep(KeptImage {
             hash: hash.to_owned(),
             name: printable_short(&image.name, NAME_SHOWN),

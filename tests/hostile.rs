@@ -4,6 +4,7 @@
 #[path = "common/hostile.rs"]
 mod support;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
@@ -227,6 +228,32 @@ fn more_images_than_any_archive_has_end_it() {
     let outcome = survey("100,000 images", &site, &[], 0, 16 << 20);
     assert_eq!(outcome.of("partition_check", BOMB).len(), 10_000);
     assert_eq!((outcome.code(), outcome.reasons("archive")), (1, vec!["too_many_images"]), "{}", outcome.stderr);
+}
+
+#[test]
+fn names_of_ten_thousand_images_do_not_fill_the_log() {
+    let mut bytes = Vec::new();
+    for number in 0..10_000 {
+        let name = format!("{}/{number}{}.img", "f".repeat(8000), "\x1b".repeat(8000));
+        bytes.extend(pax(&pax_record("path", name.as_bytes())));
+        bytes.extend(member(b"i.img", &[1; 1024]));
+    }
+    let site = site_with(&zst(&bytes));
+    let outcome = survey("10,000 images with names of 16 KB", &site, &[], 0, 64 << 20);
+    assert_eq!(outcome.code(), 0);
+    let names = |stage: &str| {
+        let lines = outcome.of(stage, BOMB);
+        lines.iter().map(|line| (line["img"].to_string(), line["member"].to_string())).collect::<BTreeSet<_>>()
+    };
+    assert_eq!((names("img_found").len(), outcome.of("partition_check", BOMB).len()), (10_000, 10_000));
+    assert_eq!(names("img_found"), names("partition_check"));
+    let reasons: Vec<&serde_json::Value> = outcome
+        .of("warning", BOMB)
+        .iter()
+        .map(|line| &line["reason"])
+        .filter(|reason| **reason == "log_limit")
+        .collect();
+    assert_eq!(reasons.len(), 1);
 }
 
 #[test]

@@ -101,7 +101,7 @@ impl Observer for Notes {
                 let verdict = Verdict { name, action: check.action.as_str(), verified };
                 self.verdicts.lock().expect("not poisoned").push(verdict);
             }
-            Event::Error { cause, .. } => {
+            Event::Error { cause, .. } | Event::ArchiveFailed { cause, .. } => {
                 self.errors.lock().expect("not poisoned").push(format!("{}: {}", cause.code, cause.message));
             }
             _ => {}

@@ -371,8 +371,9 @@ fn a_log_that_cannot_be_told_of_is_one_line_and_exit_code_1() {
     }
     fs::write(scan.log(), "").expect("a log");
     assert!(refused(&scan, &["--run", "all"]).contains("has no run: it is empty"));
-    let folder = scan.folder().to_str().expect("text");
-    assert!(refused(&scan, &[folder]).contains("is not a file that a log could be read from"));
+    let folder = scan.collection();
+    assert!(refused(&scan, &[folder.to_str().expect("text")]).contains("has no log in it"));
+    assert!(refused(&scan, &["/dev/zero"]).contains("is not a file that a log could be read from"));
     let archive = fixture::named(MULTI).path();
     assert!(refused(&scan, &[archive.to_str().expect("text")]).contains("is not an imgsieve log"));
 }
@@ -539,4 +540,106 @@ fn long_lists_are_cut_on_a_terminal_and_nowhere_else() {
         common::run("bsdutils", "script", &["-qec", &format!("{program} report {}", log.display()), "/dev/null"], "");
     assert_eq!(on_terminal.matches("gone: ").count(), 40, "{on_terminal}");
     assert!(on_terminal.contains("… and 20 more: imgsieve report --csv has all"), "{on_terminal}");
+}
+
+#[test]
+fn a_log_may_be_an_option_a_pipe_compressed_or_in_a_folder() {
+    let scan = after(&[MULTI, SINGLE]);
+    let expected = json_report(&scan, &[]);
+    let same = |what: &str, text: &str| {
+        let mut found: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{what}: {error}: {text}"));
+        for key in ["log", "remaining"] {
+            found[key] = expected[key].clone();
+        }
+        assert_eq!(found, expected, "{what}");
+    };
+    let log = scan.log();
+    let log = log.to_str().expect("text");
+    same("--log", &report(&scan, &["--log", log, "--json"]));
+    let rotated = scan.folder().join("rotated");
+    fs::create_dir(&rotated).expect("a folder");
+    let bytes = fs::read(log).expect("a log");
+    let half = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').nth(4).expect("lines").0 + 1;
+    fs::write(rotated.join("log.jsonl"), &bytes[half..]).expect("a log");
+    let compress = |program: &str, name: &str| {
+        fs::write(rotated.join("log.jsonl.1"), &bytes[..half]).expect("a log");
+        let ended = end(Command::new(program).args(["-q", "-f"]).arg(rotated.join("log.jsonl.1")));
+        assert_eq!(ended.code, 0, "{ended:?}");
+        same(name, &report(&scan, &[rotated.to_str().expect("text"), "--json"]));
+        fs::remove_file(rotated.join(name)).expect("it was made");
+        let _ = fs::remove_file(rotated.join("log.jsonl.1"));
+    };
+    compress("gzip", "log.jsonl.1.gz");
+    compress("zstd", "log.jsonl.1.zst");
+    for (what, script) in
+        [("-", "cat \"$1\" | \"$0\" report - --json"), ("a pipe", "\"$0\" report <(cat \"$1\") --json")]
+    {
+        let ended = end(Command::new("bash").args(["-c", script, env!("CARGO_BIN_EXE_imgsieve"), log]));
+        assert_eq!((ended.code, &*ended.stderr), (0, ""), "{what}: {ended:?}");
+        same(what, &ended.stdout);
+    }
+}
+
+#[test]
+fn the_last_run_of_each_of_several_logs_is_told() {
+    let [one, two] = [MULTI, SINGLE].map(|name| after(&[name]));
+    let [one_log, two_log] = [&one, &two].map(|scan| scan.log().to_str().expect("text").to_owned());
+    one.run();
+    let both = json_report(&one, &[&one_log, &two_log]);
+    let hashes: Vec<&Value> = both["archives"].as_array().expect("a list").iter().map(|each| &each["hash"]).collect();
+    assert_eq!(hashes.len(), 2, "{hashes:?}");
+    assert_eq!(both["runs"].as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn what_a_scan_says_at_its_end_is_what_a_report_says_of_it() {
+    let mut fixtures = fixture::all();
+    fixtures.retain(Fixture::is_quick);
+    let scan = Scan::of(&fixtures);
+    let ended = scan.run_with(&["--json"]);
+    let summary: Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    let report = json_report(&scan, &[]);
+    assert!(summary["archives_failed"].as_u64() > Some(5), "{summary}");
+    for (key, of_report) in [
+        ("archives_failed", "archives_failed"),
+        ("compressed_bytes", "compressed_bytes"),
+        ("content_bytes", "content_bytes"),
+        ("passed_over_bytes", "passed_over_bytes"),
+        ("bytes_written", "bytes_written"),
+        ("imgs", "imgs"),
+        ("kept_imgs", "kept_imgs"),
+        ("would_keep", "would_keep"),
+        ("deferred", "deferred"),
+        ("image_errors", "image_errors"),
+        ("warnings", "warnings"),
+    ] {
+        assert_eq!(summary[key], report["totals"][of_report], "{key}");
+    }
+}
+
+#[test]
+fn a_report_in_json_has_all_that_the_log_says_of_an_image() {
+    let mut fixtures = fixture::all();
+    fixtures.retain(Fixture::is_quick);
+    let scan = Scan::of(&fixtures);
+    scan.run();
+    let report = json_report(&scan, &[]);
+    let archives = report["archives"].as_array().expect("a list");
+    let mut checks = 0;
+    for line in scan.logged().iter().filter(|line| line["stage"] == "partition_check") {
+        let images = archives.iter().filter(|archive| archive["hash"] == line["hash"]);
+        let mut images = images.flat_map(|archive| archive["images"].as_array().expect("a list"));
+        let is_it = |image: &&Value| {
+            ["img", "member", "size_bytes"].iter().all(|key| image[key] == line[key])
+                && image["ordinal"].as_u64() == Some(line["ordinal"].as_u64().unwrap_or(1))
+        };
+        let image = images.find(is_it).unwrap_or_else(|| panic!("{line}"));
+        for (key, value) in line.as_object().expect("an object") {
+            if !["ts", "stage", "run", "hash", "hash_bytes"].contains(&key.as_str()) {
+                assert_eq!(&image[key], value, "{key} of {line}");
+            }
+        }
+        checks += 1;
+    }
+    assert!(checks > 30, "{checks}");
 }

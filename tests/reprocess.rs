@@ -257,6 +257,7 @@ fn a_signal_while_the_log_is_read_is_not_taken_for_nothing_to_do() {
     let options = Options {
         staging: scan.folder().join("nothing"),
         log: scan.log(),
+        more_logs: Vec::new(),
         image_suffix: ".img".to_owned(),
         command: vec!["true".into(), "{}".into()],
         jobs: 1,
@@ -308,6 +309,7 @@ fn nothing_is_removed_before_its_success_is_logged_and_synced() {
         let options = Options {
             staging: scan.staging(),
             log: scan.log(),
+            more_logs: Vec::new(),
             image_suffix: ".img".to_owned(),
             command: ["true", "{}"].map(Into::into).to_vec(),
             jobs: 1,

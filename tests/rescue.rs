@@ -154,7 +154,7 @@ fn inspect_shows_the_share_that_was_rescued() {
 #[test]
 fn without_a_map_nothing_is_said_of_rescue() {
     let folder = Folder::new();
-    let (images, warnings) = said(folder.image("disk.img", SINGLE), &["disk.img", "disk.img"]);
+    let (images, warnings) = said(folder.image("disk.img", SINGLE), &["disk.img"]);
     assert_eq!((&images[0], warnings.len()), (&of("single", Some(1), None, None), 0));
 }
 

@@ -319,7 +319,8 @@ fn torn_lines_and_lines_of_others_are_passed_over_and_told() {
     let warning = of_stage(&lines, "warning").pop().expect("a warning");
     assert_eq!(warning["reason"], "log_unreadable");
     assert!(
-        ended.stderr.contains("3 lines are torn or no lines of a log, and were passed over; the first is line 1"),
+        ended.stderr.contains("2 lines are torn or no lines of a log, and were passed over; the first is line 1")
+            && ended.stderr.contains("1 line is of a stage that this version does not know"),
         "{}",
         ended.stderr
     );
@@ -360,4 +361,95 @@ fn of_two_runs_at_once_each_is_read_by_its_own_name() {
     fs::write(scan.log(), text).expect("a log");
     scan.run_with(&["--resume"]);
     assert_eq!(last_run(&scan).0.len(), 2);
+}
+
+/// A log whose lines are changed by `change` before they are read back.
+fn with_lines(scan: &Scan, change: impl FnOnce(&mut Vec<String>)) {
+    let text = std::fs::read_to_string(scan.log()).expect("a log");
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    change(&mut lines);
+    std::fs::write(scan.log(), lines.join("\n") + "\n").expect("a log");
+}
+
+#[test]
+fn a_lost_line_about_an_image_has_its_archive_done_again_and_named() {
+    let count = done().logged().len();
+    let about_images = ["img_found", "partition_check"];
+    for lost in 0..count {
+        let scan = done();
+        let line = scan.logged()[lost].clone();
+        let stage = line["stage"].as_str().expect("a word").to_owned();
+        if !about_images.contains(&&*stage) {
+            continue;
+        }
+        with_lines(&scan, |lines| drop(lines.remove(lost)));
+        let reprocessed = end(&mut scan.reprocess(&["-n"], "true"));
+        let is_kept = line["action"] == "KEPT";
+        assert_eq!(reprocessed.code, i32::from(is_kept), "{stage}: {reprocessed:?}");
+        let ended = scan.run_with(&["--resume"]);
+        let hash = line["hash"].as_str().expect("a hash");
+        let is_named = |line: &str| line.contains(hash) && line.contains("ends in line") && line.contains(&stage);
+        assert!(ended.code == 0 && ended.stderr.lines().any(is_named), "{ended:?}");
+        let again = end(&mut scan.reprocess(&["-n"], "true"));
+        assert_eq!((again.code, again.stdout.lines().count()), (0, 1), "{again:?}");
+    }
+}
+
+/// An archive whose image is kept, and whose frame then fails its checksum.
+fn with_a_wrong_checksum() -> Scan {
+    let fixture = fixture::named(MULTI);
+    let scan = Scan::of(std::slice::from_ref(&fixture));
+    let mut bytes = fs::read(fixture.path()).expect("an archive");
+    *bytes.last_mut().expect("a checksum") ^= 1;
+    fs::write(scan.archive(&fixture.hash), bytes).expect("an archive");
+    scan
+}
+
+#[test]
+fn what_failed_its_checksum_fails_again_until_it_was_decoded_rightly() {
+    let scan = with_a_wrong_checksum();
+    let run = |arguments: &[&str]| {
+        let ended = scan.run_with(arguments);
+        let lines = scan.logged();
+        let check = of_stage(&lines, "partition_check").last().copied().expect("a verdict").clone();
+        (ended.code, check["action"].clone(), check["verified"].clone(), check["existing"].clone())
+    };
+    let wrong = |existing: bool| (1, json!("KEPT"), json!(false), json!(existing));
+    assert_eq!(run(&[]), wrong(false));
+    for arguments in [&["--resume"][..], &[], &["--resume"]] {
+        assert_eq!(run(arguments), wrong(true), "{arguments:?}");
+    }
+    let report = end(Command::new(env!("CARGO_BIN_EXE_imgsieve")).args(["report", "--json"]).arg(scan.log()));
+    assert!(report.stdout.contains("\"verified\":false"), "{report:?}");
+    let reprocess = end(&mut scan.reprocess(&["-n"], "true"));
+    assert!(reprocess.code == 0 && reprocess.stderr.contains("may be damaged"), "{reprocess:?}");
+    // The same bytes, rightly.
+    let fixture = fixture::named(MULTI);
+    let archive = scan.archive(&fixture.hash);
+    let mtime = fs::metadata(&archive).and_then(|metadata| metadata.modified()).expect("a time");
+    fs::write(&archive, fs::read(fixture.path()).expect("an archive")).expect("an archive");
+    File::options().write(true).open(&archive).and_then(|file| file.set_modified(mtime)).expect("a time");
+    assert_eq!(run(&["--resume"]), (0, json!("KEPT"), json!(true), json!(true)));
+    let reprocess = end(&mut scan.reprocess(&["-n"], "true"));
+    assert!(reprocess.code == 0 && !reprocess.stderr.contains("may be damaged"), "{reprocess:?}");
+}
+
+#[test]
+fn what_logrotate_made_of_the_log_is_read_with_it() {
+    let scan = done();
+    let rotated = scan.folder().join("rotated");
+    fs::create_dir(&rotated).expect("a folder");
+    fs::rename(scan.log(), rotated.join("log.jsonl.1")).expect("rotated");
+    let ended = end(Command::new("gzip").arg(rotated.join("log.jsonl.1")));
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let log = scan.log();
+    let logs: [&std::ffi::OsStr; 4] = ["--log".as_ref(), log.as_ref(), "--log".as_ref(), rotated.as_ref()];
+    let ended = end(scan.command().arg("--resume").args(logs));
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert_eq!(last_run(&scan).0, hashes(&[MULTI, SINGLE]));
+    let without = end(&mut scan.reprocess(&["-n"], "true"));
+    assert_eq!(without.stdout.lines().count(), 0, "{without:?}");
+    let with = end(&mut scan
+        .reprocess(&["-n", "--log", log.to_str().expect("text"), "--log", rotated.to_str().expect("text")], "true"));
+    assert_eq!((with.code, with.stdout.lines().count()), (0, 1), "{with:?}");
 }

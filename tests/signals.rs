@@ -185,7 +185,7 @@ impl Observer for Saboteur {
                 self.seen.lock().expect("not poisoned").push(format!("{} complete", archive.hash.display()));
                 ("archive_complete", archive.hash.to_str())
             }
-            Event::Error { cause, .. } => {
+            Event::Error { cause, .. } | Event::ArchiveFailed { cause, .. } => {
                 self.seen.lock().expect("not poisoned").push(format!("error {}: {}", cause.code, cause.message));
                 ("error", None)
             }

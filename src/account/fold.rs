@@ -3,11 +3,10 @@
 use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::BuildHasher;
-use std::path::Path;
 use std::time::SystemTime;
 
 use crate::log::record::{ArchiveStart, PartitionCheck, Problem as Told};
-use crate::log::{self, Entry, Error, Head, Listener, Name, Record};
+use crate::log::{At, Entry, Error, Head, Listener, Logs, Name, Record};
 
 use super::{Account, ArchiveAccount, ArchiveEnd, PROBLEMS_MOST, Problem, Run, Selection, Staged};
 
@@ -39,63 +38,75 @@ impl Listener for Runs {
         false
     }
 
-    fn note(&mut self, _entry: Entry, _length: usize) {}
+    fn note(&mut self, _entry: Entry, _at: At) {}
 }
 
-/// The runs that were begun in the log at `path`.
-pub fn runs(path: &Path) -> Result<Runs, Error> {
+/// The runs that were begun in the logs.
+pub fn runs(logs: &Logs) -> Result<Runs, Error> {
     let mut runs = Runs::default();
-    log::read(path, &mut runs)?;
+    logs.read(&mut runs)?;
     Ok(runs)
 }
 
 /// What of a log is wanted.
 struct Wanted<'a> {
     selection: &'a Selection,
-    /// The run; none for all.
-    run: Option<String>,
+    /// The log that is being read.
+    log: usize,
+    /// The run of each log; none for all.
+    runs: HashMap<usize, Taken>,
+    hasher: RandomState,
+}
+
+/// A run, and what it took over.
+#[derive(Default)]
+struct Taken {
+    run: String,
     /// The runs that it took something over from.
     resumed_runs: HashSet<String>,
     /// What it took over: by which run, and which archive, as one number.
     resumed: HashSet<u64>,
-    hasher: RandomState,
 }
 
 impl Listener for Wanted<'_> {
+    fn begin(&mut self, log: usize) {
+        // A run that is named may be in any of them.
+        self.log = if *self.selection == Selection::Last { log } else { 0 };
+    }
+
     /// Finds the run.
     fn wants(&mut self, head: &Head<'_>) -> bool {
         match self.selection {
             // A run that was refused says no more than that.
-            Selection::Run(id) if self.run.is_none() && head.run == **id => self.run = Some(id.clone()),
+            Selection::Run(id) if self.runs.is_empty() && head.run == **id => {
+                self.runs.insert(0, Taken { run: id.clone(), ..Taken::default() });
+            }
             Selection::Last if head.stage == "script_start" => {
-                self.run = Some(head.run.clone().into_owned());
-                self.resumed_runs.clear();
-                self.resumed.clear();
+                self.runs.insert(self.log, Taken { run: head.run.clone().into_owned(), ..Taken::default() });
             }
             _ => {}
         }
-        head.stage == "archive_resumed" && self.run.as_deref() == Some(&*head.run)
+        head.stage == "archive_resumed" && self.runs.get(&self.log).is_some_and(|taken| taken.run == head.run)
     }
 
     /// Finds what it took over.
-    fn note(&mut self, entry: Entry, _length: usize) {
+    fn note(&mut self, entry: Entry, _at: At) {
         if let Record::ArchiveResumed(resumed) = entry.record
-            && self.resumed.len() < RESUMED_MOST
+            && let Some(taken) = self.runs.get_mut(&self.log).filter(|taken| taken.resumed.len() < RESUMED_MOST)
         {
-            self.resumed.insert(self.hasher.hash_one((resumed.by_run.as_str(), &resumed.hash)));
-            self.resumed_runs.insert(resumed.by_run);
+            taken.resumed.insert(self.hasher.hash_one((resumed.by_run.as_str(), &resumed.hash)));
+            taken.resumed_runs.insert(resumed.by_run);
         }
     }
 }
 
 impl Wanted<'_> {
-    /// What is wanted of the log at `path`. None where it has no run of those that were selected.
-    fn read<'a>(path: &Path, selection: &'a Selection) -> Result<Option<Wanted<'a>>, Error> {
-        let (run, resumed_runs, resumed) = (None, HashSet::new(), HashSet::new());
-        let mut wanted = Wanted { selection, run, resumed_runs, resumed, hasher: RandomState::new() };
+    /// What is wanted of the logs. None where they have no run of those that were selected.
+    fn read<'a>(logs: &Logs, selection: &'a Selection) -> Result<Option<Wanted<'a>>, Error> {
+        let mut wanted = Wanted { selection, log: 0, runs: HashMap::new(), hasher: RandomState::new() };
         if *selection != Selection::All {
-            log::read(path, &mut wanted)?;
-            if wanted.run.is_none() {
+            logs.read(&mut wanted)?;
+            if wanted.runs.is_empty() {
                 return Ok(None);
             }
         }
@@ -103,16 +114,18 @@ impl Wanted<'_> {
     }
 
     fn has_run(&self, run: &str) -> bool {
-        self.run.as_ref().is_none_or(|wanted| wanted == run)
+        self.runs.is_empty() || self.runs.values().any(|taken| taken.run == run)
     }
 
     fn has(&self, run: &str, hash: &Name) -> bool {
-        self.has_run(run)
-            || self.resumed_runs.contains(run) && self.resumed.contains(&self.hasher.hash_one((run, hash)))
+        let took = |taken: &Taken| {
+            taken.resumed_runs.contains(run) && taken.resumed.contains(&self.hasher.hash_one((run, hash)))
+        };
+        self.has_run(run) || self.runs.values().any(took)
     }
 
     fn may_have(&self, run: &str) -> bool {
-        self.has_run(run) || self.resumed_runs.contains(run)
+        self.has_run(run) || self.runs.values().any(|taken| taken.resumed_runs.contains(run))
     }
 }
 
@@ -145,7 +158,7 @@ impl Listener for Fold<'_> {
         false
     }
 
-    fn note(&mut self, entry: Entry, length: usize) {
+    fn note(&mut self, entry: Entry, At { length, .. }: At) {
         self.account.staged.note(&entry.record);
         if self.is_of_reprocessing(&entry) {
             return;
@@ -179,11 +192,11 @@ impl<'a> Fold<'a> {
 }
 
 impl Fold<'_> {
-    /// The account of the log at `path`. None where it has no run of those that were selected.
-    pub fn read(path: &Path, selection: &Selection) -> Result<Option<Account>, Error> {
-        let Some(wanted) = Wanted::read(path, selection)? else { return Ok(None) };
+    /// The account of the logs. None where they have no run of those that were selected.
+    pub fn read(logs: &Logs, selection: &Selection) -> Result<Option<Account>, Error> {
+        let Some(wanted) = Wanted::read(logs, selection)? else { return Ok(None) };
         let mut fold = Fold::new(&wanted, MEMORY);
-        let reading = log::read(path, &mut fold)?;
+        let reading = logs.read(&mut fold)?;
         Ok(Some(Account { reading, ..fold.account }))
     }
 
@@ -212,7 +225,8 @@ impl Fold<'_> {
             Some(run) => run,
             None if self.take(size_of::<Run>() + 2 * length) => {
                 let runs = &mut self.account.runs;
-                runs.push(Run::new(&entry.run, time));
+                let is_last = self.wanted.runs.values().any(|taken| taken.run == entry.run);
+                runs.push(Run { is_last, ..Run::new(&entry.run, time) });
                 self.runs.insert(entry.run.clone(), runs.len() - 1);
                 runs.len() - 1
             }
@@ -339,10 +353,11 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("log.jsonl");
         std::fs::write(&path, lines.join("\n")).expect("a log");
-        let wanted = Wanted::read(&path, &Selection::All).expect("a log").expect("all");
+        let logs = Logs::open(&[path], false).expect("a log");
+        let wanted = Wanted::read(&logs, &Selection::All).expect("a log").expect("all");
         let sums = |memory| {
             let mut fold = Fold::new(&wanted, memory);
-            log::read(&path, &mut fold).expect("a log");
+            logs.read(&mut fold).expect("a log");
             let mut sums = fold.account.more.clone();
             fold.account.archives.iter().for_each(|archive| sums.add(archive));
             (fold.account, sums)

@@ -3,18 +3,19 @@
 mod fold;
 mod staged;
 mod sums;
+mod tally;
 
-use std::path::Path;
 use std::time::SystemTime;
 
 use crate::log::record::{self, PartitionCheck, Totals};
-use crate::log::{Entry, Error, Name, Reading, Record};
+use crate::log::{Entry, Error, Logs, Name, Reading, Record};
 
 use fold::Fold;
 
 pub use fold::{Runs, runs};
 pub use staged::{Staged, StagedImage, State};
 pub use sums::Sums;
+pub use tally::{Lack, Tallies};
 
 /// Errors and warnings of a run, or of an archive, that are told one by one.
 const PROBLEMS_MOST: usize = 1000;
@@ -24,7 +25,7 @@ const SPACES_MOST: usize = 4096;
 /// Which runs an account is of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selection {
-    /// The last run in the log, with what it took over from earlier ones.
+    /// The last run in each log, with what it took over from earlier ones.
     Last,
     /// The run of this name, with what it took over from earlier ones.
     Run(String),
@@ -66,6 +67,8 @@ pub struct Run {
     pub version: Option<String>,
     /// Whether nothing was to be staged.
     pub dry_run: bool,
+    /// Whether it was selected as the last one of a log.
+    pub is_last: bool,
     /// Archives read at a time.
     pub jobs: u64,
     /// Partitions that made an image one to be kept.
@@ -104,7 +107,7 @@ pub enum RunEnd {
 }
 
 /// An error or a warning.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Problem {
     /// When.
     pub time: Option<SystemTime>,
@@ -114,6 +117,8 @@ pub struct Problem {
     pub message: String,
     /// The file that it is about, where it is not about an archive that was begun.
     pub path: Option<Name>,
+    /// What was done with an archive until it ended that.
+    pub totals: Option<Box<Totals>>,
 }
 
 /// One archive, as one run found it.
@@ -156,10 +161,27 @@ pub enum ArchiveEnd {
 }
 
 impl Account {
-    /// Reads the log at `path`. None where it has no run of those that were selected.
-    pub fn read(path: &Path, selection: &Selection) -> Result<Option<Account>, Error> {
-        let account = Fold::read(path, selection)?;
+    /// Reads the logs. None where they have no run of those that were selected.
+    pub fn read(logs: &Logs, selection: &Selection) -> Result<Option<Account>, Error> {
+        let account = Fold::read(logs, selection)?;
         Ok(account.filter(|account| !account.runs.is_empty()))
+    }
+}
+
+impl Account {
+    /// What earlier runs knew of a staged image, and the last one could not say: whether its frames held, and how much of
+    /// the medium was rescued.
+    pub fn recall(&mut self) {
+        for image in self.archives.iter_mut().flat_map(|archive| &mut archive.images) {
+            let Some(known) = image.path.as_ref().and_then(|path| self.staged.get(path)) else { continue };
+            if image.verified == Some(None) {
+                image.verified = Some(known.verified);
+            }
+            if let (None, Some((percent, areas))) = (image.rescued_pct, &known.rescued) {
+                image.rescued_pct = Some(*percent);
+                image.unread_areas = Some(areas.clone());
+            }
+        }
     }
 }
 
@@ -218,7 +240,10 @@ impl Run {
 impl Problem {
     fn of(time: Option<SystemTime>, record: record::Problem) -> Problem {
         let reason = record.reason.as_ref().map_or(String::new(), |reason| reason.as_str().to_owned());
-        Problem { time, reason, message: record.message, path: record.archive }
+        let totals = record
+            .ended
+            .map(|ended| Box::new(Totals { images: ended.imgs, multi: ended.multipart_imgs, ..ended.totals }));
+        Problem { time, reason, message: record.message, path: record.archive, totals }
     }
 }
 
@@ -248,7 +273,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("log.jsonl");
         std::fs::write(&path, LOG.trim_start()).expect("a log");
-        Account::read(&path, selection).expect("a log")
+        Account::read(&Logs::open(&[path], false).expect("a log"), selection).expect("a log")
     }
 
     fn hashes(account: &Account) -> Vec<&[u8]> {

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use crate::log::record::{PartitionCheck, StagedId};
-use crate::log::{Entry, Head, Listener, Name, Record};
+use crate::log::{At, Entry, Head, Listener, Name, Record};
 
 /// Memory for staged images, in bytes, roughly: over half a million of them. More fit into no staging folder.
 const MEMORY: usize = 512 << 20;
@@ -44,7 +44,7 @@ impl State {
 }
 
 /// An image that a run staged.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StagedImage {
     /// Where.
     pub path: Name,
@@ -60,6 +60,10 @@ pub struct StagedImage {
     pub found: String,
     /// What became of it.
     pub state: State,
+    /// Whether its frames were decoded to their end and their checksums held, as the last run has it that looked.
+    pub verified: Option<bool>,
+    /// How much of the medium was rescued, in percent, and where it was not read, as the last run has it that knew.
+    pub rescued: Option<(f64, Vec<(u64, u64)>)>,
 }
 
 impl StagedImage {
@@ -84,7 +88,7 @@ impl Listener for Staged {
         Staged::wants(head)
     }
 
-    fn note(&mut self, entry: Entry, _length: usize) {
+    fn note(&mut self, entry: Entry, _at: At) {
         Staged::note(self, &entry.record);
     }
 }
@@ -114,7 +118,12 @@ impl Staged {
     fn note_check(&mut self, check: &PartitionCheck) {
         // The script that imgsieve replaces logged no size: such an image cannot be told from half of it.
         let (true, Some(path), Some(size)) = (check.action == "KEPT", &check.path, check.size_bytes) else { return };
-        if check.existing == Some(true) && self.images.get(path).is_some_and(|known| known.size == size) {
+        let rescued = check.rescued_pct.map(|percent| (percent, check.unread_areas.clone().unwrap_or_default()));
+        if check.existing == Some(true)
+            && let Some(known) = self.images.get_mut(path).filter(|known| known.size == size)
+        {
+            known.verified = check.verified.flatten().or(known.verified);
+            known.rescued = rescued.or(known.rescued.take());
             return;
         }
         let staged = StagedImage {
@@ -125,6 +134,8 @@ impl Staged {
             size,
             found: check.found().to_owned(),
             state: State::Kept,
+            verified: check.verified.flatten(),
+            rescued,
         };
         let weight = staged.weight();
         if !self.images.contains_key(path) && self.taken + weight > MEMORY {
@@ -200,6 +211,27 @@ mod tests {
         assert_eq!(states(&[KEPT, begun, failed]), at(State::Failed { exit_status: None, signal }));
         assert_eq!(states(&[KEPT, begun, DONE]), at(State::Reprocessed));
         assert_eq!(states(&[KEPT, DONE, REMOVED]), at(State::Removed));
+    }
+
+    #[test]
+    fn what_was_found_wrong_stays_so_until_it_was_found_right() {
+        let line =
+            |existing: bool, more: &str| KEPT.replace("\"existing\":false", &format!("\"existing\":{existing},{more}"));
+        let state = |lines: &[String]| {
+            let mut staged = Staged::default();
+            for line in lines {
+                staged.note(&Entry::read(line).expect("a line").expect("a stage of ours").record);
+            }
+            let image = staged.into_images().pop().expect("an image");
+            (image.verified, image.rescued)
+        };
+        let wrong = line(false, r#""verified":false,"rescued_pct":97.5,"unread_areas":[[512,1024]]"#);
+        let unknown = line(true, r#""verified":null"#);
+        let rescued = Some((97.5, vec![(512, 1024)]));
+        assert_eq!(state(&[wrong.clone(), unknown.clone()]), (Some(false), rescued.clone()));
+        let right = line(true, r#""verified":true"#);
+        assert_eq!(state(&[wrong.clone(), right, unknown]), (Some(true), rescued));
+        assert_eq!(state(&[wrong, line(false, r#""verified":true"#)]), (Some(true), None));
     }
 
     #[test]

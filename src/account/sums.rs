@@ -51,7 +51,10 @@ impl Sums {
                 self.complete += 1;
                 self.add_totals(&end.totals);
             }
-            Record::Error(error) if error.scope == "archive" => self.failed += 1,
+            Record::Error(error) if error.scope == "archive" => {
+                self.failed += 1;
+                error.ended.iter().for_each(|ended| self.add_totals(&ended.totals));
+            }
             Record::Warning(_) => self.warnings += 1,
             Record::PartitionCheck(check) => self.add_image(&check.action),
             _ => {}
@@ -63,7 +66,10 @@ impl Sums {
         self.archives += 1;
         match &archive.end {
             ArchiveEnd::Open => {}
-            ArchiveEnd::Failed(_) => self.failed += 1,
+            ArchiveEnd::Failed(problem) => {
+                self.failed += 1;
+                problem.totals.iter().for_each(|totals| self.add_totals(totals));
+            }
             ArchiveEnd::Complete { totals, .. } => {
                 self.complete += 1;
                 self.add_totals(totals);

@@ -154,9 +154,10 @@ pub struct SiteArguments {
     /// Where images that are kept go
     #[arg(long, value_name = "FOLDER")]
     pub staging: Option<PathBuf>,
-    /// The log, JSON Lines, appended to
+    /// The log, JSON Lines, appended to. If repeated, what earlier runs found is read from the others, too: logs, what
+    /// logrotate made of them, folders of these
     #[arg(long, value_name = "FILE")]
-    pub log: Option<PathBuf>,
+    pub log: Vec<PathBuf>,
     /// Pass over archives in a folder that are no larger
     #[arg(long, value_name = "SIZE")]
     pub min_archive_size: Option<Size>,
@@ -269,9 +270,13 @@ pub struct InspectArguments {
 #[derive(Debug, Args)]
 #[allow(clippy::struct_excessive_bools)]
 pub struct ReportArguments {
-    /// The log [default: the site file's]
+    /// Logs, what logrotate made of them (.gz and .zst, too), folders of these; - is standard input [default: the site
+    /// file's]
     #[arg(value_name = "LOG")]
-    pub log: Option<PathBuf>,
+    pub logs: Vec<PathBuf>,
+    /// The same as LOG
+    #[arg(long, value_name = "LOG")]
+    pub log: Vec<PathBuf>,
     /// Site file (TOML) instead of the built-in one; see `imgsieve config`
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -330,6 +335,11 @@ pub struct ManArguments {
 }
 
 impl SiteArguments {
+    /// The logs that are only read.
+    pub fn more_logs(&self) -> Vec<PathBuf> {
+        self.log.iter().skip(1).cloned().collect()
+    }
+
     /// The site in force, checked.
     pub fn site(self) -> Result<Site, config::Error> {
         let mut site = match &self.config {
@@ -342,7 +352,7 @@ impl SiteArguments {
             site.collection = self.collection.into_iter().map(absolute).collect();
         }
         set(&mut site.staging, self.staging.map(absolute));
-        set(&mut site.log, self.log.map(absolute));
+        set(&mut site.log, self.log.into_iter().next().map(absolute));
         set(&mut site.min_archive_size, self.min_archive_size);
         set(&mut site.min_image_size, self.min_image_size);
         set(&mut site.min_partitions, self.min_partitions);
@@ -396,6 +406,7 @@ impl ScanArguments {
             keep_undecided: self.keep_undecided,
             abort_on_low_space: self.abort_on_low_space,
             deep_fs: self.fs,
+            more_logs: self.site.more_logs(),
             ..Config::new(self.site.site()?)
         })
     }

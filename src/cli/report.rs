@@ -8,6 +8,7 @@ use crate::account::Selection;
 use crate::cause::Cause;
 use crate::config::Site;
 use crate::exit::Exit;
+use crate::log::Logs;
 use crate::reason::Reason;
 use crate::report::{self, Kept, Report, html};
 
@@ -20,17 +21,24 @@ pub(super) fn run(arguments: ReportArguments) -> Exit {
         Ok(site) => site,
         Err(error) => return usage(&error),
     };
-    let ReportArguments { log, config, run, format, null } = arguments;
-    let log = log.unwrap_or_else(|| site.log.clone());
+    let ReportArguments { mut logs, log, config, run, format, null } = arguments;
+    logs.extend(log);
+    if logs.is_empty() {
+        logs.push(site.log.clone());
+    }
+    let logs = match Logs::open(&logs, true) {
+        Ok(logs) => logs,
+        Err(error) => return failure(&Cause::of(Reason::Log, &error)),
+    };
     let report = match (&run, format.kept) {
         // What is to be processed again is so whichever run kept it.
         (None, true) => {
-            return Kept::read(&log).map_or_else(|cause| failure(&cause), |kept| print_kept(&kept, &log, null));
+            return Kept::read(&logs).map_or_else(|cause| failure(&cause), |kept| print_kept(&kept, null));
         }
-        (run, _) => Report::read(&log, run.as_ref().unwrap_or(&Selection::Last)),
+        (run, _) => Report::read(&logs, run.as_ref().unwrap_or(&Selection::Last)),
     };
     let report = match report {
-        Ok(report) if format.kept => return print_kept(&Kept::of(&report), &log, null),
+        Ok(report) if format.kept => return print_kept(&Kept::of(&report), null),
         Ok(report) => report,
         Err(cause) => return failure(&cause),
     };
@@ -64,9 +72,9 @@ fn write_page(report: &Report, file: &Path) -> Exit {
     }
 }
 
-fn print_kept(kept: &Kept, log: &Path, null: bool) -> Exit {
-    for note in kept.reading.notes(log) {
-        warn(&note);
+fn print_kept(kept: &Kept, null: bool) -> Exit {
+    for note in &kept.reading.notes {
+        warn(note);
     }
     let is_terminal = io::stdout().is_terminal() && !null;
     let mut left_out = Vec::new();

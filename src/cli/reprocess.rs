@@ -39,9 +39,10 @@ pub struct ReprocessArguments {
     /// Site file (TOML) instead of the built-in one; see `imgsieve config`
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The log that tells which images were staged; appended to
+    /// The log that tells which images were staged; appended to. If repeated, the others are only read: logs, what
+    /// logrotate made of them, folders of these
     #[arg(long, value_name = "FILE")]
-    log: Option<PathBuf>,
+    log: Vec<PathBuf>,
     /// Where the images are
     #[arg(long, value_name = "FOLDER")]
     staging: Option<PathBuf>,
@@ -79,6 +80,7 @@ impl ReprocessArguments {
         }
         let places =
             SiteArguments { config: self.config, staging: self.staging, log: self.log, ..SiteArguments::default() };
+        let more_logs = places.more_logs();
         let site = places.site()?;
         let command = if self.command.is_empty() {
             site.reprocess.into_iter().map(OsString::from).collect()
@@ -88,6 +90,7 @@ impl ReprocessArguments {
         Ok(Options {
             staging: site.staging,
             log: site.log,
+            more_logs,
             image_suffix: site.image_suffix,
             command,
             jobs: self.jobs.get(),

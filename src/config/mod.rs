@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::log::{self, Logs};
 use crate::units::{MinFree, Size};
 use crate::zst::Engine;
 
@@ -268,6 +269,8 @@ pub struct Config {
     pub abort_on_low_space: bool,
     /// Name the file systems in partitions even where that costs decoding again.
     pub deep_fs: bool,
+    /// Other logs than the site's that tell of earlier runs; folders of them, too.
+    pub more_logs: Vec<PathBuf>,
     /// How archives are read.
     pub engine: Engine,
 }
@@ -287,8 +290,14 @@ impl Config {
             keep_undecided: false,
             abort_on_low_space: false,
             deep_fs: false,
+            more_logs: Vec::new(),
             engine: Engine::Auto,
         }
+    }
+
+    /// The logs that tell of earlier runs.
+    pub fn logs(&self) -> Result<Logs, log::Error> {
+        Logs::open(&[std::slice::from_ref(&self.site.log), &self.more_logs].concat(), false)
     }
 
     /// What the run's answers depend on.

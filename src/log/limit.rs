@@ -10,13 +10,13 @@ use super::read::LINE_LIMIT;
 use super::record::{ImageId, Problem, Record};
 
 /// Bytes that one archive may write in full.
-pub const ARCHIVE_MOST: usize = 16 << 20;
+pub const ARCHIVE_MOST: usize = 8 << 20;
 /// Bytes of a line that is written in full; a reader takes twice as many.
 const LINE_MOST: usize = LINE_LIMIT / 2;
 /// Bytes of a name in a short line: no file has a longer one.
 const NAME_SHORT: usize = 255;
 /// Bytes of a sentence in a short line.
-const SENTENCE_SHORT: usize = 400;
+const SENTENCE_SHORT: usize = 200;
 /// Elements of a list in a short line.
 const LIST_SHORT: usize = 64;
 
@@ -30,6 +30,7 @@ pub struct Limits {
 #[derive(Default)]
 struct Spent {
     bytes: usize,
+    is_full: bool,
     /// Lines that were written short.
     shortened: u64,
     /// Warnings and errors that were not written.
@@ -68,7 +69,8 @@ impl Limits {
         });
         let is_end = matches!(record, Record::Cleanup(_) | Record::ArchiveComplete(_))
             || matches!(record, Record::Error(error) if error.scope == "archive");
-        let is_whole = is_end || spent.bytes.saturating_add(length) <= ARCHIVE_MOST && length <= LINE_MOST;
+        spent.is_full |= spent.bytes.saturating_add(length) > ARCHIVE_MOST;
+        let is_whole = is_end || !spent.is_full && length <= LINE_MOST;
         let keeps_names = match record {
             Record::ImgFound(_) if is_whole => key.is_none_or(|key| spent.whole.insert(key)),
             Record::PartitionCheck(_) => key.is_none_or(|key| spent.whole.remove(&key)),
@@ -222,7 +224,7 @@ mod tests {
             }
         }
         assert_eq!((found.len(), &found), (10_000, &checked));
-        assert!(bytes < 4 * ARCHIVE_MOST && longest < LINE_MOST, "{bytes} {longest}");
+        assert!(bytes < 7 * ARCHIVE_MOST && longest < LINE_MOST, "{bytes} {longest}");
         let problem = Problem { scope: "image".to_owned(), hash: Some(hash.clone()), ..Problem::default() };
         assert_eq!(written(&mut limits, Record::Error(Box::new(problem))), None);
         let end = Record::Cleanup(Box::new(Cleanup { hash, ..Cleanup::default() }));

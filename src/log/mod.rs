@@ -1,16 +1,19 @@
 //! The log: JSON Lines, one typed record a line, written and read back.
 //!
-//! [`record`] has the format; [`Journal`] writes it, [`read()`] reads it.
+//! [`record`] has the format; [`Journal`] writes it, [`Logs`] read it.
 
 mod form;
 mod limit;
+pub mod manual;
 pub mod name;
 mod of_event;
 mod read;
 pub mod record;
+mod source;
 mod write;
 
 pub use name::Name;
-pub use read::{Error, Head, Listener, Reading, read, read_from};
+pub use read::{At, Error, Head, Listener, Reading, read_from};
 pub use record::{Entry, Record};
+pub use source::Logs;
 pub use write::{Journal, OpenError, new_run_id};

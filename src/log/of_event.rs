@@ -11,8 +11,8 @@ use crate::units::gigabytes;
 
 use super::name::Name;
 use super::record::{
-    Abort, ArchiveComplete, ArchiveResumed, ArchiveStart, Cleanup, Damage, Deferred, ExtractionStart, FileSystem,
-    ImageId, ImgFound, Interrupted, LowSpace, PARTITIONS_MOST, Partition, PartitionCheck, Problem, Record,
+    Abort, ArchiveComplete, ArchiveResumed, ArchiveStart, Cleanup, Damage, Deferred, Ended, ExtractionStart,
+    FileSystem, ImageId, ImgFound, Interrupted, LowSpace, PARTITIONS_MOST, Partition, PartitionCheck, Problem, Record,
     ReprocessComplete, ReprocessStart, ScriptComplete, ScriptStart, StagedId, Table,
 };
 
@@ -72,6 +72,10 @@ impl Record {
             })),
             Event::Warning { scope, cause } => Record::Warning(Box::new(problem(*scope, cause))),
             Event::Error { scope, cause } => Record::Error(Box::new(problem(*scope, cause))),
+            Event::ArchiveFailed { archive, totals, cause } => Record::Error(Box::new(Problem {
+                ended: Some(Ended { imgs: totals.images, multipart_imgs: totals.multi, totals: (*totals).clone() }),
+                ..problem(Scope::Archive(archive), cause)
+            })),
             Event::LowSpace { space, minimum } => Record::LowSpace(Box::new(LowSpace {
                 available_bytes: Some(space.available),
                 minimum_bytes: Some(*minimum),

@@ -17,8 +17,10 @@ use super::record::{Entry, Record};
 
 /// Longest line that is read, in bytes. The longest that is written is shorter than half of it.
 pub const LINE_LIMIT: usize = 1 << 20;
+/// Bytes in which a line that is too long has to end.
+const LINE_END_MOST: u64 = 1 << 30;
 /// Bytes of a log that are read at a time.
-const BUFFER: usize = 256 << 10;
+pub(super) const BUFFER: usize = 256 << 10;
 
 /// What every line has.
 #[derive(Debug, Deserialize)]
@@ -66,15 +68,29 @@ impl Entry {
     }
 }
 
+/// Which line of a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct At {
+    /// Which log, where several are read as one.
+    pub log: usize,
+    /// Its number in it, from 1.
+    pub line: u64,
+    /// Its length in bytes.
+    pub length: usize,
+}
+
 /// Who is told what a log says.
 pub trait Listener {
+    /// Another file begins, which is a part of this log.
+    fn begin(&mut self, _log: usize) {}
+
     /// Whether more than its head is wanted of a line.
     fn wants(&mut self, _head: &Head<'_>) -> bool {
         true
     }
 
-    /// Takes note of a line of so many bytes.
-    fn note(&mut self, entry: Entry, length: usize);
+    /// Takes note of a line.
+    fn note(&mut self, entry: Entry, at: At);
 
     /// Whether no more is to be read. Who says so knows that what was read is not the whole log.
     fn is_done(&self) -> bool {
@@ -93,6 +109,10 @@ pub struct Reading {
     pub first_unreadable: Option<u64>,
     /// Lines of stages that are not known.
     pub unknown: u64,
+    /// What there is to say of how it read, a sentence each.
+    pub notes: Vec<String>,
+    /// Where in each log the last line ends that is whole: what is written meanwhile can be read [from](read_from) there.
+    pub ends: Vec<(PathBuf, u64)>,
 }
 
 impl Reading {
@@ -102,25 +122,27 @@ impl Reading {
         self.lines + self.unreadable + self.unknown
     }
 
-    /// What there is to say of how the log at `path` read, a sentence each.
-    #[must_use]
-    pub fn notes(&self, path: &Path) -> Vec<String> {
+    /// Adds how the log at `path` read.
+    pub(super) fn add(&mut self, other: &Reading, path: &Path, end: u64) {
+        self.ends.push((path.to_owned(), end));
         let log = path.display();
-        let mut notes = Vec::new();
         let mut note = |count: u64, one: &str, many: &str, more: &str| match count {
             0 => {}
-            1 => notes.push(format!("{log}: 1 line is {one}, and was passed over{more}")),
-            _ => notes.push(format!("{log}: {count} lines are {many}, and were passed over{more}")),
+            1 => self.notes.push(format!("{log}: 1 line is {one}, and was passed over{more}")),
+            _ => self.notes.push(format!("{log}: {count} lines are {many}, and were passed over{more}")),
         };
-        let first = format!("; the first is line {}", self.first_unreadable.unwrap_or(0));
-        note(self.unreadable, "torn or no line of a log", "torn or no lines of a log", &first);
+        let first = format!("; the first is line {}", other.first_unreadable.unwrap_or(0));
+        note(other.unreadable, "torn or no line of a log", "torn or no lines of a log", &first);
         let [one, many] = ["a stage", "stages"].map(|of| format!("of {of} that this version does not know"));
-        note(self.unknown, &one, &many, "");
-        notes
+        note(other.unknown, &one, &many, "");
+        self.lines += other.lines;
+        self.unreadable += other.unreadable;
+        self.unknown += other.unknown;
+        self.first_unreadable = self.first_unreadable.or(other.first_unreadable);
     }
 
     /// Takes note of `line`, and has `listener` do so.
-    fn note(&mut self, line: &[u8], listener: &mut impl Listener) {
+    pub(super) fn note(&mut self, line: &[u8], log: usize, listener: &mut impl Listener) {
         // Once for the line is cheaper than once for each string in it.
         let text = std::str::from_utf8(line).unwrap_or_default();
         let read = serde_json::from_str(text).and_then(|head: Head<'_>| {
@@ -133,7 +155,7 @@ impl Reading {
             Ok(Some(entry)) => {
                 self.lines += 1;
                 if let Some(entry) = entry {
-                    listener.note(entry, line.len());
+                    listener.note(entry, At { log, line: self.total(), length: line.len() });
                 }
             }
             Ok(None) => self.unknown += 1,
@@ -162,10 +184,16 @@ pub enum Error {
         /// The operating system's word.
         source: io::Error,
     },
-    /// It is a folder, a pipe or a device.
+    /// It is a pipe or a device.
     #[error("{} is not a file that a log could be read from", path.display())]
     NotAFile {
         /// What was to be read.
+        path: PathBuf,
+    },
+    /// It is a folder without a log.
+    #[error("{} has no log in it", path.display())]
+    Empty {
+        /// The folder.
         path: PathBuf,
     },
     /// There is not one line of imgsieve's in it.
@@ -178,44 +206,37 @@ pub enum Error {
     },
 }
 
-/// Reads the log at `path` and tells `listener`, in order. An empty log is one of no run.
-pub fn read(path: &Path, listener: &mut impl Listener) -> Result<Reading, Error> {
-    read_from(path, 0, listener).map(|(reading, _)| reading)
-}
-
-/// As [`read`], from byte `start` on, where a line begins. Also gives the byte where the last line that is whole ends:
-/// there, what is written meanwhile can be read by another call.
-pub fn read_from(path: &Path, start: u64, listener: &mut impl Listener) -> Result<(Reading, u64), Error> {
+/// Reads what was appended to the log at `path` since byte `start`, where a line begins, and tells `listener`. Gives the
+/// byte where the last line that is whole ends: there, what is written meanwhile can be read by another call.
+pub fn read_from(path: &Path, start: u64, listener: &mut impl Listener) -> Result<u64, Error> {
     let failed = |source| Error::Io { path: path.to_owned(), source };
-    // A pipe would wait for somebody to write, a device may have no end.
-    if !std::fs::metadata(path).map_err(failed)?.is_file() {
-        return Err(Error::NotAFile { path: path.to_owned() });
-    }
     let mut file = File::open(path).map_err(failed)?;
     file.seek(SeekFrom::Start(start)).map_err(failed)?;
-    let mut lines = Lines { input: BufReader::with_capacity(BUFFER, file), line: Vec::new(), end: start };
+    let mut lines = Lines::new(BufReader::with_capacity(BUFFER, file), start);
     let mut reading = Reading::default();
     while !listener.is_done() && lines.advance().map_err(failed)? {
-        reading.note(&lines.line, listener);
+        reading.note(&lines.line, 0, listener);
     }
-    if start == 0 && reading.lines == 0 && reading.total() > 0 {
-        return Err(Error::Foreign { path: path.to_owned(), lines: reading.total() });
-    }
-    Ok((reading, lines.end))
+    Ok(lines.end)
 }
 
 /// A file, line by line.
-struct Lines<R> {
+pub(super) struct Lines<R> {
     input: BufReader<R>,
     /// The line, without its end; of one that is too long, the beginning, which is no JSON.
-    line: Vec<u8>,
+    pub line: Vec<u8>,
     /// Where in the file the last line ends that has an end.
-    end: u64,
+    pub end: u64,
 }
 
 impl<R: Read> Lines<R> {
+    /// `input`, from byte `start` of the file on.
+    pub fn new(input: BufReader<R>, start: u64) -> Lines<R> {
+        Lines { input, line: Vec::new(), end: start }
+    }
+
     /// Reads a line; whether there was one.
-    fn advance(&mut self) -> io::Result<bool> {
+    pub fn advance(&mut self) -> io::Result<bool> {
         self.line.clear();
         let mut length = 0;
         loop {
@@ -229,6 +250,9 @@ impl<R: Read> Lines<R> {
             self.line.extend_from_slice(&text[..text.len().min((LINE_LIMIT + 1).saturating_sub(self.line.len()))]);
             self.input.consume(taken);
             length += taken as u64;
+            if length > LINE_END_MOST {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "a line in it does not end"));
+            }
             if is_end {
                 self.end += length;
             }
@@ -259,7 +283,7 @@ mod tests {
             self.wanted.is_empty() || head.stage == self.wanted
         }
 
-        fn note(&mut self, entry: Entry, _length: usize) {
+        fn note(&mut self, entry: Entry, _at: At) {
             self.met.push(entry.stage);
         }
 
@@ -273,6 +297,10 @@ mod tests {
         let path = folder.path().join("log.jsonl");
         std::fs::write(&path, text).expect("a log");
         (folder, path)
+    }
+
+    fn read(path: &Path, listener: &mut impl Listener) -> Result<Reading, Error> {
+        crate::log::Logs::open(&[path.to_owned()], false)?.read(listener)
     }
 
     fn read_text(text: &[u8]) -> (Vec<&'static str>, Reading) {
@@ -291,7 +319,7 @@ mod tests {
         );
         let (stages, reading) = read_text(text.as_bytes());
         assert_eq!(stages, ["script_start", "abort"]);
-        assert_eq!(reading, Reading { lines: 2, unreadable: 7, first_unreadable: Some(2), unknown: 1 });
+        assert_eq!((reading.lines, reading.unreadable, reading.first_unreadable, reading.unknown), (2, 7, Some(2), 1));
     }
 
     #[test]
@@ -310,12 +338,17 @@ mod tests {
         let line = "{\"stage\":\"removed\"}\n";
         let long = format!("{}\n", "x".repeat(LINE_LIMIT + BUFFER));
         let (_folder, path) = log(format!("{line}{long}{line}{{\"stage\":\"rem").as_bytes());
-        let (reading, end) = read_from(&path, 0, &mut Stages::default()).expect("a log");
-        assert_eq!((reading.lines, reading.unreadable), (2, 2));
+        let read = |start| {
+            let mut stages = Stages::default();
+            let end = read_from(&path, start, &mut stages).expect("a log");
+            (stages.met.len(), end)
+        };
+        let (count, end) = read(0);
+        assert_eq!(count, 2);
         assert_eq!(end, (2 * line.len() + long.len()) as u64);
         std::fs::write(&path, format!("{line}{long}{line}{line}{line}")).expect("a log");
-        let (reading, end) = read_from(&path, end, &mut Stages::default()).expect("a log");
-        assert_eq!((reading.lines, reading.unreadable), (2, 0));
+        let (count, end) = read(end);
+        assert_eq!(count, 2);
         assert_eq!(end, path.metadata().expect("a log").len());
     }
 
@@ -326,17 +359,16 @@ mod tests {
         let (_folder, path) = log(text.as_bytes());
         let mut aborts = Stages { wanted: "abort", ..Stages::default() };
         let reading = read(&path, &mut aborts).expect("a log");
-        assert_eq!(reading, Reading { lines: 2, unreadable: 1, first_unreadable: Some(2), unknown: 0 });
+        assert_eq!((reading.lines, reading.unreadable, reading.first_unreadable, reading.unknown), (2, 1, Some(2), 0));
         assert_eq!(aborts.met, ["abort"]);
     }
 
     #[test]
     fn an_empty_log_is_one_of_no_run_and_another_file_is_no_log() {
-        assert_eq!(read_text(b"").1, Reading::default());
+        assert_eq!(read_text(b"").1.total(), 0);
         let (folder, path) = log(b"{}\n{\"stage\": \"x\"}\n");
         let read = |path: &Path| read(path, &mut Stages::default());
         assert!(matches!(read(&path), Err(Error::Foreign { lines: 2, .. })));
-        assert!(matches!(read(folder.path()), Err(Error::NotAFile { .. })));
         assert!(matches!(read(Path::new("/dev/zero")), Err(Error::NotAFile { .. })));
         assert!(matches!(read(&folder.path().join("none")), Err(Error::Io { .. })));
     }

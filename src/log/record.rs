@@ -580,6 +580,22 @@ pub struct Problem {
     /// The same in a sentence.
     #[serde(default)]
     pub message: String,
+    /// What was done with an archive until the error ended it.
+    #[serde(flatten)]
+    pub ended: Option<Ended>,
+}
+
+/// What was done with an archive until an error ended it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Ended {
+    /// Images found.
+    pub imgs: u64,
+    /// Images with partitions enough to be kept.
+    #[serde(default)]
+    pub multipart_imgs: u64,
+    /// What was done.
+    #[serde(flatten)]
+    pub totals: Totals,
 }
 
 /// `low_space`.

@@ -108,10 +108,10 @@ impl Journal {
     }
 
     /// Writes what is written of `record`, and what more is to be said.
-    fn note(&self, state: &mut State, record: Record) -> io::Result<()> {
-        let more = state.limits.close(&record);
+    fn note(&self, state: &mut State, record: &Record) -> io::Result<()> {
+        let more = state.limits.close(record);
         let line = self.line(record.clone())?;
-        match state.limits.fit(&record, line.len()) {
+        match state.limits.fit(record, line.len()) {
             Fit::Whole => self.append(state, line)?,
             Fit::Short(short) => self.append(state, self.line(*short)?)?,
             Fit::Dropped => {}
@@ -159,7 +159,7 @@ impl Journal {
 impl Observer for Journal {
     fn observe(&self, event: &Event<'_>) -> Result<(), Stop> {
         let Some(record) = Record::of(event) else { return Ok(()) };
-        self.guarded(|state| self.note(state, record))
+        self.guarded(|state| self.note(state, &record))
     }
 
     fn sync(&self) -> Result<(), Stop> {

@@ -105,6 +105,11 @@ impl Report {
             ArchiveEnd::Failed(problem) => {
                 object.insert("reason".to_owned(), json!(problem.reason));
                 object.insert("message".to_owned(), json!(problem.message));
+                if let Some(totals) = &problem.totals {
+                    object.insert("seconds".to_owned(), json!(totals.seconds));
+                    object.insert("content_bytes".to_owned(), json!(totals.content_bytes));
+                    object.insert("passed_over_bytes".to_owned(), json!(totals.passed_over_bytes));
+                }
             }
         }
         object.insert("warnings".to_owned(), archive.warnings.iter().map(problem).collect());

@@ -1,11 +1,10 @@
 //! `imgsieve report --kept`: the paths of what is still to be processed again, for a shell loop.
 
 use std::io::{self, Write};
-use std::path::Path;
 
 use crate::account::{Staged, StagedImage};
 use crate::cause::Cause;
-use crate::log::{self, Name, Reading};
+use crate::log::{Logs, Name, Reading};
 use crate::reason::Reason;
 use crate::sanitize::printable;
 
@@ -22,10 +21,10 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// Those of all runs in the log at `path`.
-    pub fn read(path: &Path) -> Result<Kept, Cause> {
+    /// Those of all runs in the logs.
+    pub fn read(logs: &Logs) -> Result<Kept, Cause> {
         let mut staged = Staged::default();
-        let reading = log::read(path, &mut staged).map_err(|error| Cause::of(Reason::Log, &error))?;
+        let reading = logs.read(&mut staged).map_err(|error| Cause::of(Reason::Log, &error))?;
         let more = staged.more();
         Ok(Kept { paths: sorted(waiting(&staged)), reading, more })
     }

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use crate::account::{self, Account, ArchiveAccount, ArchiveEnd, Run, RunEnd, Selection, Sums};
 use crate::cause::Cause;
+use crate::log::Logs;
 use crate::log::record::PartitionCheck;
 use crate::reason::Reason;
 use crate::sanitize::printable;
@@ -24,8 +25,10 @@ pub use state::ImageState;
 /// What is reported of.
 #[derive(Debug)]
 pub struct Report {
-    /// The log it comes from.
+    /// The newest of the logs that it comes from.
     pub log: PathBuf,
+    /// How many there are.
+    pub logs: usize,
     /// What the log tells.
     pub account: Account,
     /// Where each image of each archive of the account stands.
@@ -33,26 +36,28 @@ pub struct Report {
 }
 
 impl Report {
-    /// Reads the log, and looks at what is in staging. Fails where the log cannot be read, or has no run of those that
-    /// were selected.
-    pub fn read(log: &Path, selection: &Selection) -> Result<Report, Cause> {
+    /// Reads the logs, and looks at what is in staging. Fails where they cannot be read, or have no run of those that were
+    /// selected.
+    pub fn read(logs: &Logs, selection: &Selection) -> Result<Report, Cause> {
         let failed = |error: crate::log::Error| Cause::of(Reason::Log, &error);
-        let Some(account) = Account::read(log, selection).map_err(failed)? else {
-            let runs = account::runs(log).map_err(failed)?;
-            return Err(Cause::new(Reason::Run, no_run(log, selection, &runs)));
+        let Some(mut account) = Account::read(logs, selection).map_err(failed)? else {
+            let runs = account::runs(logs).map_err(failed)?;
+            return Err(Cause::new(Reason::Run, no_run(logs.newest().0, selection, &runs)));
         };
+        account.recall();
         let of_archive = |archive: &ArchiveAccount| {
             archive.images.iter().map(|image| ImageState::of(image, &account.staged)).collect()
         };
         let states = account.archives.iter().map(of_archive).collect();
-        Ok(Report { log: log.to_owned(), account, states })
+        let (log, logs) = logs.newest();
+        Ok(Report { log: log.to_owned(), logs, account, states })
     }
 
     /// What there is to say of how the log read, a sentence each.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
         let Account { reading, archives_more, images_more, lines_more, staged, .. } = &self.account;
-        let mut notes = reading.notes(&self.log);
+        let mut notes = reading.notes.clone();
         if *lines_more > 0 {
             notes.push(format!(
                 "{}: {lines_more} lines are of more runs than can be told of; name one with --run",
@@ -112,6 +117,14 @@ impl Report {
             *bytes = bytes.saturating_add(image.size());
         }
         by_state
+    }
+
+    /// Archives that the last run of each log never came to.
+    #[must_use]
+    pub fn all_never_begun(&self) -> u64 {
+        let runs = &self.account.runs;
+        let is_last = |&(index, run): &(usize, &Run)| run.is_last || index + 1 == runs.len();
+        runs.iter().enumerate().filter(is_last).map(|(_, run)| self.never_begun(run)).sum()
     }
 
     /// Archives that were chosen for a run and that it never came to. Only of a single run is that known.

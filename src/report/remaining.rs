@@ -73,7 +73,7 @@ impl Remaining {
         let more = &report.account.more;
         remaining.failed += more.failed;
         remaining.unfinished += more.archives.saturating_sub(more.complete + more.failed);
-        remaining.never_begun = report.account.runs.last().map_or(0, |run| report.never_begun(run));
+        remaining.never_begun = report.all_never_begun();
         for (archive, image, state) in report.images() {
             remaining.note(image, state);
             if is_undecided(image) {

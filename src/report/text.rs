@@ -36,7 +36,8 @@ impl Report {
     fn write_runs(&self, out: &mut dyn Write, shown: usize) -> io::Result<()> {
         let runs = &self.account.runs;
         let hidden = runs.len().saturating_sub(shown);
-        writeln!(out, "Log: {}", printable(self.log.as_os_str().as_encoded_bytes()))?;
+        let others = if self.logs > 1 { format!(", and {} others", self.logs - 1) } else { String::new() };
+        writeln!(out, "Log: {}{others}", printable(self.log.as_os_str().as_encoded_bytes()))?;
         if hidden > 0 {
             writeln!(out, "{hidden} runs, and:")?;
         }
@@ -119,7 +120,7 @@ impl Report {
 
     fn write_unfinished(&self, out: &mut dyn Write, shown: usize) -> io::Result<()> {
         let open = || self.account.archives.iter().filter(|archive| archive.end == ArchiveEnd::Open);
-        let never = self.account.runs.last().map_or(0, |run| self.never_begun(run));
+        let never = self.all_never_begun();
         let total = open().count();
         if total == 0 && never == 0 {
             return Ok(());
@@ -266,7 +267,8 @@ fn write_image(
         _ => None,
     };
     let why = why.map_or(String::new(), |why| format!(": {why}"));
-    writeln!(out, "  {place}  {}  {}{why}", human(image.size()), state.in_words())?;
+    let doubt = if image.verified == Some(Some(false)) { ", not verified: its frame was found damaged" } else { "" };
+    writeln!(out, "  {place}  {}  {}{doubt}{why}", human(image.size()), state.in_words())?;
     let undecided = if image.partitions.is_none() { "undecided: " } else { "" };
     writeln!(out, "      {undecided}{}", printable_line(image.found()))
 }

@@ -35,8 +35,10 @@ pub use report::Report;
 pub struct Options {
     /// The staging folder.
     pub staging: PathBuf,
-    /// The log.
+    /// The log, which is appended to.
     pub log: PathBuf,
+    /// Other logs that tell of what was staged; folders of them, too.
+    pub more_logs: Vec<PathBuf>,
     /// How the name of an image ends.
     pub image_suffix: String,
     /// The command and its arguments, in which `{}` is the image's path.

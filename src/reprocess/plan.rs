@@ -1,19 +1,24 @@
 //! Which staged images are to be processed again: what the log tells, as far as it is about the staging folder in force.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::Path;
+use std::slice;
 use std::sync::{Mutex, PoisonError};
 
-use crate::account::{Staged, StagedImage, State};
+use crate::account::{Lack, Staged, StagedImage, State, Tallies};
 use crate::cause::Cause;
 use crate::control::Control;
 use crate::event::StagedFile;
-use crate::log::{self, Entry, Head, Listener, Name};
+use crate::log::{self, At, Entry, Head, Listener, Logs, Name};
 use crate::reason::Reason;
 use crate::sanitize::printable;
 use crate::staging::Place;
 
 use super::Options;
+
+/// Archives that are told of whose lines do not add up.
+const LACKING_MOST: usize = 1000;
 
 /// What is done with an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,16 +58,32 @@ pub struct Plan {
 /// Reads until the run is to end.
 struct Reader<'a> {
     staged: Staged,
+    tallies: Tallies,
+    /// Archives of which the log lacks lines about images that were kept.
+    lacking: BTreeMap<Name, Lack>,
     control: &'a Control,
 }
 
 impl Listener for Reader<'_> {
     fn wants(&mut self, head: &Head<'_>) -> bool {
         Staged::wants(head)
+            || matches!(&*head.stage, "archive_start" | "img_found" | "cleanup" | "archive_complete" | "error")
     }
 
-    fn note(&mut self, entry: Entry, _length: usize) {
+    fn note(&mut self, entry: Entry, at: At) {
         self.staged.note(&entry.record);
+        if let Some(sum) = self.tallies.note(&entry, at)
+            && let Some(hash) = entry.record.hash()
+        {
+            match sum {
+                Err(lack) if lack.kept > 0 && self.lacking.len() < LACKING_MOST => {
+                    self.lacking.insert(hash.clone(), lack);
+                }
+                _ => {
+                    self.lacking.remove(hash);
+                }
+            }
+        }
     }
 
     fn is_done(&self) -> bool {
@@ -79,13 +100,16 @@ struct Log {
 impl Plan {
     /// Reads the log and chooses. What is chosen is not all where `control` stopped it.
     pub fn read(options: &Options, control: &Control) -> Result<Plan, Cause> {
-        let mut reader = Reader { staged: Staged::default(), control };
-        let read = log::read_from(&options.log, 0, &mut reader);
-        let staged = reader.staged;
-        let (reading, end) = read.map_err(|error| {
+        let mut reader =
+            Reader { staged: Staged::default(), tallies: Tallies::default(), lacking: BTreeMap::new(), control };
+        let failed = |error: log::Error| {
             let cause = Cause::of(Reason::Log, &error);
             Cause { message: format!("{}; name the log of the scan with --log", cause.message), ..cause }
-        })?;
+        };
+        let logs = Logs::open(&[slice::from_ref(&options.log), &options.more_logs].concat(), false).map_err(failed)?;
+        let reading = logs.read(&mut reader).map_err(failed)?;
+        let (staged, lacking) = (reader.staged, reader.lacking);
+        let end = reading.ends.iter().find(|(path, _)| *path == options.log).map_or(0, |&(_, end)| end);
         let mut plan = Plan {
             images: Vec::new(),
             reprocessed_before: 0,
@@ -94,14 +118,29 @@ impl Plan {
             is_all_elsewhere: false,
             log: Mutex::new(Log { staged: staged.clone(), end }),
         };
+        for (hash, lack) in &lacking {
+            if !options.only.is_empty() && !options.only.iter().any(|only| only.as_bytes() == hash.bytes()) {
+                continue;
+            }
+            let message = format!(
+                "{}: the archive {}, which ends in line {}, has {}: what it kept is not all known; `imgsieve scan --resume` \
+                 looks at it again",
+                logs.path(lack.at.log).display(),
+                printable(hash.bytes()),
+                lack.at.line,
+                lack.what
+            );
+            plan.errors.push(Cause::new(Reason::LogUnreadable, message));
+        }
         plan.choose(staged, options);
-        let notes = reading.notes(&options.log).into_iter();
+        let notes = reading.notes.into_iter();
         plan.warnings.extend(notes.map(|note| Cause::new(Reason::LogUnreadable, note)));
         Ok(plan)
     }
 
     fn choose(&mut self, staged: Staged, options: &Options) {
         let mut elsewhere: Option<(u64, Name)> = None;
+        let mut doubtful: Option<(u64, Name)> = None;
         let mut is_any_here = false;
         let mut wanted: Vec<(&String, bool)> = options.only.iter().map(|hash| (hash, false)).collect();
         for staged in staged.into_images() {
@@ -121,7 +160,12 @@ impl Plan {
             }
             let was_reprocessed = staged.state == State::Reprocessed;
             match options.task(&staged.state) {
-                Some(task) => self.images.push(Chosen { image: file_of(&staged), task, was_reprocessed }),
+                Some(task) => {
+                    self.images.push(Chosen { image: file_of(&staged), task, was_reprocessed });
+                    if staged.verified == Some(false) {
+                        doubtful.get_or_insert((0, staged.path)).0 += 1;
+                    }
+                }
                 None if was_reprocessed => self.reprocessed_before += 1,
                 None => {}
             }
@@ -135,6 +179,14 @@ impl Plan {
                 printable(path.bytes())
             );
             self.warnings.push(Cause::new(Reason::Elsewhere, message));
+        }
+        if let Some((count, path)) = doubtful {
+            let message = format!(
+                "{count} of the images may be damaged: the frames that they come from were not decoded without error; the \
+                 smallest is {}",
+                printable(path.bytes())
+            );
+            self.warnings.push(Cause::new(Reason::NotVerified, message));
         }
         for (hash, _) in wanted.into_iter().filter(|(_, is_known)| !is_known) {
             let message = format!("no image of the hash {hash} was staged to {}", options.staging.display());
@@ -152,7 +204,7 @@ impl Plan {
     pub fn state_now(&self, image: &StagedFile, options: &Options) -> Result<Option<State>, log::Error> {
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         let Log { staged, end } = &mut *log;
-        (_, *end) = log::read_from(&options.log, *end, staged)?;
+        *end = log::read_from(&options.log, *end, staged)?;
         Ok(staged.get(&Name::from(image.path.as_os_str())).map(|staged| staged.state.clone()))
     }
 }
@@ -200,6 +252,8 @@ mod tests {
             size: 1,
             found: String::new(),
             state: State::Kept,
+            verified: None,
+            rescued: None,
         }
     }
 

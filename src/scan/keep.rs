@@ -86,10 +86,18 @@ impl Survey<'_> {
                     );
                     return Outcome::Failed(Cause::new(Reason::InTheWay, message));
                 }
-                if compare::is_older(&staged.file, &archive.path)
+                let is_doubted = self.is_doubted();
+                if (is_doubted || compare::is_older(&staged.file, &archive.path))
                     && let Some(outcome) = differs(zst, content, &staged, run.control)
                 {
                     return outcome;
+                }
+                if is_doubted {
+                    let mut check = kept_check(finding, whole, staged, image.size, Some(true));
+                    if let Action::Kept(kept) = &mut check.action {
+                        kept.existing = true;
+                    }
+                    return Outcome::Staged { check, data: content.data() };
                 }
                 return Outcome::Decided(kept_check(finding, whole, staged, image.size, None));
             }

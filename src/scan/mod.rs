@@ -5,6 +5,7 @@
 //! knows who they are.
 
 mod compare;
+mod doubt;
 mod judge;
 mod keep;
 pub mod panics;
@@ -14,7 +15,7 @@ mod process;
 mod resume;
 mod survey;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,6 +29,7 @@ use crate::reason::Reason;
 use crate::staging::{self, Space, Staging};
 use crate::zst::Meter;
 
+use doubt::Doubts;
 use plan::Plan;
 use survey::Survey;
 
@@ -40,6 +42,8 @@ struct Run<'a> {
     staging: Option<Staging>,
     /// Partials of earlier runs that were removed, by hash.
     swept: HashMap<OsString, u64>,
+    /// Archives with which an earlier run found something wrong, by hash.
+    doubted: HashSet<OsString>,
     totals: Mutex<RunTotals>,
     space_is_low: AtomicBool,
     space_was_low: AtomicBool,
@@ -55,6 +59,7 @@ pub fn run(config: &Config, control: &Control, observers: &[&dyn Observer]) -> E
         observers,
         staging: None,
         swept: HashMap::new(),
+        doubted: HashSet::new(),
         totals: Mutex::new(RunTotals {
             sum: ArchiveTotals { engine: config.engine, ..ArchiveTotals::default() },
             ..RunTotals::default()
@@ -141,10 +146,16 @@ impl Run<'_> {
             self.staging = Some(staging);
         }
         let resumed = if self.config.resume {
-            Some(resume::take_up(self.config, self.control, &mut plan, &mut |cause| {
+            let (resumed, doubted) = resume::take_up(self.config, self.control, &mut plan, &mut |cause| {
                 self.emit(&Event::Warning { scope: Scope::Run, cause: &cause });
-            })?)
+            })?;
+            self.doubted = doubted;
+            Some(resumed)
         } else {
+            let mut doubts = Doubts::new(&plan.archives);
+            // A log that cannot be read back, as a pipe, knows of nothing.
+            let _ = self.config.logs().and_then(|logs| logs.read(&mut doubts));
+            self.doubted = doubts.into_hashes();
             None
         };
         Ok((plan, resumed))
@@ -212,7 +223,7 @@ impl Run<'_> {
     /// Tells all observers. An observer that cannot go on ends the run.
     fn emit(&self, event: &Event<'_>) {
         match event {
-            Event::Error { .. } => self.totals().errors += 1,
+            Event::Error { .. } | Event::ArchiveFailed { .. } => self.totals().errors += 1,
             Event::Warning { .. } => self.totals().warnings += 1,
             _ => {}
         }

@@ -5,44 +5,58 @@
 //! undecided or without room, and every image that was staged is there in its full size, or was processed again since.
 //! In doubt it is surveyed again: that costs time, and nothing else.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 
-use crate::account::{Staged, State};
+use crate::account::{Lack, Staged, State, Tallies};
 use crate::cause::Cause;
 use crate::config::Config;
 use crate::control::Control;
 use crate::event::{Archive, ArchiveTotals, Earlier, EarlierImage, Resumed};
 use crate::log::record::{ArchiveStart, PartitionCheck, ScriptStart};
-use crate::log::{self, Entry, Head, Listener, Name, Record as Said};
+use crate::log::{self, At, Entry, Head, Listener, Name, Record as Said};
 use crate::reason::Reason;
+use crate::sanitize::printable;
 use crate::staging::{self, Folder, Place};
 use crate::zst::Engine;
 
+use super::doubt::Doubts;
 use super::plan::Plan;
 
 /// Images of earlier runs that are remembered; the archives of what lies beyond are surveyed again.
 const IMAGES_MOST: usize = 1_000_000;
 
-/// Reads the log and takes the archives that are done out of the plan. What of the log could not be understood goes to
-/// `warn`.
+/// Reads the log and takes the archives that are done out of the plan. Also gives the hashes of those with which something
+/// was found wrong. What of the log could not be understood goes to `warn`.
 pub fn take_up(
     config: &Config,
     control: &Control,
     plan: &mut Plan,
     warn: &mut dyn FnMut(Cause),
-) -> Result<Resumed, Cause> {
+) -> Result<(Resumed, HashSet<OsString>), Cause> {
     let path = &config.site.log;
-    let mut history = History::new(config, control, &plan.archives);
-    let reading = log::read(path, &mut history).map_err(|error| {
+    let archives = plan.archives.clone();
+    let mut history = History::new(config, control, &archives);
+    let failed = |error: log::Error| {
         let cause = Cause::of(Reason::Resume, &error);
         Cause { message: format!("{}; --resume needs the log of the earlier runs (--log)", cause.message), ..cause }
-    })?;
-    for note in reading.notes(path) {
+    };
+    let logs = config.logs().map_err(failed)?;
+    let reading = logs.read(&mut history).map_err(failed)?;
+    for note in reading.notes {
         warn(Cause::new(Reason::LogUnreadable, note));
     }
-    let History { done, staged, has_runs, .. } = history;
+    let History { done, staged, has_runs, lacking, doubts, .. } = history;
+    let doubted = doubts.into_hashes();
+    for (hash, lack) in lacking {
+        let (path, hash) = (logs.path(lack.at.log).display(), printable(hash.as_encoded_bytes()));
+        let message = format!(
+            "{path}: the archive {hash}, which ends in line {}, has {}: it is surveyed again",
+            lack.at.line, lack.what
+        );
+        warn(Cause::new(Reason::LogUnreadable, message));
+    }
     if !has_runs {
         let message = format!("{} tells of no earlier run: there is nothing to resume", path.display());
         warn(Cause::new(Reason::NothingToResume, message));
@@ -64,7 +78,7 @@ pub fn take_up(
         resumed.archives.push((Arc::clone(archive), earlier));
         false
     });
-    Ok(resumed)
+    Ok((resumed, doubted))
 }
 
 /// An image that a run staged, or would have.
@@ -74,6 +88,7 @@ struct Known {
     size: u64,
     found: String,
     is_undecided: bool,
+    is_unverified: bool,
     /// Where it was staged; none after a dry run.
     path: Option<Name>,
     room: u64,
@@ -115,6 +130,7 @@ impl Record {
                 size: image.size,
                 found: image.found.clone(),
                 is_undecided: image.is_undecided,
+                is_unverified: image.is_unverified,
                 place,
                 room: image.room,
             });
@@ -137,22 +153,28 @@ struct History<'a> {
     done: HashMap<OsString, Record>,
     staged: Staged,
     images: usize,
+    tallies: Tallies,
+    /// Archives whose lines do not add up.
+    lacking: BTreeMap<OsString, Lack>,
+    doubts: Doubts<'a>,
 }
 
 impl Listener for History<'_> {
     fn wants(&mut self, head: &Head<'_>) -> bool {
-        !matches!(&*head.stage, "img_found" | "extraction_start" | "cleanup" | "deferred")
+        !matches!(&*head.stage, "extraction_start" | "deferred")
     }
 
-    fn note(&mut self, entry: Entry, _length: usize) {
+    fn note(&mut self, entry: Entry, at: At) {
         let Some(hash) = entry.record.hash() else { return self.note_run(&entry) };
         if !self.wanted.contains_key(hash.as_os_str()) {
             return;
         }
         self.staged.note(&entry.record);
+        self.doubts.note(&entry.record);
+        let lack = self.tallies.note(&entry, at).and_then(Result::err);
         if self.runs.contains(&entry.run) {
             let hash = hash.as_os_str().to_owned();
-            self.note_archive(&hash, entry);
+            self.note_archive(&hash, entry, lack);
         }
     }
 
@@ -173,6 +195,9 @@ impl<'a> History<'a> {
             done: HashMap::new(),
             staged: Staged::default(),
             images: 0,
+            tallies: Tallies::default(),
+            lacking: BTreeMap::new(),
+            doubts: Doubts::new(archives),
         }
     }
 
@@ -206,7 +231,7 @@ impl<'a> History<'a> {
         })
     }
 
-    fn note_archive(&mut self, hash: &OsStr, entry: Entry) {
+    fn note_archive(&mut self, hash: &OsStr, entry: Entry, lack: Option<Lack>) {
         if let Said::ArchiveStart(start) = &entry.record {
             if self.is_same(hash, start) {
                 let record = Record { run: entry.run.clone(), ..Record::default() };
@@ -226,7 +251,13 @@ impl<'a> History<'a> {
             }
             Said::ArchiveComplete(end) => {
                 record.totals = end.totals();
-                if let Some(record) = open.remove(hash) {
+                let Some(record) = open.remove(hash) else { return };
+                if let Some(lack) = lack {
+                    // Nobody knows what else it was.
+                    self.done.remove(hash);
+                    self.lacking.insert(hash.to_owned(), lack);
+                } else {
+                    self.lacking.remove(hash);
                     self.complete(hash, record);
                 }
             }
@@ -235,7 +266,7 @@ impl<'a> History<'a> {
     }
 
     fn complete(&mut self, hash: &OsStr, record: Record) {
-        if record.is_unsettled {
+        if record.is_unsettled || self.doubts.has(hash) {
             self.done.remove(hash);
             return;
         }
@@ -261,6 +292,7 @@ impl Record {
             size,
             found: check.found().to_owned(),
             is_undecided: check.partitions.is_none(),
+            is_unverified: check.verified == Some(Some(false)),
             room: check.room().unwrap_or(size),
             path: check.path,
             name: check.image.img.bytes().to_owned(),

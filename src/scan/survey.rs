@@ -17,7 +17,7 @@ use crate::member::{self, Content, Item, Member};
 use crate::reason::Reason;
 use crate::rescue::Maps;
 use crate::staging::Room;
-use crate::zst::{self, Identity, Meter, Options, ZstFile};
+use crate::zst::{self, Engine, Identity, Meter, Options, ZstFile};
 
 use super::judge::Pending;
 use super::keep::Outcome;
@@ -148,9 +148,14 @@ impl<'r> Survey<'r> {
         self.emit(&Event::Warning { scope: Scope::Archive(&self.archive), cause });
     }
 
+    /// Whether an earlier run found something wrong with the archive that only decoding notices.
+    pub(super) fn is_doubted(&self) -> bool {
+        self.run.doubted.contains(&self.archive.hash)
+    }
+
     fn options(&self) -> Options {
         Options {
-            engine: self.run.config.engine,
+            engine: if self.is_doubted() { Engine::Decode } else { self.run.config.engine },
             max_window: self.run.config.site.max_window.0,
             meter: Arc::clone(&self.meter),
         }
@@ -280,9 +285,7 @@ impl<'r> Survey<'r> {
         let enough = (!config.dry_run).then_some(least);
         let mut finding = archive::examine(zst, content, enough);
         let known = self.known_map(zst, &image);
-        if let Some(behind) = archive::look_behind_unread(zst, content, enough, &known, (&finding, least)) {
-            finding = behind;
-        }
+        finding = archive::look_behind_unread(zst, content, enough, &known, (&finding, least)).unwrap_or(finding);
         if self.is_stopped() {
             return;
         }
@@ -307,12 +310,12 @@ impl<'r> Survey<'r> {
                     self.give_unverified(oldest);
                 }
             }
-            Outcome::Decided(check) if matches!(check.action, Action::WouldKeep { .. }) => {
+            // The member behind it may be its rescue map.
+            Outcome::Decided(check) => {
                 self.current = None;
                 self.give_would_keep(Some(zst));
                 self.would_keep = Some((image, check));
             }
-            Outcome::Decided(check) => self.check(&image, &check),
             Outcome::NoRoom(cause) => {
                 self.emit(&Event::Deferred { archive: &self.archive, image: &image, cause: &cause });
                 let memory = |content: &Content, finding: &Finding| content.memory() + finding.memory();
@@ -499,7 +502,9 @@ impl<'r> Survey<'r> {
             kept_images: self.totals.kept,
         });
         match &self.failure {
-            Some(cause) => self.emit(&Event::Error { scope: Scope::Archive(&self.archive), cause }),
+            Some(cause) => {
+                self.emit(&Event::ArchiveFailed { archive: &self.archive, totals: &self.totals, cause });
+            }
             None => self.emit(&Event::ArchiveComplete {
                 archive: &self.archive,
                 totals: &self.totals,

@@ -423,12 +423,14 @@ mod tests {
             message: Some("m".repeat(1_000_000)),
             ..PartitionCheck::default()
         };
-        let problem = Problem { time: None, reason: "r".to_owned(), message: "m".repeat(1_000_000), path: None };
+        let problem =
+            Problem { time: None, reason: "r".to_owned(), message: "m".repeat(1_000_000), path: None, totals: None };
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("log.jsonl");
         let line = format!("{{\"stage\":\"archive_start\",\"hash\":\"{}\"}}\n", "h".repeat(16 << 10));
         std::fs::write(&path, line).expect("a log");
-        let mut report = Report::read(&path, &Selection::All).expect("a run");
+        let mut report =
+            Report::read(&crate::log::Logs::open(&[path], false).expect("a log"), &Selection::All).expect("a run");
         report.states[0] = vec![ImageState::Error; 20];
         let archive = &mut report.account.archives[0];
         archive.size = u64::MAX;

@@ -82,7 +82,9 @@ mod tests {
         let path = folder.path().join("log.jsonl");
         let text: String = lines.iter().flat_map(|line| ["{", line, ",\"run\":\"r\"}\n"]).collect();
         std::fs::write(&path, text).expect("a log");
-        Account::read(&path, &Selection::Last).expect("a log").expect("a run")
+        Account::read(&crate::log::Logs::open(&[path], false).expect("a log"), &Selection::Last)
+            .expect("a log")
+            .expect("a run")
     }
 
     #[test]

@@ -351,7 +351,9 @@ mod tests {
         let path = folder.path().join("log.jsonl");
         let text: String = lines.iter().flat_map(|line| ["{", line, "}\n"]).collect();
         std::fs::write(&path, text).expect("a log");
-        let account = Account::read(&path, &Selection::Last).expect("a log").expect("a run");
+        let account = Account::read(&crate::log::Logs::open(&[path], false).expect("a log"), &Selection::Last)
+            .expect("a log")
+            .expect("a run");
         let verdicts: Vec<Verdict> = account.archives.iter().map(Verdict::of).collect();
         drawings(&account, &place::spans(&account), &verdicts).0
     }

@@ -1,0 +1,283 @@
+//! Where logs are: files, folders of them, what logrotate made of them, pipes.
+
+use std::cmp::Reverse;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use flate2::read::MultiGzDecoder;
+
+use super::read::{BUFFER, Error, Head, Lines, Listener, Reading};
+
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// Lines in which the first time of a log is looked for.
+const LINES_TO_A_TIME: usize = 100;
+/// Bytes of a file without a line of a log, after which no more of it is read.
+const FOREIGN_MOST: u64 = 16 << 20;
+/// Digits of the date that logrotate's `dateext` adds.
+const DATE_DIGITS: usize = 8;
+
+/// Logs that are read as one, the oldest first.
+pub struct Logs {
+    sources: Vec<Source>,
+}
+
+/// A log, or what logrotate made of a part of one.
+struct Source {
+    path: PathBuf,
+    file: File,
+    /// Which log it is a part of.
+    group: usize,
+    /// Found in a folder, where other files may be.
+    is_listed: bool,
+}
+
+impl Logs {
+    /// Opens the logs at `paths`, and those in folders among them. With `takes_pipes`, a pipe is read to its end, and `-`
+    /// is standard input; otherwise nothing is waited for.
+    pub fn open(paths: &[PathBuf], takes_pipes: bool) -> Result<Logs, Error> {
+        let mut sources = Vec::new();
+        for path in paths {
+            let is_standard_input = takes_pipes && path == Path::new("-");
+            let path = if is_standard_input { Path::new("/dev/stdin") } else { path };
+            let failed = |source| Error::Io { path: path.to_owned(), source };
+            let kind = std::fs::metadata(path).map_err(failed)?.file_type();
+            if kind.is_dir() {
+                let before = sources.len();
+                for entry in std::fs::read_dir(path).map_err(failed)? {
+                    let path = entry.map_err(failed)?.path();
+                    if path.is_file() && path.file_name().is_some_and(|name| is_log_name(&name.to_string_lossy())) {
+                        let file = File::open(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
+                        sources.push(Source { path, file, group: 0, is_listed: true });
+                    }
+                }
+                if sources.len() == before {
+                    return Err(Error::Empty { path: path.to_owned() });
+                }
+                continue;
+            }
+            let file = match kind {
+                _ if kind.is_file() => File::open(path).map_err(failed)?,
+                // A pipe would wait for somebody to write, a device may have no end.
+                _ if takes_pipes && kind.is_fifo() => File::open(path).and_then(spool).map_err(failed)?,
+                _ => return Err(Error::NotAFile { path: path.to_owned() }),
+            };
+            sources.push(Source { path: path.to_owned(), file, group: 0, is_listed: false });
+        }
+        let mut logs = Logs { sources };
+        if logs.sources.len() > 1 {
+            // Times are whole seconds: of two parts of a log that begin in the same one, the older by its name comes first.
+            let first = |source: &Source| Ok((source.first_time()?, Reverse(age(&source.path)), source.path.clone()));
+            let keys = logs.sources.iter().map(first).collect::<Result<Vec<_>, Error>>()?;
+            let mut sources: Vec<_> = keys.into_iter().zip(logs.sources).collect();
+            sources.sort_by(|(a, _), (b, _)| a.cmp(b));
+            logs.sources = sources.into_iter().map(|(_, source)| source).collect();
+        }
+        let stems: Vec<PathBuf> = logs.sources.iter().map(|source| stem(&source.path)).collect();
+        for (index, source) in logs.sources.iter_mut().enumerate() {
+            source.group = stems.iter().position(|stem| *stem == stems[index]).unwrap_or(index);
+        }
+        Ok(logs)
+    }
+
+    /// Reads them and tells `listener`, in order. An empty log is one of no run.
+    pub fn read(&self, listener: &mut impl Listener) -> Result<Reading, Error> {
+        let mut sum = Reading::default();
+        for (index, source) in self.sources.iter().enumerate() {
+            listener.begin(source.group);
+            let mut lines = source.lines()?;
+            let mut reading = Reading::default();
+            let failed = |error| Error::Io { path: source.path.clone(), source: error };
+            while !listener.is_done() && lines.advance().map_err(failed)? {
+                reading.note(&lines.line, index, listener);
+                if reading.lines == 0 && lines.end > FOREIGN_MOST {
+                    break;
+                }
+            }
+            if reading.lines == 0 && reading.total() > 0 {
+                let foreign = Error::Foreign { path: source.path.clone(), lines: reading.total() };
+                if !source.is_listed {
+                    return Err(foreign);
+                }
+                sum.notes.push(format!("{foreign}; it was passed over"));
+                continue;
+            }
+            sum.add(&reading, &source.path, lines.end);
+        }
+        Ok(sum)
+    }
+
+    /// Where a log is, by its [`At::log`](super::At::log).
+    #[must_use]
+    pub fn path(&self, index: usize) -> &Path {
+        self.sources.get(index).map_or(Path::new(""), |source| &source.path)
+    }
+
+    /// The newest of them, and how many there are.
+    #[must_use]
+    pub fn newest(&self) -> (&Path, usize) {
+        (self.path(self.sources.len().saturating_sub(1)), self.sources.len())
+    }
+}
+
+impl Source {
+    fn lines(&self) -> Result<Lines<Box<dyn Read + '_>>, Error> {
+        let open = || -> io::Result<Box<dyn Read + '_>> {
+            let mut file = &self.file;
+            file.seek(SeekFrom::Start(0))?;
+            let mut magic = Vec::new();
+            file.take(ZSTD_MAGIC.len() as u64).read_to_end(&mut magic)?;
+            file.seek(SeekFrom::Start(0))?;
+            Ok(if magic.starts_with(&GZIP_MAGIC) {
+                Box::new(MultiGzDecoder::new(BufReader::new(file)))
+            } else if magic == ZSTD_MAGIC {
+                Box::new(zstd::stream::read::Decoder::new(file)?)
+            } else {
+                Box::new(file)
+            })
+        };
+        let input = open().map_err(|source| Error::Io { path: self.path.clone(), source })?;
+        Ok(Lines::new(BufReader::with_capacity(BUFFER, input), 0))
+    }
+
+    /// The first time that it tells; times are compared as the text that they are.
+    fn first_time(&self) -> Result<String, Error> {
+        let mut lines = self.lines()?;
+        for _ in 0..LINES_TO_A_TIME {
+            if !lines.advance().map_err(|source| Error::Io { path: self.path.clone(), source })? {
+                break;
+            }
+            if let Ok(head) = serde_json::from_slice::<Head<'_>>(&lines.line)
+                && !head.ts.is_empty()
+            {
+                return Ok(head.ts.into_owned());
+            }
+        }
+        Ok(String::new())
+    }
+}
+
+/// What a pipe gives, to be read more than once: in a file that has no name.
+fn spool(mut pipe: File) -> io::Result<File> {
+    let folder = std::env::temp_dir();
+    let path = folder.join(format!(".imgsieve-{}-{}.log", std::process::id(), super::new_run_id()));
+    let mut file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+    std::fs::remove_file(&path)?;
+    io::copy(&mut pipe, &mut file)?;
+    file.flush()?;
+    Ok(file)
+}
+
+/// Whether a file in a folder is a log, or what logrotate made of one.
+fn is_log_name(name: &str) -> bool {
+    Path::new(&unrotated(name)).extension().is_some_and(|extension| extension == "jsonl")
+}
+
+/// The path of the log that `path` is a part of.
+fn stem(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(unrotated(&name))
+}
+
+/// How old a part of a log is by its name: 0 for the one that is written to.
+fn age(path: &Path) -> u64 {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let whole = unrotated(&name);
+    let digits: String =
+        name.trim_end_matches(|c: char| !c.is_ascii_digit()).chars().rev().take_while(char::is_ascii_digit).collect();
+    let digits: String = digits.chars().rev().collect();
+    match digits.parse::<u64>() {
+        Ok(number) if name != whole && digits.len() < DATE_DIGITS => number,
+        // Of dates, the earlier is the older.
+        Ok(date) if name != whole => u64::MAX - date,
+        _ => 0,
+    }
+}
+
+/// The name that a log had before logrotate added a number or a date, and the compressor its suffix.
+fn unrotated(name: &str) -> String {
+    let name = name.strip_suffix(".gz").or(name.strip_suffix(".zst")).unwrap_or(name);
+    // With `extension .jsonl` the suffix stays behind the rest.
+    let (name, suffix) = name.strip_suffix(".jsonl").map_or((name, ""), |name| (name, ".jsonl"));
+    let is_digits = |text: &str, least: usize| text.len() >= least && text.bytes().all(|byte| byte.is_ascii_digit());
+    let name = match (name.rsplit_once('.'), name.rsplit_once('-')) {
+        (Some((head, number)), _) if is_digits(number, 1) => head,
+        (_, Some((head, date))) if is_digits(date, DATE_DIGITS) => head,
+        _ => name,
+    };
+    format!("{name}{suffix}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::{At, Entry};
+
+    #[derive(Default)]
+    struct Runs(Vec<(usize, String)>, usize);
+
+    impl Listener for Runs {
+        fn begin(&mut self, log: usize) {
+            self.1 = log;
+        }
+
+        fn note(&mut self, entry: Entry, _at: At) {
+            self.0.push((self.1, entry.run));
+        }
+    }
+
+    #[test]
+    fn a_name_is_the_logs_whatever_logrotate_made_of_it() {
+        for name in
+            ["a.jsonl", "a.jsonl.1", "a.jsonl.12.gz", "a.jsonl-20261128", "a.jsonl-20261128.zst", "a-20261128.jsonl.gz"]
+        {
+            assert_eq!((unrotated(name).as_str(), is_log_name(name)), ("a.jsonl", true), "{name}");
+        }
+        for name in ["a-1.jsonl", "shard-12.jsonl"] {
+            assert_eq!(unrotated(name), name);
+        }
+        for name in ["a.log", "a.jsonl.bak", "site.toml", "a.jsonl.lock"] {
+            assert!(!is_log_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_higher_number_and_an_earlier_date_are_older() {
+        let names =
+            ["a.jsonl-20251231.gz", "a.jsonl-20260101", "a.jsonl.10.gz", "a.jsonl.2.zst", "a.jsonl.1", "a.jsonl"];
+        let ages: Vec<Reverse<u64>> = names.iter().map(|name| Reverse(age(Path::new(name)))).collect();
+        assert!(ages.is_sorted(), "{ages:?}");
+    }
+
+    #[test]
+    fn a_folder_of_rotated_logs_is_read_as_one_from_the_oldest_line_on() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let line = |day: u32, run: &str| {
+            format!("{{\"ts\":\"2026-01-0{day}T00:00:00Z\",\"stage\":\"abort\",\"run\":\"{run}\"}}\n")
+        };
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("a.jsonl"), line(4, "d")).expect("a log");
+        std::fs::write(at("a.jsonl.1"), line(3, "c")).expect("a log");
+        std::fs::write(at("b.jsonl"), line(2, "x")).expect("a log");
+        std::fs::write(at("other.txt"), "no log").expect("a file");
+        std::fs::write(at("foreign.jsonl"), "{}\n").expect("a file");
+        let zst = zstd::encode_all(line(2, "b").as_bytes(), 1).expect("memory");
+        std::fs::write(at("a.jsonl.2.zst"), zst).expect("a log");
+        let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gz.write_all(line(1, "a").as_bytes()).expect("memory");
+        std::fs::write(at("a.jsonl.3.gz"), gz.finish().expect("memory")).expect("a log");
+        let logs = Logs::open(&[folder.path().to_owned()], false).expect("logs");
+        for _ in 0..2 {
+            let mut runs = Runs::default();
+            let reading = logs.read(&mut runs).expect("logs");
+            assert_eq!((reading.lines, reading.notes.len()), (5, 1), "{reading:?}");
+            assert_eq!(runs.0.iter().map(|(_, run)| run.as_str()).collect::<String>(), "abxcd");
+            let groups: Vec<usize> = runs.0.iter().map(|&(group, _)| group).collect();
+            assert!(groups[0] == groups[1] && groups[1] == groups[3] && groups[0] != groups[2], "{groups:?}");
+        }
+        assert_eq!(logs.newest(), (at("a.jsonl").as_path(), 6));
+        assert!(matches!(Logs::open(&[PathBuf::from("/proc")], false), Err(Error::Empty { .. })));
+    }
+}

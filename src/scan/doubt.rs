@@ -1,0 +1,81 @@
+//! What earlier runs found wrong with an archive: it stays wrong until the archive was decoded rightly.
+//!
+//! Passing over data notices little of what is wrong with them. So an archive that failed a checksum, or was corrupt, is
+//! decoded whole by every later run, until one finds every checksum right; the images of it that were staged are compared
+//! with what was decoded.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::sync::Arc;
+
+use crate::event::Archive;
+use crate::log::{At, Entry, Head, Listener, Record};
+use crate::reason::{Reason, Told};
+
+/// The archives that are not to be passed over.
+pub struct Doubts<'a> {
+    archives: HashMap<&'a OsStr, &'a Archive>,
+    /// Those that were begun as they are now.
+    same: HashSet<&'a OsStr>,
+    doubted: HashSet<OsString>,
+}
+
+impl<'a> Doubts<'a> {
+    /// Nothing is known yet to be wrong with `archives`.
+    pub fn new(archives: &'a [Arc<Archive>]) -> Doubts<'a> {
+        let archives = archives.iter().map(|archive| (archive.hash.as_os_str(), &**archive)).collect();
+        Doubts { archives, same: HashSet::new(), doubted: HashSet::new() }
+    }
+
+    /// Takes note of a line.
+    pub fn note(&mut self, record: &Record) {
+        let Some(hash) = record.hash().map(crate::log::Name::as_os_str) else { return };
+        let Some((&hash, archive)) = self.archives.get_key_value(hash) else { return };
+        let is_wrong = match record {
+            Record::ArchiveStart(start) => {
+                if start.size_bytes == Some(archive.size) && start.mtime.as_ref() == Some(&archive.mtime) {
+                    self.same.insert(hash);
+                } else {
+                    // Another version of it.
+                    self.same.remove(hash);
+                    self.doubted.remove(hash);
+                }
+                return;
+            }
+            Record::Error(error) if error.scope == "archive" => {
+                matches!(error.reason, Some(Told::Known(Reason::Checksum | Reason::Corrupt)))
+            }
+            Record::PartitionCheck(check) => check.verified == Some(Some(false)),
+            Record::ArchiveComplete(end) => {
+                if end.totals.verified {
+                    self.doubted.remove(hash);
+                }
+                return;
+            }
+            _ => return,
+        };
+        if is_wrong && self.same.contains(hash) {
+            self.doubted.insert(hash.to_owned());
+        }
+    }
+
+    /// Whether something is wrong with an archive, by what was noted so far.
+    pub fn has(&self, hash: &OsStr) -> bool {
+        self.doubted.contains(hash)
+    }
+
+    /// The hashes of the archives with which something is wrong.
+    pub fn into_hashes(self) -> HashSet<OsString> {
+        self.doubted
+    }
+}
+
+impl Listener for Doubts<'_> {
+    fn wants(&mut self, head: &Head<'_>) -> bool {
+        matches!(&*head.stage, "archive_start" | "partition_check" | "archive_complete" | "error")
+    }
+
+    fn note(&mut self, entry: Entry, _at: At) {
+        Doubts::note(self, &entry.record);
+    }
+}
