@@ -8,7 +8,9 @@
 //! | what is left | what is right |
 //! |---|---|
 //! | a table as Linux reads it: an MBR's entries in LBA 0, a GPT copy behind its protective MBR, a label where it belongs | the newest such table, cut short or not, whatever else is on the disk; of an older MBR or GPT beside another label, either, for Linux reads those first |
-//! | the same, and a link of its chain or an entry of its map is lost | two partitions or more of it; if fewer are left, undecidable |
+//! | the same, and a link of its chain or an entry of its map is lost | two partitions or more of it; if fewer are left, undecidable; none too where a file system was made since |
+//! | the same of fewer than two partitions, in a boot sector of FAT, exFAT or NTFS that stands, or an Apple map behind 0x55AA | one or none: Linux and libblkid disagree, and nobody loses |
+//! | the same of no partition | none, or another table that stands; an MBR without entries says nothing at all |
 //! | a protective MBR, and neither copy | the GPT or a part of it, another GPT that stands, or undecidable; none where it was removed on purpose |
 //! | no table in front, and a file system's superblock, newer than all that is left of tables | none; a primary GPT whose checksums hold may count |
 //! | a primary GPT, a backup GPT at the end, or an Apple map, and nothing in front that says so | the newest of these, or an older one; where a file system was made since and is damaged, or an older one stands beside a backup, none and undecidable too; where another table was made since and is lost, undecidable too |

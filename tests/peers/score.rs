@@ -95,16 +95,16 @@ impl fmt::Display for Score {
             f,
             "right/false multi/missed multi/otherwise wrong, and the very partitions in brackets; +n undecided without need"
         )?;
-        write!(f, "{:<30}{:>7}", "group", "images")?;
-        self.1.iter().try_for_each(|name| write!(f, "{name:>21}"))?;
+        write!(f, "{:<36}{:>7}", "group", "images")?;
+        self.1.iter().try_for_each(|name| write!(f, "{name:>23}"))?;
         writeln!(f)?;
         let line = |f: &mut fmt::Formatter<'_>, group: &str, tallies: &BTreeMap<usize, Tally>| {
             let images = tallies.values().map(|tally| tally.images).max().unwrap_or(0);
-            write!(f, "{group:<30}{images:>7}")?;
+            write!(f, "{group:<36}{images:>7}")?;
             for tally in tallies.values() {
                 let undecided = if tally.undecided > 0 { format!("+{}", tally.undecided) } else { String::new() };
                 let Tally { right, false_multi, missed_multi, other, exact, .. } = tally;
-                write!(f, "{:>21}", format!("{right}/{false_multi}/{missed_multi}/{other}{undecided} ({exact})"))?;
+                write!(f, "{:>23}", format!("{right}/{false_multi}/{missed_multi}/{other}{undecided} ({exact})"))?;
             }
             writeln!(f)
         };
