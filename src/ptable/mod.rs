@@ -40,7 +40,6 @@
 //! | any | the file system in LBA 0 explains what looks like entries, or the entries fit on no disk together | none | | no table |
 //! | dos | an EBR is lost, past the end, seen before, or one too many (100 empty ones in a row, 400 in all) | those before it | `ebr_signature`, `ebr_past_end`, `ebr_unreadable`, `ebr_cycle`, `ebr_chain_too_long` | multi where these are two or more, else undecidable (`ebr_chain_broken`) |
 //! | dos | an EBR lies outside its extended partition | all, as for Linux | `ebr_outside_container` | by their number |
-//! | dos | the first EBR is all zeros | the primary ones | | by their number: the extended partition is empty |
 //! | dos | the label inside a slice is damaged | its own where they fit and do not overlap, else the slice is one | `nested_label`, `nested_unreadable` | by their number |
 //! | gpt | one copy is lost or wrong, the other stands | those of the one that stands | `primary_gpt`, `backup_gpt` | by their number |
 //! | gpt | no protective MBR | those of a copy that stands | `no_protective_mbr` | by their number |

@@ -9,7 +9,6 @@ use std::collections::HashSet;
 use crate::ptable::boot_sector;
 use crate::ptable::damage::Damage;
 use crate::ptable::error::Error;
-use crate::ptable::fields::all_zero;
 use crate::ptable::mbr_sector::{self, Entry};
 use crate::ptable::table::{Kind, Partition, PartitionType};
 use crate::ptable::view::View;
@@ -93,7 +92,7 @@ impl<'a> Chain<'a> {
             if lba < first || lba >= first.saturating_add(sectors) {
                 self.damage.push(Damage::EbrOutsideContainer { lba });
             }
-            let Some(entries) = self.read(lba, lba == first)? else {
+            let Some(entries) = self.read(lba)? else {
                 return Ok(());
             };
             empty += 1;
@@ -131,7 +130,7 @@ impl<'a> Chain<'a> {
     }
 
     /// The entries of the EBR at `lba`; `None` where the chain ends there, with the damage noted if there is any.
-    fn read(&mut self, lba: u64, is_first: bool) -> Result<Option<[Entry; 4]>, Error> {
+    fn read(&mut self, lba: u64) -> Result<Option<[Entry; 4]>, Error> {
         let offset = lba.saturating_mul(u64::from(self.sector_size));
         let sector = match self.view.read(offset, boot_sector::SIZE) {
             Ok(Some(sector)) => sector,
@@ -148,10 +147,8 @@ impl<'a> Chain<'a> {
         if boot_sector::is_signed(&sector) {
             return Ok(Some(mbr_sector::entries(&sector)));
         }
-        // An extended partition nobody has put anything into yet may have no EBR at all.
-        if !(is_first && all_zero(&sector)) {
-            self.break_at(lba, Damage::EbrSignature { lba });
-        }
+        // sfdisk, fdisk and parted sign the EBR of an extended partition that has nothing in it, too: a blank one was lost.
+        self.break_at(lba, Damage::EbrSignature { lba });
         Ok(None)
     }
 }
@@ -175,8 +172,16 @@ mod tests {
 
     #[test]
     fn an_empty_container_is_no_damage() {
-        let table = disk().table();
+        let table = disk().mbr(100 * S, &[]).table();
         assert_eq!((table.count(), table.is_damaged(), table.partitions[0].kind), (0, false, Kind::Extended));
+    }
+
+    #[test]
+    fn a_blank_first_ebr_was_lost_with_what_hung_on_it() {
+        assert_eq!(disk().reason(), "ebr_chain_broken");
+        assert_eq!(disk().mbr(0, &[(2, 0x83, 901, 50)]).reason(), "ebr_chain_broken");
+        let table = disk().mbr(0, &[(2, 0x83, 901, 50), (3, 0x83, 951, 40)]).table();
+        assert_eq!((table.count(), table.damage[0].code()), (2, "ebr_signature"));
     }
 
     #[test]
