@@ -48,7 +48,11 @@ impl Logs {
                 let before = sources.len();
                 for entry in std::fs::read_dir(path).map_err(failed)? {
                     let path = entry.map_err(failed)?.path();
-                    if path.is_file() && path.file_name().is_some_and(|name| is_log_name(&name.to_string_lossy())) {
+                    let is_log = path.file_name().is_some_and(|name| is_log_name(&name.to_string_lossy()));
+                    // What is being compressed is there twice.
+                    let is_twice = matches!(path.extension(), Some(suffix) if suffix == "gz" || suffix == "zst")
+                        && path.with_extension("").exists();
+                    if is_log && !is_twice && path.is_file() {
                         let file = File::open(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
                         sources.push(Source { path, file, group: 0, is_listed: true });
                     }
