@@ -44,8 +44,9 @@ fn as_logged(mut said: Said) -> Said {
     for image in said.values_mut().flat_map(|(images, _)| images) {
         let name = image["img"].as_str().expect("a name");
         if name.len() > NAME_LIMIT {
-            let hash: String = Sha256::digest(name).iter().map(|byte| format!("{byte:02x}")).collect();
-            image["img"] = json!(format!("{}{MARK}{hash}", &name[..NAME_LIMIT - MARK.len() - hash.len()]));
+            let hash: Vec<String> = Sha256::digest(name).iter().map(|byte| format!("{byte:02x}")).collect();
+            let end = format!("{MARK}{}", hash.concat());
+            image["img"] = json!(format!("{}{end}", &name[..NAME_LIMIT - end.len()]));
         }
     }
     said

@@ -239,10 +239,12 @@ fn what_happened_to_a_medium_says_what_is_on_it() {
         None => seeds == (0..ALL),
     };
     let complaints = [told, list.complaints(is_due)].concat();
-    println!("{} images, {} disagreements", seen.len(), found.len());
+    let strict = seen.iter().filter(|seen| seen.truth.expected.is_strict()).count();
+    println!("{} images, {strict} of which leave no choice; {} disagreements", seen.len(), found.len());
     assert!(complaints.is_empty(), "{} complaints:\n{}", complaints.len(), complaints.join("\n"));
 
     let [us, them @ ..] = &score.totals()[..] else { panic!("nobody was asked") };
     assert_eq!(us.missed_multi, 0, "a missed image is lost work");
-    assert!(them.iter().all(|peer| us.false_multi <= peer.false_multi), "{}", us.false_multi);
+    let is_best = us.false_multi == 0 || them.iter().all(|peer| us.false_multi < peer.false_multi);
+    assert!(is_best, "{} times two or more where there are fewer", us.false_multi);
 }

@@ -6,8 +6,10 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use common::scan::{end, imgsieve};
+use common::fixture::{self, Fixture};
+use common::scan::{Scan, end, imgsieve};
 use common::{run, status};
+use serde_json::Value;
 use tempfile::TempDir;
 
 fn printed(args: &[&str]) -> String {
@@ -94,11 +96,11 @@ fn manual() -> (TempDir, Vec<(String, String)>) {
 }
 
 #[test]
-fn there_is_a_page_for_the_program_and_each_subcommand() {
+fn there_is_a_page_for_the_program_each_subcommand_and_the_log() {
     let (_folder, pages) = manual();
     let names: Vec<&str> = pages.iter().map(|(_, name)| name.as_str()).collect();
     let mut expected: Vec<String> = subcommands().iter().map(|name| format!("imgsieve-{name}")).collect();
-    expected.push("imgsieve".to_owned());
+    expected.extend(["imgsieve", "imgsieve-log"].map(str::to_owned));
     expected.sort();
     assert_eq!(names, expected);
     for (path, name) in &pages {
@@ -123,7 +125,7 @@ fn no_linter_has_a_word_to_say_about_a_page() {
 #[test]
 fn a_page_has_each_section_and_every_option_of_the_help() {
     let (_folder, pages) = manual();
-    for (path, name) in pages {
+    for (path, name) in pages.into_iter().filter(|(_, name)| name != "imgsieve-log") {
         let page = fs::read_to_string(&path).expect("a page");
         let sections: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix(".SH ")).collect();
         let needed = ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "\"EXIT STATUS\"", "EXAMPLES", "\"SEE ALSO\""];
@@ -137,6 +139,41 @@ fn a_page_has_each_section_and_every_option_of_the_help() {
             .filter(|word| word.starts_with("--") && word.len() > 2);
         for option in options {
             assert!(page.contains(&option.replace('-', "\\-")), "{name}: {option}");
+        }
+    }
+}
+
+#[test]
+fn the_page_of_the_log_has_every_field_and_reason_of_a_log() {
+    let mut fixtures = fixture::all();
+    fixtures.retain(Fixture::is_quick);
+    let scan = Scan::of(&fixtures);
+    scan.run();
+    let page = printed(&["man", "log"]);
+    let section = |name: &str| {
+        let (_, rest) = page.split_once(&format!(".SS {name}\n")).unwrap_or_else(|| panic!("{name}"));
+        rest.split(".SS ").next().unwrap_or_default()
+    };
+    let has = |section: &str, word: &str| section.contains(&format!("\\fB{word}\\fR\n"));
+    let undocumented = |section: &str, object: &serde_json::Map<String, Value>| -> Vec<String> {
+        let known = |key: &str| has(section, key) || key.strip_suffix("_bytes").is_some_and(|name| has(section, name));
+        object.keys().filter(|key| !known(key)).cloned().collect()
+    };
+    let object = |value: &Value| value.as_object().cloned().unwrap_or_default();
+    for line in scan.logged() {
+        let mut fields = object(&line);
+        for key in ["ts", "stage", "run"] {
+            assert!(fields.shift_remove(key).is_some(), "{key}: {line}");
+        }
+        let stage = line["stage"].as_str().expect("a stage");
+        assert_eq!(undocumented(section(stage), &fields), [""; 0], "{stage}");
+        assert_eq!(undocumented(section("rules"), &object(&line["rules"])), [""; 0]);
+        assert_eq!(undocumented(section("table"), &object(&line["table"])), [""; 0]);
+        for partition in line["partition_list"].as_array().into_iter().flatten() {
+            assert_eq!(undocumented(section("partition_list"), &object(partition)), [""; 0]);
+        }
+        if let Some(reason) = line["reason"].as_str() {
+            assert!(has(page.split(".SH REASONS").nth(1).expect("a section"), reason), "{reason}");
         }
     }
 }

@@ -12,12 +12,17 @@ use clap_mangen::roff::{Roff, bold, italic, roman};
 
 use super::args::{Arguments, EXIT_CODES};
 use crate::config::Site;
+use crate::log::manual::{self, Field};
+use crate::reason::Reason;
 
 /// The changelog has the date of each version.
 const CHANGELOG: &str = include_str!("../../CHANGELOG.md");
 
 /// Programs that people use with this one.
 const RELATED: [(&str, &str); 5] = [("blkid", "8"), ("losetup", "8"), ("sfdisk", "8"), ("tar", "1"), ("zstd", "1")];
+
+/// The page that is about no subcommand: the format of the log.
+const LOG_PAGE: &str = "log";
 
 /// Longest line of a page that mandoc has nothing to say about, in bytes.
 const LINE_LIMIT: usize = 80;
@@ -30,13 +35,47 @@ pub struct Error {
     source: io::Error,
 }
 
-/// The command line, where `man` knows the names of the subcommands.
+/// The command line, where options say the value of the built-in site, and `man` knows the names of its pages.
 pub fn command() -> clap::Command {
-    let command = Arguments::command();
-    let names: Vec<String> = command.get_subcommands().map(|each| each.get_name().to_owned()).collect();
+    let command = with_site_defaults(Arguments::command());
+    let subcommands = command.get_subcommands().map(|each| each.get_name().to_owned());
+    let names: Vec<String> = subcommands.chain([LOG_PAGE.to_owned()]).collect();
     command.mut_subcommand("man", |man| {
         let parser = PossibleValuesParser::new(names);
         man.mut_arg("subcommand", |name| name.value_parser(parser).hide_possible_values(true))
+    })
+}
+
+/// Each subcommand's options that override a key of the site file, with the value that the built-in one has.
+fn with_site_defaults(command: clap::Command) -> clap::Command {
+    let site = Site::built_in();
+    let collection: Vec<String> = site.collection.iter().map(|path| path.display().to_string()).collect();
+    let defaults = [
+        ("collection", collection.join(" ")),
+        ("staging", site.staging.display().to_string()),
+        ("log", site.log.display().to_string()),
+        ("min_archive_size", site.min_archive_size.to_string()),
+        ("min_image_size", site.min_image_size.to_string()),
+        ("min_partitions", site.min_partitions.to_string()),
+        ("min_free", site.min_free.to_string()),
+        ("image_suffix", site.image_suffix.clone()),
+        ("max_window", site.max_window.to_string()),
+    ];
+    let is_site_s = |arg: &clap::Arg, id: &str| {
+        let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+        arg.get_id() == id && arg.get_default_values().is_empty() && !help.contains("[default:")
+    };
+    let names: Vec<String> = command.get_subcommands().map(|each| each.get_name().to_owned()).collect();
+    names.iter().fold(command, |command, name| {
+        command.mut_subcommand(name, |subcommand| {
+            subcommand.mut_args(|arg| match defaults.iter().find(|(id, _)| is_site_s(&arg, id)) {
+                Some((_, value)) => {
+                    let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+                    arg.help(format!("{help} [default: {value}]"))
+                }
+                None => arg,
+            })
+        })
     })
 }
 
@@ -50,6 +89,9 @@ pub fn completions(shell: Shell) -> String {
 /// The page of a subcommand, or of the program, in roff.
 pub fn manual(subcommand: Option<&str>) -> String {
     let program = documented();
+    if subcommand == Some(LOG_PAGE) {
+        return log_page(&program);
+    }
     let command = subcommand.and_then(|name| program.find_subcommand(name)).unwrap_or(&program);
     page(&program, command)
 }
@@ -66,7 +108,8 @@ pub fn write_manual(folder: &Path) -> Result<(), Error> {
         let path = folder.join(format!("{}.1", page_name(command)));
         std::fs::write(&path, page(&program, command)).map_err(error(&path))?;
     }
-    Ok(())
+    let path = folder.join(format!("imgsieve-{LOG_PAGE}.1"));
+    std::fs::write(&path, log_page(&program)).map_err(error(&path))
 }
 
 /// The command line with all that is derived, less `help`, which the manual stands in for.
@@ -74,6 +117,68 @@ fn documented() -> clap::Command {
     let mut program = command().disable_help_subcommand(true);
     program.build();
     program
+}
+
+/// The page of the log's format, as the types of its lines document it.
+fn log_page(program: &clap::Command) -> String {
+    let mut roff = Roff::new();
+    let version = concat!("imgsieve ", env!("CARGO_PKG_VERSION"));
+    roff.control("TH", ["IMGSIEVE-LOG", "1", released(), version, "User Commands"]);
+    roff.control("SH", ["NAME"]);
+    roff.text([roman("imgsieve-log - the format of the log of imgsieve")]);
+    roff.control("SH", ["DESCRIPTION"]);
+    paragraphs(
+        &mut roff,
+        &[
+            "JSON Lines: one object a line, one write a line, appended to. Each line begins with ts (UTC, \
+             YYYY-MM-DDThh:mm:ssZ) and stage, and ends with run, 16 hexadecimal digits that are the same for all lines of a \
+             run. Fields may be added by later versions, and are never renamed or dropped. A file that is not empty and \
+             does not begin with { is not appended to.",
+            "Every archive that was begun ends in one archive_complete or one error of scope archive, and every image that \
+             was found has one partition_check, unless the run was interrupted or aborted.",
+            "Names come from archives and are untrusted: JSON escapes what a terminal would obey. A name that is not UTF-8 \
+             is there exactly, too, in base64: img_bytes beside img, and likewise hash_bytes, member_bytes, path_bytes, \
+             archive_bytes, dest_bytes and output_bytes. A name of more than 4096 bytes is cut, and ends in its SHA-256.",
+        ],
+    );
+    roff.control("SH", ["STAGES"]);
+    for stage in manual::stages() {
+        roff.control("SS", [stage.name]);
+        roff.text([roman(stage.when)]);
+        definitions(&mut roff, &stage.fields);
+    }
+    roff.control("SH", ["OBJECTS"]);
+    for (field, fields) in manual::objects() {
+        roff.control("SS", [field]);
+        definitions(&mut roff, &fields);
+    }
+    roff.control("SH", ["REASONS"]);
+    let reasons: Vec<Field> = Reason::ALL
+        .iter()
+        .map(|(reason, meaning)| (reason.as_str().to_owned(), meaning.trim().replace('`', "")))
+        .collect();
+    definitions(&mut roff, &reasons);
+    see_also(&mut roff, program, None);
+    let mut page = Vec::new();
+    roff.to_writer(&mut page).expect("a Vec takes everything");
+    tidy(&String::from_utf8_lossy(&page))
+}
+
+fn paragraphs(roff: &mut Roff, paragraphs: &[&str]) {
+    for (index, paragraph) in paragraphs.iter().enumerate() {
+        if index > 0 {
+            roff.control("PP", []);
+        }
+        roff.text([roman(*paragraph)]);
+    }
+}
+
+fn definitions(roff: &mut Roff, fields: &[Field]) {
+    for (name, meaning) in fields {
+        roff.control("TP", []);
+        roff.text([bold(name)]);
+        roff.text([roman(meaning.replace('`', ""))]);
+    }
 }
 
 fn page_name(command: &clap::Command) -> &str {
@@ -105,7 +210,7 @@ fn render(program: &clap::Command, command: &clap::Command, page: &mut Vec<u8>) 
     exit_status(&mut roff);
     files(&mut roff, &command);
     examples(&mut roff, &command);
-    see_also(&mut roff, program, &command);
+    see_also(&mut roff, program, Some(&command));
     roff.to_writer(page)
 }
 
@@ -197,10 +302,12 @@ fn examples_in_help(command: &clap::Command) -> Vec<Example> {
     examples
 }
 
-fn see_also(roff: &mut Roff, program: &clap::Command, command: &clap::Command) {
+/// The other pages; `command` is whose this one is, if it is a command's.
+fn see_also(roff: &mut Roff, program: &clap::Command, command: Option<&clap::Command>) {
     roff.control("SH", ["SEE ALSO"]);
-    let ours = std::iter::once(program).chain(program.get_subcommands()).map(page_name);
-    let others = ours.filter(|name| *name != page_name(command)).map(|name| (name, "1"));
+    let log = command.map(|_| "imgsieve-log");
+    let ours = std::iter::once(program).chain(program.get_subcommands()).map(page_name).chain(log);
+    let others = ours.filter(|name| Some(*name) != command.map(page_name)).map(|name| (name, "1"));
     let mut list = Vec::new();
     for (name, section) in others.chain(RELATED) {
         let separator = if list.is_empty() { "" } else { ", " };

@@ -4,6 +4,7 @@
 
 mod form;
 mod limit;
+pub mod manual;
 pub mod name;
 mod of_event;
 mod read;

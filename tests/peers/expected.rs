@@ -45,6 +45,11 @@ impl Expected {
         class(&self.answer) || self.or.iter().any(class) || self.or_none && count == 0
     }
 
+    /// Whether one answer alone is right.
+    pub fn is_strict(&self) -> bool {
+        self.or.is_empty() && !(self.in_part || self.or_undecidable || self.or_none)
+    }
+
     /// Whether two or more is the answer, be it not the only one.
     pub fn is_multi(&self) -> bool {
         self.answer.count() >= 2
