@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::control::Stop;
-use crate::event::{Archive, Event, Live, Observer, Resumed, Scope};
+use crate::event::{Archive, ArchiveTotals, Event, Live, Observer, Resumed, Scope};
 use crate::sanitize::{printable, printable_line, printable_short};
 use crate::units::{human, human_seconds};
 use crate::zst::Meter;
@@ -170,12 +170,7 @@ impl Observer for Terminal {
                 self.line(Verbosity::Normal, &format!("imgsieve: deferred: {scope}{}", cause.message));
             }
             Event::ArchiveResumed { archive, earlier } => {
-                let text = format!(
-                    "{}: done by an earlier run, images: {}, with partitions enough: {}",
-                    hash_of(archive),
-                    earlier.totals.images,
-                    earlier.totals.multi
-                );
+                let text = format!("{}: done by an earlier run, {}", hash_of(archive), images(&earlier.totals));
                 self.line(Verbosity::Archives, &text);
             }
             Event::ArchiveStart { archive, .. } => {
@@ -183,12 +178,11 @@ impl Observer for Terminal {
             }
             Event::ArchiveComplete { archive, totals, .. } => {
                 let text = format!(
-                    "{}: {} in {}, images: {}, with partitions enough: {}",
+                    "{}: {} in {}, {}",
                     hash_of(archive),
                     human(archive.size),
                     human_seconds(totals.seconds),
-                    totals.images,
-                    totals.multi
+                    images(totals)
                 );
                 self.line(Verbosity::Archives, &text);
             }
@@ -349,6 +343,12 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).expect("a valid template").progress_chars("━╸─")
 }
 
+/// `2 images, 1 multi-partition`.
+fn images(totals: &ArchiveTotals) -> String {
+    let noun = if totals.images == 1 { "image" } else { "images" };
+    format!("{} {noun}, {} multi-partition", totals.images, totals.multi)
+}
+
 #[cfg(test)]
 mod tests {
     use indicatif::{InMemoryTerm, TermLike};
@@ -356,7 +356,7 @@ mod tests {
     use super::*;
     use crate::cause::Cause;
     use crate::config::{Config, Site};
-    use crate::event::{ArchiveTotals, LeftOut, Start};
+    use crate::event::{LeftOut, Start};
     use crate::reason::Reason;
 
     #[derive(Clone, Default)]

@@ -1,9 +1,10 @@
 //! Where logs are: files, folders of them, what logrotate made of them, pipes.
 
 use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
@@ -48,7 +49,11 @@ impl Logs {
                 let before = sources.len();
                 for entry in std::fs::read_dir(path).map_err(failed)? {
                     let path = entry.map_err(failed)?.path();
-                    if path.is_file() && path.file_name().is_some_and(|name| is_log_name(&name.to_string_lossy())) {
+                    let is_log = path.file_name().is_some_and(|name| is_log_name(&name.to_string_lossy()));
+                    // What is being compressed is there twice.
+                    let is_twice = matches!(path.extension(), Some(suffix) if suffix == "gz" || suffix == "zst")
+                        && path.with_extension("").exists();
+                    if is_log && !is_twice && path.is_file() {
                         let file = File::open(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
                         sources.push(Source { path, file, group: 0, is_listed: true });
                     }
@@ -66,6 +71,10 @@ impl Logs {
             };
             sources.push(Source { path: path.to_owned(), file, group: 0, is_listed: false });
         }
+        // A folder may be named beside a log that is in it.
+        let mut known = HashSet::new();
+        let identity = |file: &File| file.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()));
+        sources.retain(|source| identity(&source.file).is_none_or(|identity| known.insert(identity)));
         let mut logs = Logs { sources };
         if logs.sources.len() > 1 {
             // Times are whole seconds: of two parts of a log that begin in the same one, the older by its name comes first.
@@ -278,6 +287,8 @@ mod tests {
             assert!(groups[0] == groups[1] && groups[1] == groups[3] && groups[0] != groups[2], "{groups:?}");
         }
         assert_eq!(logs.newest(), (at("a.jsonl").as_path(), 6));
+        let twice = Logs::open(&[at("a.jsonl"), folder.path().to_owned(), at("a.jsonl")], false).expect("logs");
+        assert_eq!(twice.newest().1, 6, "each is read once");
         assert!(matches!(Logs::open(&[PathBuf::from("/proc")], false), Err(Error::Empty { .. })));
     }
 }

@@ -61,7 +61,7 @@ impl Report {
         let is_multi = |archive: &ArchiveAccount, image| is_multi(image, &self.account.runs[archive.run]);
         let mut images: Vec<_> = self.images().filter(|(archive, image, _)| is_multi(archive, image)).collect();
         if images.is_empty() {
-            return writeln!(out, "\nNo image has partitions enough to be kept.");
+            return writeln!(out, "\nNo image qualifies.");
         }
         // What is cut off of a long list is what went well.
         images.sort_by_key(|(_, _, state)| state.is_as_it_should_be());

@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 
+use crate::control::Control;
 use crate::event::Archive;
 use crate::log::{At, Entry, Head, Listener, Record};
 use crate::reason::{Reason, Told};
@@ -15,16 +16,17 @@ use crate::reason::{Reason, Told};
 /// The archives that are not to be passed over.
 pub struct Doubts<'a> {
     archives: HashMap<&'a OsStr, &'a Archive>,
+    control: &'a Control,
     /// Those that were begun as they are now.
     same: HashSet<&'a OsStr>,
     doubted: HashSet<OsString>,
 }
 
 impl<'a> Doubts<'a> {
-    /// Nothing is known yet to be wrong with `archives`.
-    pub fn new(archives: &'a [Arc<Archive>]) -> Doubts<'a> {
+    /// Nothing is known yet to be wrong with `archives`. No more is read once `control` stops the run.
+    pub fn new(archives: &'a [Arc<Archive>], control: &'a Control) -> Doubts<'a> {
         let archives = archives.iter().map(|archive| (archive.hash.as_os_str(), &**archive)).collect();
-        Doubts { archives, same: HashSet::new(), doubted: HashSet::new() }
+        Doubts { archives, control, same: HashSet::new(), doubted: HashSet::new() }
     }
 
     /// Takes note of a line.
@@ -77,5 +79,9 @@ impl Listener for Doubts<'_> {
 
     fn note(&mut self, entry: Entry, _at: At) {
         Doubts::note(self, &entry.record);
+    }
+
+    fn is_done(&self) -> bool {
+        self.control.is_stopped()
     }
 }

@@ -152,7 +152,7 @@ impl Run<'_> {
             self.doubted = doubted;
             Some(resumed)
         } else {
-            let mut doubts = Doubts::new(&plan.archives);
+            let mut doubts = Doubts::new(&plan.archives, self.control);
             // A log that cannot be read back, as a pipe, knows of nothing.
             let _ = self.config.logs().and_then(|logs| logs.read(&mut doubts));
             self.doubted = doubts.into_hashes();

@@ -197,7 +197,7 @@ impl<'a> History<'a> {
             images: 0,
             tallies: Tallies::default(),
             lacking: BTreeMap::new(),
-            doubts: Doubts::new(archives),
+            doubts: Doubts::new(archives, control),
         }
     }
 
