@@ -4,6 +4,8 @@
 //! where a case fails. `IMGSIEVE_MATRIX=N` runs N times as many cases, `IMGSIEVE_MATRIX_SEED=S` the case of that seed
 //! alone.
 
+#![cfg(feature = "oracles")]
+
 mod common;
 #[path = "common/compressor.rs"]
 mod compressor;

@@ -4,6 +4,8 @@
 //! `bootsector` reads no logical partitions, counts from 0 and has to be told of sectors of 4096 bytes; `gpt` reads
 //! entries of 128 bytes alone and counts a deleted one that is not all zeros.
 
+#![cfg(feature = "oracles")]
+
 mod common;
 
 use std::io::Cursor;

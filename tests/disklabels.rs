@@ -1,5 +1,7 @@
 //! Disklabels of BSD as `parted` and `fdisk` write them, and what `partx` reads in them.
 
+#![cfg(feature = "oracles")]
+
 mod common;
 
 use common::image::Image;

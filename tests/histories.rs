@@ -23,6 +23,8 @@
 //! and why; what is not listed there, or is listed and not so, fails. `IMGSIEVE_HISTORY=17` tells the history of the seed
 //! 17 and keeps its image.
 
+#![cfg(feature = "oracles")]
+
 mod common;
 #[path = "histories/medium.rs"]
 mod medium;

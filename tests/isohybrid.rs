@@ -1,6 +1,8 @@
 //! ISO 9660 images that are disks too: with an MBR, a GPT and an Apple map, alone or together, as real tools make them.
 //! Of several, the one that Linux reads first is right.
 
+#![cfg(feature = "oracles")]
+
 mod common;
 
 use std::fs::{self, File};

@@ -1,5 +1,7 @@
 //! Apple, Sun and SGI labels that real tools write, and what libblkid and parted read in them.
 
+#![cfg(feature = "oracles")]
+
 mod common;
 
 use common::image::{Extent, Image};

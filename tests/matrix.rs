@@ -5,6 +5,8 @@
 //! `matrix/disagreements.tsv` says who is right and why; what is not listed there, or is listed and not so, fails.
 //! `--nocapture` shows the score. Every image goes through an archive too with `IMGSIEVE_TABLES=all`, else some of them.
 
+#![cfg(feature = "oracles")]
+
 mod common;
 #[path = "matrix/damage.rs"]
 mod damage;

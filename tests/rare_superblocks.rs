@@ -1,5 +1,7 @@
 //! What is in a volume that few people have: by hand, or of the real tools where Debian has them, against `blkid -p`.
 
+#![cfg(feature = "oracles")]
+
 mod common;
 
 use common::run;

@@ -1,5 +1,7 @@
 //! Tables over what an earlier use of the medium left, and what is left of tables: made by real tools, as media come to it.
 
+#![cfg(feature = "oracles")]
+
 mod common;
 
 use common::image::Image;

@@ -3,6 +3,8 @@
 //! `ddrescuelog --complete-mapfile` is the mode in which it reads a map that does not tell of all of the medium; without it,
 //! a gap is an error.
 
+#![cfg(feature = "oracles")]
+
 mod common;
 
 use std::ops::Range;

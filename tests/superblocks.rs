@@ -1,5 +1,7 @@
 //! What is in a volume: file systems of the real tools, and by hand where those need a device, against `blkid -p`.
 
+#![cfg(feature = "oracles")]
+
 mod common;
 
 use common::run;

@@ -1,5 +1,7 @@
 //! Partition tables that real tools write, and what other programs read in them.
 
+#![cfg(feature = "oracles")]
+
 mod common;
 
 use std::os::unix::fs::FileExt;
