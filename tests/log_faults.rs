@@ -101,9 +101,9 @@ fn what_an_earlier_run_reprocessed_is_removed_once_its_success_is_logged_anew() 
     let before = whole_lines(&scan).len();
     assert_eq!(end(&mut scan.reprocess(&["--remove"], "false")).code, 0);
     assert!(!staged.iter().any(is_there));
-    let stages: Vec<String> =
+    let logged: Vec<String> =
         whole_lines(&scan)[before..].iter().map(|line| line["stage"].as_str().expect("a word").to_owned()).collect();
-    assert_eq!(stages, ["reprocess_complete", "removed"].repeat(MULTI.len()));
+    assert_eq!(logged, ["reprocess_complete", "removed"].repeat(MULTI.len()));
 }
 
 fn paths(scan: &Scan, action: &str) -> BTreeSet<String> {
