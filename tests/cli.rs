@@ -387,7 +387,7 @@ fn verbose_prints_a_line_an_archive_and_twice_a_line_an_image() {
         assert_eq!(ended.code, 0, "{ended:?}");
         assert!(!ended.stderr.contains(['\x1b', '\r']), "no terminal, no bars: {:?}", ended.stderr);
         let count = |what: &str| ended.stderr.lines().filter(|line| line.contains(what)).count();
-        (count(" begun"), count(" images: "), count("KEPT: dos, 2 partitions") + count("deleted: dos, 1 partition"))
+        (count(" begun"), count(" multi-partition"), count("KEPT: dos, 2 partitions") + count("deleted: dos, 1 partition"))
     };
     assert_eq!(counts(&[]), (0, 0, 0));
     assert_eq!(counts(&["-v"]), (2, 2, 0));

@@ -87,6 +87,25 @@ fn no_image_is_removed_whose_success_is_not_in_the_log() {
     assert!(removed > 0, "the limit is wide enough at last");
 }
 
+/// An earlier run may have failed to sync the line, and the system tells of that only once.
+#[test]
+fn what_an_earlier_run_reprocessed_is_removed_once_its_success_is_logged_anew() {
+    let scan = Scan::of_named(&MULTI);
+    assert_eq!(scan.run().code, 0);
+    assert_eq!(end(&mut scan.reprocess(&[], "true")).code, 0);
+    let staged = paths(&scan, "KEPT");
+    let is_there = |path: &String| fs::exists(path).expect("looked at");
+    let kibibytes = fs::metadata(scan.log()).expect("a log").len() / 1024;
+    assert_eq!(limited(&scan.reprocess(&["--remove"], "false"), kibibytes).code, 1);
+    assert!(staged.iter().all(is_there), "the log is full");
+    let before = whole_lines(&scan).len();
+    assert_eq!(end(&mut scan.reprocess(&["--remove"], "false")).code, 0);
+    assert!(!staged.iter().any(is_there));
+    let logged: Vec<String> =
+        whole_lines(&scan)[before..].iter().map(|line| line["stage"].as_str().expect("a word").to_owned()).collect();
+    assert_eq!(logged, ["reprocess_complete", "removed"].repeat(MULTI.len()));
+}
+
 fn paths(scan: &Scan, action: &str) -> BTreeSet<String> {
     let lines = scan.logged();
     lines

@@ -59,7 +59,16 @@ impl Run<'_> {
                 self.report().passed_over += 1;
                 Ok(())
             }
-            Some(Task::Remove) => self.remove(image, &present),
+            Some(Task::Remove) => {
+                // Another run logged its success, and nobody knows whether that line could be synced: after a sync that
+                // failed, the next one says nothing of it. So the line is written anew.
+                let outcome = Outcome { end: CommandEnd::Exited(0), seconds: 0.0, output: output.path().to_owned() };
+                if self.emit(&Event::ReprocessComplete { image, outcome: &outcome }) {
+                    self.remove(image, &present)
+                } else {
+                    Ok(())
+                }
+            }
             Some(Task::Run) => self.reprocess(image, &present, &output),
         }
     }
