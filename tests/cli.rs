@@ -387,7 +387,11 @@ fn verbose_prints_a_line_an_archive_and_twice_a_line_an_image() {
         assert_eq!(ended.code, 0, "{ended:?}");
         assert!(!ended.stderr.contains(['\x1b', '\r']), "no terminal, no bars: {:?}", ended.stderr);
         let count = |what: &str| ended.stderr.lines().filter(|line| line.contains(what)).count();
-        (count(" begun"), count(" multi-partition"), count("KEPT: dos, 2 partitions") + count("deleted: dos, 1 partition"))
+        (
+            count(" begun"),
+            count(" multi-partition"),
+            count("KEPT: dos, 2 partitions") + count("deleted: dos, 1 partition"),
+        )
     };
     assert_eq!(counts(&[]), (0, 0, 0));
     assert_eq!(counts(&["-v"]), (2, 2, 0));
@@ -448,4 +452,14 @@ fn standard_output_that_is_full_is_an_error() {
     let output = imgsieve().arg("config").stdout(full()).output().expect("a program that starts");
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("standard output"));
+}
+
+#[test]
+#[cfg(not(feature = "oracles"))]
+fn nothing_is_left_out_in_ci() {
+    assert_ne!(
+        std::env::var("CI").as_deref(),
+        Ok("true"),
+        "tests/run has the tests that compare with other programs, too"
+    );
 }

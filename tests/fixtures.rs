@@ -130,6 +130,7 @@ fn run_over(fixtures: &[Fixture], args: &[&str]) -> (Scan, Vec<Value>) {
 }
 
 #[test]
+#[cfg_attr(not(feature = "oracles"), ignore = "compares with other programs: tests/run")]
 fn a_run_finds_in_every_fixture_what_is_expected_and_stages_it() {
     let fixtures = fixture::all();
     let before = SystemTime::now();

@@ -3,6 +3,8 @@
 //!
 //! `IMGSIEVE_FLIPS=N` does it to N bits instead of a few hundred; `--nocapture` shows the outcomes.
 
+#![cfg(feature = "oracles")]
+
 mod common;
 #[path = "common/hostile.rs"]
 mod hostile;

@@ -1,5 +1,7 @@
 //! Which members are images: hard links, which extracting makes into files, and what is said where there is none.
 
+#![cfg(feature = "oracles")]
+
 mod common;
 
 use std::fs::{self, File};

@@ -1,5 +1,7 @@
 //! `imgsieve inspect`: what it prints of archives, plain and compressed images, its exit code, and that it writes nothing.
 
+#![cfg(feature = "oracles")]
+
 mod common;
 
 use std::collections::BTreeMap;

@@ -42,6 +42,7 @@ fn said(package: &str, program: &str, args: &[&str]) -> String {
 // Completions.
 
 #[test]
+#[cfg_attr(not(feature = "oracles"), ignore = "compares with other programs: tests/run")]
 fn every_shell_parses_its_completions() {
     // Where nobody types, elvish has no editor that could be told how to complete.
     const EDITOR: &str = "var edit: = (ns [&completion:=(ns [&arg-completer=[&]])])\n";
@@ -111,6 +112,7 @@ fn there_is_a_page_for_the_program_each_subcommand_and_the_log() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "oracles"), ignore = "compares with other programs: tests/run")]
 fn no_linter_has_a_word_to_say_about_a_page() {
     let (_folder, pages) = manual();
     for (path, name) in pages {

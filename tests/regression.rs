@@ -72,6 +72,7 @@ fn inspect_does_not_wait_for_a_fifos_writer() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "oracles"), ignore = "compares with other programs: tests/run")]
 fn inspect_names_a_compressed_file_instead_of_finding_no_table_in_it() {
     let folder = TempDir::new().expect("a temporary folder");
     let image = folder.path().join("a.img");

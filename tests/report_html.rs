@@ -1,5 +1,7 @@
 //! The report's page, in a real browser: what it shows, by pointer and by keyboard, and what it does not let in.
 
+#![cfg(feature = "oracles")]
+
 mod common;
 
 use std::path::{Path, PathBuf};

@@ -2,6 +2,8 @@
 //! but for those that `fdisk -l` and `parted` count wrongly in a plain file, each named here with its reason. And what
 //! both keep is the same to the byte.
 
+#![cfg(feature = "oracles")]
+
 mod common;
 
 use std::collections::BTreeMap;
