@@ -267,7 +267,7 @@ impl Finding {
         self.file_systems.iter().map(Option::as_ref).chain(std::iter::repeat(None))
     }
 
-    /// The kinds of table that were looked for in vain, each with the reason, as `inspect --json -v` has them.
+    /// The kinds of table that were not found, each with the reason, as `inspect --json -v` has them.
     #[must_use]
     pub fn rejected_json(&self) -> Value {
         let whys = self.rejected.iter().map(|rejected| {

@@ -79,7 +79,7 @@ pub struct Run {
     pub total_bytes: u64,
     /// What had to stay free where staging lies, in bytes.
     pub minimum: Option<u64>,
-    /// Room where staging lies, in bytes, as often as it was told, or every so often in a long run.
+    /// Free space in staging, in bytes, as often as it was logged, or every so often in a long run.
     pub space: Vec<(SystemTime, u64)>,
     /// What it did, over all archives that it is told to have begun, be they begun again since or not.
     pub sums: Sums,

@@ -84,7 +84,7 @@ pub struct Arguments {
 /// What is to be done.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Survey a collection, and stage the images that have partitions enough
+    /// Survey a collection, and stage the images with two or more partitions
     ///
     /// Every archive is read once, without extracting it. Images with so many partitions or more as the site asks for are
     /// written to STAGING/HASH/NAME.img; nothing is written of the others, and no archive is changed.
@@ -202,7 +202,7 @@ pub struct ScanArguments {
     /// Only the archive of this hash; may be repeated
     #[arg(long, value_name = "HASH")]
     pub only: Vec<String>,
-    /// Wait for the program that must not run meanwhile, instead of refusing
+    /// Wait for the archiving program to end, instead of refusing to start
     #[arg(long)]
     pub wait: bool,
     /// Run although that program runs, or folders are there that should be gone

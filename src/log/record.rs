@@ -456,7 +456,7 @@ pub struct ArchiveComplete {
     /// The archive.
     #[serde(flatten, with = "name::hash")]
     pub hash: Name,
-    /// Images with partitions enough to be kept.
+    /// Images with enough partitions to be kept.
     #[serde(default)]
     pub multipart_imgs: u64,
     /// Free space in staging, in percent.
@@ -488,7 +488,7 @@ pub struct Totals {
     /// Images found: `imgs`.
     #[serde(skip)]
     pub images: u64,
-    /// Images with partitions enough to be kept, whatever became of them: `multipart_imgs`.
+    /// Images with enough partitions to be kept, whatever became of them: `multipart_imgs`.
     #[serde(skip)]
     pub multi: u64,
     /// Images in staging.
@@ -590,7 +590,7 @@ pub struct Problem {
 pub struct Ended {
     /// Images found.
     pub imgs: u64,
-    /// Images with partitions enough to be kept.
+    /// Images with enough partitions to be kept.
     #[serde(default)]
     pub multipart_imgs: u64,
     /// What was done.
@@ -632,7 +632,7 @@ pub struct Interrupted {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ScriptComplete {
-    /// Images with partitions enough to be kept.
+    /// Images with enough partitions to be kept.
     pub total_multipart: u64,
     /// Archives that were read to their end, or to the error that ended them.
     pub archives_checked: u64,

@@ -134,7 +134,7 @@ impl Report {
     }
 }
 
-/// Whether an image has partitions enough to be kept, or was kept all the same.
+/// Whether an image has enough partitions to be kept, or was kept all the same.
 fn is_multi(image: &PartitionCheck, run: &Run) -> bool {
     match image.action.as_str() {
         "KEPT" | "would_keep" | "deferred" => true,

@@ -14,7 +14,7 @@ pub enum ImageState {
     Kept,
     /// It is in staging. It was begun to be processed again, and the end of that is not in the log.
     Begun,
-    /// It is in staging. It was processed again, in vain: how that ended.
+    /// It is in staging. It was reprocessed without success: how that ended.
     Failed(String),
     /// It was processed again.
     Reprocessed,

@@ -54,7 +54,7 @@ impl Survey<'_> {
         }
     }
 
-    /// Keeps an image with partitions enough.
+    /// Keeps an image with enough partitions.
     pub(super) fn keep_multi(&mut self, zst: &ZstFile, image: Image, mut finding: Finding, content: &Content) {
         let config = self.run.config;
         self.totals.multi += 1;

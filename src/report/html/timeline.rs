@@ -55,7 +55,7 @@ pub struct Drawing {
     pub ticks: Vec<Tick>,
     /// What was read a second.
     pub throughput: Option<Curve>,
-    /// Room where staging lies.
+    /// Free space in staging.
     pub room: Option<Room>,
     /// What is not drawn, in a sentence.
     pub omitted: Option<String>,
@@ -105,7 +105,7 @@ pub struct Curve {
     pub top: String,
 }
 
-/// Room where staging lies.
+/// Free space in staging.
 pub struct Room {
     /// Over the run.
     pub curve: Curve,
