@@ -5,11 +5,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::Meter;
-use super::error::Error;
-use super::index::{Index, Passed};
-use super::place::Stop;
-use super::provenance::{self, Budget, Memo, TraceError};
-use super::source::Source;
+use crate::zst::error::Error;
+use crate::zst::pass::place::Stop;
+use crate::zst::source::Source;
+use crate::zst::trace::index::{Index, Passed};
+use crate::zst::trace::provenance::{self, Budget, Memo, TraceError};
 
 /// Compressed bytes of blocks that one read may open, however soon libzstd would be there: some 0.1 s.
 const LEAST_BYTES: u64 = 32 << 20;

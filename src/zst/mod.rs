@@ -9,12 +9,13 @@
 //! The bytes that are wanted afterwards are *traced*: a literal is decoded where it stands, a byte of a match is a byte
 //! that lies lower, and so on down until all are literals. So any byte of a frame can be had without what lies before it.
 //!
-//! A read takes the first of these gears that serves it (`reader`):
+//! What RFC 8878 lays down is in `format`; a file is passed over in `pass`, bytes are traced in `trace`, and libzstd is
+//! driven in `decode`. A read takes the first of these gears that serves it (`reader`):
 //!
 //! 1. what is in memory, and libzstd going on from where it stands, where that is near;
 //! 2. whole frames are jumped by the headers of their blocks, where their size is known;
-//! 3. blocks are sized, up to the wanted bytes (`pass`, `size`, `lanes`), and every 16 MiB a place is noted (`map`);
-//! 4. the wanted bytes are traced (`index`, `provenance`), within a budget (`gears`);
+//! 3. blocks are sized, up to the wanted bytes (`pass`), and every 16 MiB a place is noted;
+//! 4. the wanted bytes are traced (`trace`), within a budget (`gears`);
 //! 5. libzstd, from the start of the frame.
 //!
 //! What is passed over is not checked: a flipped bit there may stay unnoticed, and one in a hundred changes a size. So
@@ -46,37 +47,16 @@
 //! a thread to be passed over, and at most 10 MiB for the blocks of those; at most 37 MiB while bytes are traced; 16 bytes per
 //! 16 MiB of frames decoded, and 56 per 16 MiB passed over, 3.7 MB per TiB.
 
-mod batch;
-mod bits;
-mod block;
-mod decoder;
+mod decode;
 mod error;
-mod fault;
-mod frame;
-mod fse;
+mod format;
 mod gears;
-mod history;
-mod huffman;
-mod index;
-mod input;
-mod lanes;
-mod literals;
-mod map;
-mod opened;
 mod pass;
-mod peek;
-mod place;
-mod provenance;
 mod ranges;
 mod reader;
-mod reference;
-mod seek_table;
-mod sequences;
-mod size;
-mod slab;
 mod source;
 mod tail;
-mod trail;
+mod trace;
 
 use std::io;
 use std::ops::Range;
@@ -86,9 +66,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use positioned_io::ReadAt;
 
-pub use decoder::Totals;
+pub use decode::decoder::Totals;
 pub use error::{Change, Error};
-pub use frame::known_format;
+pub use format::frame::known_format;
 pub use source::Identity;
 pub use tail::Padding;
 

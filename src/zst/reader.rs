@@ -3,13 +3,13 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::decoder::{Decoder, Totals};
-use super::error::Error;
-use super::gears::{Gears, MAX_FETCHED, Miss};
-use super::index::Passed;
-use super::input::Input;
-use super::source::Source;
 use super::{Engine, Options};
+use crate::zst::decode::decoder::{Decoder, Totals};
+use crate::zst::decode::input::Input;
+use crate::zst::error::Error;
+use crate::zst::gears::{Gears, MAX_FETCHED, Miss};
+use crate::zst::source::Source;
+use crate::zst::trace::index::Passed;
 
 /// What libzstd decodes sooner than a block can be found and traced, in decompressed bytes.
 const NEAR: u64 = 1 << 20;

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustix::fs::OFlags;
 
 use super::Meter;
-use super::error::{Change, Error};
-use super::tail::{self, Padding, Tail};
+use crate::zst::error::{Change, Error};
+use crate::zst::tail::{self, Padding, Tail};
 
 /// What makes a file the same file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,9 +5,9 @@
 //! end are padding: what follows zeros could be another frame, which nobody is to miss.
 
 use super::Meter;
-use super::error::Error;
-use super::frame::{self, FrameStart, MAX_HEADER_LEN};
-use super::source::Source;
+use crate::zst::error::Error;
+use crate::zst::format::frame::{self, FrameStart, MAX_HEADER_LEN};
+use crate::zst::source::Source;
 
 /// Bytes that are read at once.
 const PIECE: usize = 1 << 20;

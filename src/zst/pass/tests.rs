@@ -3,8 +3,8 @@ use std::io::Write;
 use tempfile::TempDir;
 use zstd::zstd_safe::CParameter;
 
-use super::super::map::{DISTANCE, Map};
 use super::*;
+use crate::zst::pass::map::{DISTANCE, Map};
 
 /// Text, zeros, noise and copies of what was before: each kind of block comes from it.
 fn content(len: usize) -> Vec<u8> {

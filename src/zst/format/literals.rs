@@ -1,12 +1,12 @@
 //! The bytes of a block's literals section (RFC 8878 section 3.1.1.3.1).
 
-use super::block::{LiteralsHeader, LiteralsKind};
-use super::fault::Fault;
-use super::huffman::Huffman;
+use crate::zst::format::block::{LiteralsHeader, LiteralsKind};
+use crate::zst::format::fault::Fault;
+use crate::zst::format::huffman::Huffman;
 
 /// The literals of a block with this header and `content`. For a treeless section `setter` is the content of the last
 /// block before it whose literals came with a tree.
-pub(super) fn decode(header: &LiteralsHeader, content: &[u8], setter: Option<&[u8]>) -> Result<Vec<u8>, Fault> {
+pub(in crate::zst) fn decode(header: &LiteralsHeader, content: &[u8], setter: Option<&[u8]>) -> Result<Vec<u8>, Fault> {
     let section = section(header, content)?;
     let regenerated = header.regenerated as usize;
     match header.kind {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::error::Error;
-use super::source::Source;
+use crate::zst::error::Error;
+use crate::zst::source::Source;
 
 /// Shortest read: a header, hardly more.
 const MIN_LEN: usize = 16;
@@ -11,7 +11,7 @@ const MIN_LEN: usize = 16;
 const MAX_LEN: usize = 64 << 10;
 
 /// A few bytes of a file in memory.
-pub(super) struct Peek {
+pub(in crate::zst) struct Peek {
     source: Arc<Source>,
     bytes: Vec<u8>,
     /// Where they stand in the file.

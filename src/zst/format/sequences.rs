@@ -1,19 +1,19 @@
 //! A block's sequences, decoded without knowing the blocks before it (RFC 8878 sections 3.1.1.3.2 and 3.1.1.5).
 
-use super::bits::{BackwardBits, MAX_TAKE};
-use super::block::{Field, MAX_BLOCK, Sections};
-use super::fault::Fault;
-use super::fse::{Table, Tables};
+use crate::zst::format::bits::{BackwardBits, MAX_TAKE};
+use crate::zst::format::block::{Field, MAX_BLOCK, Sections};
+use crate::zst::format::fault::Fault;
+use crate::zst::format::fse::{Table, Tables};
 
 /// The repeat offsets at the start of a frame: RFC 8878 section 3.1.1.5.
-pub(super) const FIRST: [u32; 3] = [1, 4, 8];
+pub(in crate::zst) const FIRST: [u32; 3] = [1, 4, 8];
 /// Above this, an [`Offset`] is relative to a repeat offset of the block's start: offsets are below 2^32.
 const RELATIVE: u64 = 1 << 48;
 
 /// How far back a match copies from: a number of bytes, or one of the repeat offsets that were in force at the block's
 /// start, less what was taken off it since. RFC 8878 section 3.1.1.5.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Offset(u64);
+pub(in crate::zst) struct Offset(u64);
 
 impl Offset {
     /// The three repeat offsets as they are before the first sequence.
@@ -55,7 +55,7 @@ impl Offset {
 
 /// One sequence: literals, then a match. Both end where the next sequence begins.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Sequence {
+pub(in crate::zst) struct Sequence {
     /// Where it begins, in bytes regenerated from the block's start.
     pub start: u32,
     /// Where its literals begin in the block's literals.
@@ -65,7 +65,7 @@ pub(super) struct Sequence {
 }
 
 /// The sequences of a block, from the first on.
-pub(super) struct Sequences {
+pub(in crate::zst) struct Sequences {
     /// They, and one more without a match: what is left of the literals. Never empty.
     pub list: Vec<Sequence>,
     /// Number of literals.
@@ -78,7 +78,7 @@ pub(super) struct Sequences {
 
 /// A sequence with both its parts.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Part {
+pub(in crate::zst) struct Part {
     /// Where its literals begin, in bytes regenerated from the block's start.
     pub start: u32,
     /// Where they begin in the block's literals.

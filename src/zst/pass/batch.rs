@@ -2,39 +2,41 @@
 
 use std::ops::Range;
 
-use super::Meter;
-use super::block::{BLOCK_HEADER_LEN, BlockHeader, BlockKind, Field, LiteralsKind, MAX_BLOCK, Mode, Sections};
-use super::fault::Fault;
-use super::frame::{FrameHeader, FrameStart, HeaderError, MAX_HEADER_LEN};
-use super::lanes::PADDING;
-use super::peek::Peek;
-use super::place::{Place, Sets, Setters, Stop};
-use super::size::{Descriptions, Job};
-use super::slab::{DESCRIPTIONS_LEN, Slab};
-use super::source::Source;
+use crate::zst::Meter;
+use crate::zst::format::block::{
+    BLOCK_HEADER_LEN, BlockHeader, BlockKind, Field, LiteralsKind, MAX_BLOCK, Mode, Sections,
+};
+use crate::zst::format::fault::Fault;
+use crate::zst::format::frame::{FrameHeader, FrameStart, HeaderError, MAX_HEADER_LEN};
+use crate::zst::pass::lanes::PADDING;
+use crate::zst::pass::peek::Peek;
+use crate::zst::pass::place::{Place, Sets, Setters, Stop};
+use crate::zst::pass::size::{Descriptions, Job};
+use crate::zst::pass::slab::{DESCRIPTIONS_LEN, Slab};
+use crate::zst::source::Source;
 
 /// `Content_Checksum`, RFC 8878 section 3.1.1.
-pub(super) const CHECKSUM_LEN: u64 = 4;
+pub(in crate::zst) const CHECKSUM_LEN: u64 = 4;
 /// Blocks that are looked at together. Of a disk of zeros a slab holds 250,000, at four bytes each.
 const MAX_ITEMS: usize = 1 << 10;
 /// Raw blocks at least that long are stepped over by their headers, rather than read along with what follows.
 const LONG_RAW: u32 = 16 << 10;
 
 /// What a scan of headers came upon.
-pub(super) enum Item {
+pub(in crate::zst) enum Item {
     Frame { start: u64, header: FrameHeader },
     Block { compressed: u64, header: BlockHeader, size: Size, sets: Sets },
     FrameEnd,
 }
 
-pub(super) enum Size {
+pub(in crate::zst) enum Size {
     Known(u32),
     Job(usize),
 }
 
 /// What follows each other in a file.
 #[derive(Default)]
-pub(super) struct Batch {
+pub(in crate::zst) struct Batch {
     pub items: Vec<Item>,
     /// Of the blocks that have to be sized, and of those whose tables they use.
     pub descriptions: Vec<Descriptions>,
@@ -80,7 +82,7 @@ impl Open {
 
 /// Gives a file batch by batch, each with the slab in which it lies, until `most` were given or something comes that is
 /// better looked at when all before it is known.
-pub(super) struct Feed<'a> {
+pub(in crate::zst) struct Feed<'a> {
     source: &'a Source,
     meter: &'a Meter,
     /// For headers whose surroundings are not wanted.
@@ -311,7 +313,7 @@ fn fetch(source: &Source, slab: &mut Slab, frame: &Open, field: Field, batch: &m
 }
 
 /// The beginning of a frame, as far as it can be passed.
-pub(super) fn parse_frame(bytes: &[u8]) -> Result<FrameStart, Fault> {
+pub(in crate::zst) fn parse_frame(bytes: &[u8]) -> Result<FrameStart, Fault> {
     match FrameStart::parse(bytes) {
         Ok(FrameStart::Data(FrameHeader { dictionary: Some(_), .. })) => Err(Fault::Dictionary),
         Ok(start) => Ok(start),

@@ -12,13 +12,13 @@
 use std::collections::{BTreeMap, BinaryHeap};
 use std::ops::Range;
 
-use super::Meter;
-use super::block::BlockKind;
-use super::error::Error;
-use super::fault::Fault;
-use super::opened::{BlockRef, Blocks, Literals, OpenError, Opened, Opener};
-use super::sequences::{FIRST, Offset};
-use super::trail::{Full, Trail};
+use crate::zst::Meter;
+use crate::zst::error::Error;
+use crate::zst::format::block::BlockKind;
+use crate::zst::format::fault::Fault;
+use crate::zst::format::sequences::{FIRST, Offset};
+use crate::zst::trace::opened::{BlockRef, Blocks, Literals, OpenError, Opened, Opener};
+use crate::zst::trace::trail::{Full, Trail};
 
 /// Ranges still to be followed, at most: 32 bytes each, 1 MiB. Some thousands were the most that was seen.
 const MAX_PENDING: usize = 1 << 15;
@@ -32,7 +32,7 @@ const OPEN_COST: u64 = 512;
 const STOP_EVERY: u64 = 1 << 12;
 
 /// What may still be spent. A read that would take more is better left to libzstd.
-pub(super) struct Budget<'a> {
+pub(in crate::zst) struct Budget<'a> {
     /// Compressed bytes of the blocks that may be opened; [`OPEN_COST`] is added for each.
     pub bytes: u64,
     /// Pieces of a match or of literals that may be followed.
@@ -60,7 +60,7 @@ impl Budget<'_> {
 
 /// Why bytes were not had. Only [`TraceError::Read`] is worth telling: otherwise libzstd has the word.
 #[derive(Debug)]
-pub(super) enum TraceError {
+pub(in crate::zst) enum TraceError {
     /// It would take more than the budget, or more than the memory that there is for it.
     OverBudget,
     /// A block breaks a rule.
@@ -88,7 +88,7 @@ impl From<Full> for TraceError {
 }
 
 /// What is remembered from one call to the next, for one file.
-pub(super) struct Memo {
+pub(in crate::zst) struct Memo {
     opener: Opener,
     /// The repeat offsets at the start of a block, by the block's offset in the file.
     repeats: BTreeMap<u64, [u32; 3]>,
@@ -110,7 +110,7 @@ impl Memo {
 
 /// The bytes of each `wanted` range of decompressed offsets. Ranges that lie near each other are better asked for in
 /// one call: what they have in common is followed once.
-pub(super) fn trace(
+pub(in crate::zst) fn trace(
     blocks: &mut dyn Blocks,
     wanted: &[Range<u64>],
     budget: &mut Budget,
@@ -132,7 +132,7 @@ pub(super) fn trace(
 
 /// How many bytes before its frame the first match of a block begins that begins there; none where none does. The whole
 /// block has to be in order.
-pub(super) fn reach_before_frame(
+pub(in crate::zst) fn reach_before_frame(
     blocks: &mut dyn Blocks,
     block: &BlockRef,
     budget: &mut Budget,

@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 
 /// Decoded bytes a chunk holds; what libzstd is asked for at a time.
-pub(super) const CHUNK_LEN: usize = 256 << 10;
+pub(in crate::zst) const CHUNK_LEN: usize = 256 << 10;
 /// Chunks kept. With [`CHUNK_LEN`] 2 MiB: a GPT with its entry array, and what a tool looks at in a head, lie within.
 const CHUNKS: usize = 8;
 
 /// A run of decoded bytes that ends where the decoder stands.
-pub(super) struct History {
+pub(in crate::zst) struct History {
     chunks: VecDeque<Vec<u8>>,
     /// Decompressed offset of the first byte of the first chunk.
     start: u64,

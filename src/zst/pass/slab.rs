@@ -1,16 +1,16 @@
 //! A piece of the file in memory, and what has to lie around it.
 
-use super::error::Error;
-use super::lanes::PADDING;
-use super::source::Source;
+use crate::zst::error::Error;
+use crate::zst::pass::lanes::PADDING;
+use crate::zst::source::Source;
 
 /// Most bytes of a block's table descriptions: 36 + 32 + 53 symbols, of 10 bits each and 2 for each zero.
-pub(super) const DESCRIPTIONS_LEN: usize = 256;
+pub(in crate::zst) const DESCRIPTIONS_LEN: usize = 256;
 /// What lies in front of the slab: room for the descriptions of three blocks that lie before it, each padded.
-pub(super) const FRONT: usize = PADDING + 3 * (DESCRIPTIONS_LEN + PADDING);
+pub(in crate::zst) const FRONT: usize = PADDING + 3 * (DESCRIPTIONS_LEN + PADDING);
 
 /// A piece of the file in memory. `bytes` begins with [`FRONT`] and ends with [`PADDING`].
-pub(super) struct Slab {
+pub(in crate::zst) struct Slab {
     /// Compressed offset of what stands at `bytes[FRONT]`.
     pub offset: u64,
     pub bytes: Vec<u8>,

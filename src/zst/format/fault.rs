@@ -4,7 +4,7 @@
 ///
 /// Whoever meets one leaves the word to libzstd, which decides what the user is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Fault {
+pub(in crate::zst) enum Fault {
     /// Section 3.1: neither a frame of data nor one to be stepped over.
     #[error("no frame")]
     NotAFrame,

@@ -1,17 +1,17 @@
 //! FSE tables of sequence codes: from their descriptions to decoding tables (RFC 8878 sections 3.1.1.3.2 and 4.1).
 #![expect(clippy::inline_always, reason = "what sizing inlines is compiled for the instructions at hand, see `lanes`")]
 
-use super::block::{Field, Mode, Sections};
-use super::fault::Fault;
+use crate::zst::format::block::{Field, Mode, Sections};
+use crate::zst::format::fault::Fault;
 
 /// Highest symbol of any distribution that is read here: match length codes go to 52.
-pub(super) const MAX_SYMBOLS: usize = 64;
+pub(in crate::zst) const MAX_SYMBOLS: usize = 64;
 /// Highest `Accuracy_Log` of a sequence field, that of lengths: RFC 8878 section 3.1.1.3.2.1.
 const MAX_LOG: u32 = 9;
 /// Symbols that are written at once.
 const RUN: usize = 8;
 /// States of the largest table.
-pub(super) const STATES: usize = 1 << MAX_LOG;
+pub(in crate::zst) const STATES: usize = 1 << MAX_LOG;
 
 /// Baseline and number of extra bits of each `Literals_Length_Code`: RFC 8878 section 3.1.1.3.2.1.1.
 #[rustfmt::skip]
@@ -71,7 +71,7 @@ impl Field {
 }
 
 /// How often each symbol occurs, in a sum of 2^log: RFC 8878 section 4.1.1.
-pub(super) struct Distribution {
+pub(in crate::zst) struct Distribution {
     /// By symbol; -1 is "less than 1".
     counts: [i16; MAX_SYMBOLS],
     symbols: usize,
@@ -270,7 +270,7 @@ impl Iterator for Holes {
 /// What comes after a state: RFC 8878 section 4.1.1. The base, which has zeros where the bits go that are added to it,
 /// twice, and a single one above as many zeros as there are such bits.
 #[derive(Clone, Copy)]
-pub(super) struct Next(u16);
+pub(in crate::zst) struct Next(u16);
 
 impl Next {
     #[expect(clippy::cast_possible_truncation, reason = "no table has more than 2^9 states")]
@@ -335,7 +335,7 @@ const INVERSE: [usize; LOGS] = {
 };
 
 /// What of the table descriptions of a block, given from their beginning on, is that of `field`, to their end.
-pub(super) fn description_of(field: Field, modes: [Mode; 3], bytes: &[u8]) -> Result<&[u8], Fault> {
+pub(in crate::zst) fn description_of(field: Field, modes: [Mode; 3], bytes: &[u8]) -> Result<&[u8], Fault> {
     let mut rest = bytes;
     for earlier in Field::ALL {
         if earlier == field {
@@ -373,7 +373,7 @@ impl ForwardBits<'_> {
 /// One state of a decoding table, packed: from the lowest bit on, 8 bits each of state bits and extra bits, 16 of the
 /// next state's base, 32 of the value's baseline.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Entry(u64);
+pub(in crate::zst) struct Entry(u64);
 
 impl Entry {
     fn new(next: Next, (value, extra_bits): (u32, u8)) -> Entry {
@@ -403,7 +403,7 @@ impl Entry {
 }
 
 /// A decoding table.
-pub(super) struct Table {
+pub(in crate::zst) struct Table {
     entries: Box<[Entry; STATES]>,
     log: u32,
 }
@@ -437,7 +437,7 @@ impl Table {
 }
 
 /// The three tables of a block, as [`Field::ALL`].
-pub(super) struct Tables([Table; 3]);
+pub(in crate::zst) struct Tables([Table; 3]);
 
 impl Tables {
     /// Three tables of one state.

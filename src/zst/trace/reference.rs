@@ -7,11 +7,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::Meter;
-use super::index::Index;
-use super::opened::Blocks as _;
-use super::provenance::{self, Budget, Memo};
-use super::source::Source;
+use crate::zst::Meter;
+use crate::zst::source::Source;
+use crate::zst::trace::index::Index;
+use crate::zst::trace::opened::Blocks as _;
+use crate::zst::trace::provenance::{self, Budget, Memo};
 
 /// Compressed bytes of a frame that are passed again to look at the block that failed: a second's work.
 const MAX_PASSED: u64 = 1 << 30;
@@ -22,7 +22,7 @@ const BUDGET: u64 = 64 << 20;
 const STEPS: u64 = 1 << 20;
 
 /// The part of a frame that libzstd decoded, up to the block that it would not.
-pub(super) struct Decoded {
+pub(in crate::zst) struct Decoded {
     /// From the frame's beginning on, in bytes of the file.
     pub compressed: Range<u64>,
     /// The same, decompressed.
@@ -31,7 +31,7 @@ pub(super) struct Decoded {
 
 /// How many bytes before the frame a match of the block begins that comes next; none where no match does, or where anything
 /// else is wrong with the block. Of a frame of which nothing was decoded, its first blocks are looked at.
-pub(super) fn reach(source: &Arc<Source>, meter: &Arc<Meter>, decoded: &Decoded) -> Option<u64> {
+pub(in crate::zst) fn reach(source: &Arc<Source>, meter: &Arc<Meter>, decoded: &Decoded) -> Option<u64> {
     let Decoded { compressed, decompressed } = decoded;
     // No offset is longer.
     let is_too_far = decompressed.end - decompressed.start > u64::from(u32::MAX);

@@ -1,13 +1,13 @@
 //! Bitstreams that are read from their end backward: RFC 8878 section 4.1.
 
-use super::fault::Fault;
+use crate::zst::format::fault::Fault;
 
 /// Most bits that one [`BackwardBits::take`] gives: seven bytes are at hand wherever a field begins within a byte.
-pub(super) const MAX_TAKE: u32 = 56;
+pub(in crate::zst) const MAX_TAKE: u32 = 56;
 
 /// A bitstream, and how much of it is left.
 #[derive(Clone)]
-pub(super) struct BackwardBits<'a> {
+pub(in crate::zst) struct BackwardBits<'a> {
     bytes: &'a [u8],
     /// Bits not taken yet: those below this bit offset.
     left: usize,

@@ -1,16 +1,16 @@
 //! The headers of blocks and of their sections (RFC 8878 sections 3.1.1.2 and 3.1.1.3): where things lie in a block, and
 //! how much it regenerates where that is said outright.
 
-use super::fault::Fault;
+use crate::zst::format::fault::Fault;
 
 /// Most that any block regenerates, in bytes: RFC 8878 section 3.1.1.2.4.
-pub(super) const MAX_BLOCK: u64 = 128 << 10;
+pub(in crate::zst) const MAX_BLOCK: u64 = 128 << 10;
 /// Length of `Block_Header`, in bytes.
-pub(super) const BLOCK_HEADER_LEN: usize = 3;
+pub(in crate::zst) const BLOCK_HEADER_LEN: usize = 3;
 
 /// `Block_Type`, RFC 8878 section 3.1.1.2.2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum BlockKind {
+pub(in crate::zst) enum BlockKind {
     /// As it is.
     Raw,
     /// One byte, many times.
@@ -21,7 +21,7 @@ pub(super) enum BlockKind {
 
 /// `Block_Header`, RFC 8878 section 3.1.1.2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct BlockHeader {
+pub(in crate::zst) struct BlockHeader {
     /// Whether the frame ends with this block.
     pub last: bool,
     /// What it is.
@@ -59,7 +59,7 @@ impl BlockHeader {
 
 /// `Literals_Block_Type`, RFC 8878 section 3.1.1.3.1.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum LiteralsKind {
+pub(in crate::zst) enum LiteralsKind {
     /// As they are.
     Raw,
     /// One byte, many times.
@@ -72,7 +72,7 @@ pub(super) enum LiteralsKind {
 
 /// `Literals_Section_Header`, RFC 8878 section 3.1.1.3.1.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct LiteralsHeader {
+pub(in crate::zst) struct LiteralsHeader {
     /// How they are stored.
     pub kind: LiteralsKind,
     /// Whether in four streams, rather than one.
@@ -135,7 +135,7 @@ impl LiteralsHeader {
 
 /// How a field's FSE table is given, RFC 8878 section 3.1.1.3.2.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mode {
+pub(in crate::zst) enum Mode {
     /// The one of section 3.1.1.3.2.2.
     Predefined,
     /// One symbol, always.
@@ -159,7 +159,7 @@ impl Mode {
 
 /// What a field of a sequence is: the order is that of the table descriptions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Field {
+pub(in crate::zst) enum Field {
     /// `Literals_Length_Code`.
     LiteralLength,
     /// `Offset_Code`.
@@ -175,7 +175,7 @@ impl Field {
 
 /// `Sequences_Section_Header`, RFC 8878 section 3.1.1.3.2.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct SequencesHeader {
+pub(in crate::zst) struct SequencesHeader {
     /// `Number_of_Sequences`.
     pub count: u32,
     /// `Symbol_Compression_Modes`, as [`Field::ALL`]; meaningless where there are no sequences.
@@ -209,7 +209,7 @@ impl SequencesHeader {
 
 /// Where the sections of a compressed block lie, in bytes from the beginning of its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Sections {
+pub(in crate::zst) struct Sections {
     /// The header of the literals section, which begins at 0.
     pub literals: LiteralsHeader,
     /// The header of the sequences section, which follows.

@@ -37,15 +37,15 @@
 #![expect(unsafe_code, clippy::inline_always, reason = "measured: see above")]
 #![expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "as narrow as the tables")]
 
-use super::bits::BackwardBits;
-use super::block::{Field, Mode};
-use super::fault::Fault;
-use super::fse::{Distribution, STATES};
+use crate::zst::format::bits::BackwardBits;
+use crate::zst::format::block::{Field, Mode};
+use crate::zst::format::fault::Fault;
+use crate::zst::format::fse::{Distribution, STATES};
 
 /// Lanes that are worth their registers, and their room in the cache.
-pub(super) const LANES: usize = 3;
+pub(in crate::zst) const LANES: usize = 3;
 /// Bytes that have to lie in front of every bitstream, whose first bits are read as the end of a word.
-pub(super) const PADDING: usize = 8;
+pub(in crate::zst) const PADDING: usize = 8;
 
 /// Bits that one word holds wherever in a byte it has to begin, and most that [`step`] takes.
 const WORD_BITS: u32 = 56;
@@ -103,7 +103,7 @@ impl Slot {
 }
 
 /// How bits are put into slots.
-pub(super) trait Deposit: Copy {
+pub(in crate::zst) trait Deposit: Copy {
     /// Puts the low bits of `bits`, one after the other, to where `mask` has ones. In each slot these begin where its value
     /// does, and have no gaps.
     fn deposit(self, bits: u64, mask: u64) -> u64;
@@ -112,7 +112,7 @@ pub(super) trait Deposit: Copy {
 /// In one instruction. Whoever has a value of it has a processor with BMI2.
 #[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy)]
-pub(super) struct ByInstruction(());
+pub(in crate::zst) struct ByInstruction(());
 
 #[cfg(target_arch = "x86_64")]
 impl Deposit for ByInstruction {
@@ -125,7 +125,7 @@ impl Deposit for ByInstruction {
 
 /// Slot by slot.
 #[derive(Clone, Copy)]
-pub(super) struct BySlots;
+pub(in crate::zst) struct BySlots;
 
 impl Deposit for BySlots {
     #[inline(always)]
@@ -141,14 +141,14 @@ impl Deposit for BySlots {
 }
 
 /// What is to be done with fast instructions. It has to be inlined to gain by them.
-pub(super) trait Work {
+pub(in crate::zst) trait Work {
     type Output;
 
     fn with<D: Deposit>(self, deposit: D) -> Self::Output;
 }
 
 /// Does `work` with the instructions that this processor has.
-pub(super) fn with_fast_instructions<W: Work>(work: W) -> W::Output {
+pub(in crate::zst) fn with_fast_instructions<W: Work>(work: W) -> W::Output {
     #[cfg(target_arch = "x86_64")]
     {
         #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
@@ -268,7 +268,7 @@ impl State {
 }
 
 /// A block on its way.
-pub(super) struct Lane {
+pub(in crate::zst) struct Lane {
     tables: LaneTables,
     state: State,
     /// `Number_of_Sequences`, and how many of them are not decoded yet.
@@ -384,7 +384,7 @@ impl Lane {
 /// Decodes until at least one of the lanes is done. `data` goes on for [`PADDING`] bytes after every bitstream; none of
 /// the lanes is done yet. Err: which of the lanes, and why.
 #[inline(always)]
-pub(super) fn run<const N: usize>(
+pub(in crate::zst) fn run<const N: usize>(
     data: &[u8],
     lanes: &mut [Lane; N],
     deposit: impl Deposit,

@@ -5,13 +5,13 @@
 
 use std::num::NonZeroU64;
 
-use super::error::Error;
-use super::frame::{FrameStart, MAX_HEADER_LEN};
-use super::place::{OpenFrame, Place, Setters};
-use super::source::Source;
+use crate::zst::error::Error;
+use crate::zst::format::frame::{FrameStart, MAX_HEADER_LEN};
+use crate::zst::pass::place::{OpenFrame, Place, Setters};
+use crate::zst::source::Source;
 
 /// Least distance of two places, in decompressed bytes.
-pub(super) const DISTANCE: u64 = 16 << 20;
+pub(in crate::zst) const DISTANCE: u64 = 16 << 20;
 /// A setter so far back that its distance has no room: the tables are then not known.
 const TOO_FAR: u32 = u32::MAX;
 
@@ -35,7 +35,7 @@ struct Frame {
 }
 
 /// The places, in ascending order. The file's beginning is always one.
-pub(super) struct Map {
+pub(in crate::zst) struct Map {
     checkpoints: Vec<Checkpoint>,
     frames: Vec<Frame>,
 }

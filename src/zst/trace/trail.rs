@@ -12,12 +12,12 @@ const MAX_BYTES: usize = 4 << 20;
 
 /// There is no room for more.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Full;
+pub(in crate::zst) struct Full;
 
 /// Bytes at descending positions. Literals are bytes at once; copies are made by [`Trail::replay`], from the lowest up,
 /// so that each finds what it copies.
 #[derive(Default)]
-pub(super) struct Trail {
+pub(in crate::zst) struct Trail {
     /// The byte of the highest position comes first; zeros stand in for what is a copy.
     bytes: Vec<u8>,
     runs: Vec<Run>,
@@ -42,7 +42,7 @@ struct Copy {
 }
 
 /// Bytes at ascending positions, all of them known.
-pub(super) struct Replayed {
+pub(in crate::zst) struct Replayed {
     bytes: Vec<u8>,
     runs: Vec<Run>,
 }

@@ -9,22 +9,31 @@
 //! Frames that say how long they are, or of which a seek table does, are jumped: of those only the headers of frame and
 //! blocks are read.
 
+pub(super) mod batch;
+pub(super) mod lanes;
+pub(super) mod map;
+pub(super) mod peek;
+pub(super) mod place;
+pub(super) mod seek_table;
+pub(super) mod size;
+pub(super) mod slab;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Meter;
-use super::batch::{Batch, CHECKSUM_LEN, Feed, Item, Size, parse_frame};
-use super::block::{BLOCK_HEADER_LEN, BlockHeader, BlockKind, MAX_BLOCK, Mode, Sections};
-use super::error::Error;
-use super::fault::Fault;
-use super::frame::{FrameStart, MAX_HEADER_LEN};
-use super::lanes::PADDING;
-use super::peek::Peek;
-use super::place::{Block, OpenFrame, Place, Setters, Stop};
-use super::seek_table::SeekTable;
-use super::size::{self, Descriptions, Job};
-use super::slab::Slab;
-use super::source::Source;
-use super::tail::Tail;
+use self::size::{Descriptions, Job};
+use crate::zst::Meter;
+use crate::zst::error::Error;
+use crate::zst::format::block::{BLOCK_HEADER_LEN, BlockHeader, BlockKind, MAX_BLOCK, Mode, Sections};
+use crate::zst::format::fault::Fault;
+use crate::zst::format::frame::{FrameStart, MAX_HEADER_LEN};
+use crate::zst::pass::batch::{Batch, CHECKSUM_LEN, Feed, Item, Size, parse_frame};
+use crate::zst::pass::lanes::PADDING;
+use crate::zst::pass::peek::Peek;
+use crate::zst::pass::place::{Block, OpenFrame, Place, Setters, Stop};
+use crate::zst::pass::seek_table::SeekTable;
+use crate::zst::pass::slab::Slab;
+use crate::zst::source::Source;
+use crate::zst::tail::Tail;
 
 /// Blocks of a frame that is jumped between two looks at whether somebody wants an end.
 const JUMP_ROUND: u64 = 1 << 12;
@@ -46,7 +55,7 @@ struct Sized {
 }
 
 /// A pass over a file, from one place on.
-pub(super) struct Pass {
+pub(in crate::zst) struct Pass {
     source: Arc<Source>,
     meter: Arc<Meter>,
     place: Place,

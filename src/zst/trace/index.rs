@@ -4,16 +4,16 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::Meter;
-use super::block::{BLOCK_HEADER_LEN, BlockHeader, BlockKind};
-use super::error::Error;
-use super::frame::{FrameStart, MAX_HEADER_LEN};
-use super::map::Map;
-use super::opened::{BlockRef, Blocks, Inherited};
-use super::pass::Pass;
-use super::place::{Block, Place, Stop};
-use super::seek_table::SeekTable;
-use super::source::Source;
+use crate::zst::Meter;
+use crate::zst::error::Error;
+use crate::zst::format::block::{BLOCK_HEADER_LEN, BlockHeader, BlockKind};
+use crate::zst::format::frame::{FrameStart, MAX_HEADER_LEN};
+use crate::zst::pass::Pass;
+use crate::zst::pass::map::Map;
+use crate::zst::pass::place::{Block, Place, Stop};
+use crate::zst::pass::seek_table::SeekTable;
+use crate::zst::source::Source;
+use crate::zst::trace::opened::{BlockRef, Blocks, Inherited};
 
 /// Bytes of the file that are read at once while passing over: as much as stays in a processor's second-level cache until
 /// it is sized. Each thread holds one.
@@ -56,7 +56,7 @@ impl Stretch {
 
 /// What was done on the way, in decompressed bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Passed {
+pub(in crate::zst) struct Passed {
     /// By the sizes of blocks.
     pub sized: u64,
     /// In whole frames.
@@ -66,7 +66,7 @@ pub(super) struct Passed {
 }
 
 /// The blocks of a file.
-pub(super) struct Index {
+pub(in crate::zst) struct Index {
     source: Arc<Source>,
     meter: Arc<Meter>,
     map: Map,
@@ -288,8 +288,8 @@ impl Blocks for Index {
         let offset = setter.get();
         let mut bytes = [0; BLOCK_HEADER_LEN];
         self.source.read_exact_at(offset, &mut bytes)?;
-        let header =
-            BlockHeader::parse(bytes, super::block::MAX_BLOCK).map_err(|_| Error::Dear { position: block.start })?;
+        let header = BlockHeader::parse(bytes, crate::zst::format::block::MAX_BLOCK)
+            .map_err(|_| Error::Dear { position: block.start })?;
         let content_len = u32::try_from(header.content_len()).expect("at most a block");
         // Only its content is looked at.
         Ok(Some(BlockRef { offset, kind: BlockKind::Compressed, content_len, regenerated: 0, ..*block }))

@@ -3,12 +3,15 @@
 use std::io::Write;
 
 use super::*;
-use crate::zst::block::{BLOCK_HEADER_LEN, BlockHeader, BlockKind, Field, LiteralsKind, MAX_BLOCK, Mode, Sections};
-use crate::zst::frame::FrameStart;
-use crate::zst::fse::Tables;
-use crate::zst::opened::Inherited;
-use crate::zst::sequences::Sequences;
-use crate::zst::{Meter, literals};
+use crate::zst::Meter;
+use crate::zst::format::block::{
+    BLOCK_HEADER_LEN, BlockHeader, BlockKind, Field, LiteralsKind, MAX_BLOCK, Mode, Sections,
+};
+use crate::zst::format::frame::FrameStart;
+use crate::zst::format::fse::Tables;
+use crate::zst::format::literals;
+use crate::zst::format::sequences::Sequences;
+use crate::zst::trace::opened::Inherited;
 
 /// A file in memory, whose blocks are known because all of them were decoded, from the first to the last.
 struct Memory {

@@ -1,8 +1,8 @@
 //! Huffman-coded literals: the description of the tree, and the streams (RFC 8878 section 4.2).
 
-use super::bits::BackwardBits;
-use super::fault::Fault;
-use super::fse::Distribution;
+use crate::zst::format::bits::BackwardBits;
+use crate::zst::format::fault::Fault;
+use crate::zst::format::fse::Distribution;
 
 /// `Max_Number_of_Bits` of a code may be this: RFC 8878 section 4.2.1.
 const MAX_BITS: u32 = 11;
@@ -21,7 +21,7 @@ const BATCH: usize = 5;
 const _: () = assert!(BATCH * MAX_BITS as usize <= 57);
 
 /// A decoding table: by the next 11 bits, a symbol in the high byte and the length of its code in the low one.
-pub(super) struct Huffman(Box<[u16; TABLE_LEN]>);
+pub(in crate::zst) struct Huffman(Box<[u16; TABLE_LEN]>);
 
 impl Huffman {
     /// Reads `Huffman_Tree_Description` at the beginning of `bytes`, and how many it takes: RFC 8878 section 4.2.1.

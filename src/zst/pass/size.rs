@@ -4,14 +4,14 @@
 
 use std::ops::Range;
 
-use super::block::{Field, Mode};
-use super::fault::Fault;
-use super::fse::description_of;
-use super::lanes::{self, Deposit, LANES, Lane, Work};
+use crate::zst::format::block::{Field, Mode};
+use crate::zst::format::fault::Fault;
+use crate::zst::format::fse::description_of;
+use crate::zst::pass::lanes::{self, Deposit, LANES, Lane, Work};
 
 /// Where the table descriptions of a block lie in the data: of one to be sized, or of one whose tables are used again.
 #[derive(Debug, Clone)]
-pub(super) struct Descriptions {
+pub(in crate::zst) struct Descriptions {
     /// `Symbol_Compression_Modes`.
     pub modes: [Mode; 3],
     /// From the first description on, as far as they and the bitstream behind them may go.
@@ -20,7 +20,7 @@ pub(super) struct Descriptions {
 
 /// A compressed block with sequences.
 #[derive(Debug, Clone)]
-pub(super) struct Job {
+pub(in crate::zst) struct Job {
     /// Its own descriptions, and behind them, to the end of the range, its bitstream: an index into the descriptions.
     pub own: usize,
     /// By field, whose table it uses: indices into the descriptions.
@@ -45,7 +45,7 @@ struct Seat {
 
 /// Writes the regenerated size of each job to its place in `sizes`. [`lanes::PADDING`] bytes of `data` lie in front of
 /// every range and behind it. Err: the job that is at fault, the first or not.
-pub(super) fn size_blocks(
+pub(in crate::zst) fn size_blocks(
     data: &[u8],
     descriptions: &[Descriptions],
     jobs: &[Job],

@@ -2,14 +2,14 @@
 
 use std::num::NonZeroU64;
 
-use super::block::{BlockKind, MAX_BLOCK};
-use super::error::Error;
-use super::fault::Fault;
-use super::frame::FrameHeader;
+use crate::zst::error::Error;
+use crate::zst::format::block::{BlockKind, MAX_BLOCK};
+use crate::zst::format::fault::Fault;
+use crate::zst::format::frame::FrameHeader;
 
 /// Why a pass cannot go on.
 #[derive(Debug)]
-pub(super) enum Stop {
+pub(in crate::zst) enum Stop {
     /// The file cannot be read, or the run is to end.
     Read(Error),
     /// What stands there is for libzstd to judge.
@@ -30,8 +30,8 @@ impl From<Fault> for Stop {
 
 /// The last blocks of a frame that set a table: compressed offsets of their headers. Never 0, which no block can have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Setters {
-    /// By [`Field`](super::block::Field).
+pub(in crate::zst) struct Setters {
+    /// By [`Field`](crate::zst::format::block::Field).
     pub fields: [Option<NonZeroU64>; 3],
     /// The Huffman table of literals.
     pub huffman: Option<NonZeroU64>,
@@ -39,7 +39,7 @@ pub(super) struct Setters {
 
 /// Which tables a block sets.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Sets {
+pub(in crate::zst) struct Sets {
     pub fields: [bool; 3],
     pub huffman: bool,
 }
@@ -61,7 +61,7 @@ impl Setters {
 
 /// A frame whose end is still to come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct OpenFrame {
+pub(in crate::zst) struct OpenFrame {
     /// Compressed and decompressed offset of its beginning.
     pub start: u64,
     pub origin: u64,
@@ -80,7 +80,7 @@ impl OpenFrame {
 
 /// A place between two blocks or two frames.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Place {
+pub(in crate::zst) struct Place {
     /// Compressed and decompressed offset.
     pub compressed: u64,
     pub decompressed: u64,
@@ -90,7 +90,7 @@ pub(super) struct Place {
 
 /// A block that was passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Block {
+pub(in crate::zst) struct Block {
     /// Compressed offset of its header.
     pub compressed: u64,
     /// Decompressed offset of its content.

@@ -4,8 +4,8 @@
 //! It is read along with the frames, a few entries at a time, however many it claims. What it says of a frame is only a
 //! hint, which whoever follows it holds against the frame's blocks.
 
-use super::error::Error;
-use super::source::Source;
+use crate::zst::error::Error;
+use crate::zst::source::Source;
 
 /// `Skippable_Magic_Number` of the frame that holds the table.
 const SKIPPABLE_MAGIC: u32 = 0x184D_2A5E;
@@ -19,7 +19,7 @@ const FOOTER_LEN: usize = 9;
 const BATCH: u64 = 512;
 
 /// A table, and how far it was read.
-pub(super) struct SeekTable {
+pub(in crate::zst) struct SeekTable {
     /// Where the entries stand in the file, and how long each is: 8 bytes, or 12 with a checksum.
     entries_at: u64,
     entry_len: usize,
@@ -34,7 +34,7 @@ pub(super) struct SeekTable {
 
 /// What the table says of a frame, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(in crate::zst) struct Entry {
     /// The whole frame.
     pub compressed: u64,
     /// What it holds.

@@ -3,12 +3,12 @@
 
 use std::collections::VecDeque;
 
-use super::block::{BlockKind, Field, LiteralsKind, MAX_BLOCK, Mode, Sections};
-use super::error::Error;
-use super::fault::Fault;
-use super::fse::Tables;
-use super::literals;
-use super::sequences::{Sequence, Sequences};
+use crate::zst::error::Error;
+use crate::zst::format::block::{BlockKind, Field, LiteralsKind, MAX_BLOCK, Mode, Sections};
+use crate::zst::format::fault::Fault;
+use crate::zst::format::fse::Tables;
+use crate::zst::format::literals;
+use crate::zst::format::sequences::{Sequence, Sequences};
 
 /// What opened blocks may take up in memory while they wait to be used again, and how many they may be: they are
 /// searched one by one.
@@ -17,7 +17,7 @@ const CACHE_BLOCKS: usize = 64;
 
 /// A block, and where it lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct BlockRef {
+pub(in crate::zst) struct BlockRef {
     /// Offset of its `Block_Header` in the file.
     pub offset: u64,
     /// What it is.
@@ -48,7 +48,7 @@ impl BlockRef {
 
 /// A table that blocks take over from earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Inherited {
+pub(in crate::zst) enum Inherited {
     /// The Huffman tree of `Treeless_Literals_Block`.
     Tree,
     /// The FSE table of `Repeat_Mode`.
@@ -56,7 +56,7 @@ pub(super) enum Inherited {
 }
 
 /// Where blocks come from.
-pub(super) trait Blocks {
+pub(in crate::zst) trait Blocks {
     /// The block that holds the decompressed offset `position` of the file.
     fn block_at(&mut self, position: u64) -> Result<BlockRef, Error>;
 
@@ -74,7 +74,7 @@ pub(super) trait Blocks {
 
 /// Why a block cannot be opened.
 #[derive(Debug)]
-pub(super) enum OpenError {
+pub(in crate::zst) enum OpenError {
     /// It breaks a rule.
     Fault(Fault),
     /// It cannot be read.
@@ -94,7 +94,7 @@ impl From<Error> for OpenError {
 }
 
 /// The literals of a block.
-pub(super) enum Literals {
+pub(in crate::zst) enum Literals {
     /// They, one after the other.
     Bytes(Vec<u8>),
     /// The same byte each time.
@@ -102,7 +102,7 @@ pub(super) enum Literals {
 }
 
 /// An opened block.
-pub(super) struct Opened {
+pub(in crate::zst) struct Opened {
     block: BlockRef,
     /// Its sequences; a raw or RLE block has none, and all of it is literals.
     pub sequences: Sequences,
@@ -112,7 +112,7 @@ pub(super) struct Opened {
 }
 
 /// Opens blocks. What it needs for that is kept from one to the next.
-pub(super) struct Opener {
+pub(in crate::zst) struct Opener {
     tables: Tables,
     content: Vec<u8>,
     recent: VecDeque<Opened>,

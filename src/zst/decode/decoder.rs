@@ -5,14 +5,14 @@ use std::ops::Range;
 use zstd::zstd_safe::zstd_sys::ZSTD_ErrorCode;
 use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, ResetDirective, get_error_name, is_error_kind};
 
-use super::Options;
-use super::error::Error;
-use super::frame::{self, FrameStart, HeaderError};
-use super::history::{CHUNK_LEN, History};
-use super::input::Input;
-use super::ranges::Ranges;
-use super::reference::{self, Decoded};
-use super::tail::{self, Tail};
+use crate::zst::Options;
+use crate::zst::decode::history::{CHUNK_LEN, History};
+use crate::zst::decode::input::Input;
+use crate::zst::error::Error;
+use crate::zst::format::frame::{self, FrameStart, HeaderError};
+use crate::zst::ranges::Ranges;
+use crate::zst::tail::{self, Tail};
+use crate::zst::trace::reference::{self, Decoded};
 
 /// Smallest distance between two remembered frame starts, in decompressed bytes: 24 bytes of memory per 16 MiB.
 const CHECKPOINT_DISTANCE: u64 = 16 << 20;
@@ -21,7 +21,7 @@ const REDECODE_FACTOR: u64 = 8;
 /// Decoded again before the factor counts: small archives may be read in any order.
 const REDECODE_FREE: u64 = 4 << 30;
 
-/// What a [`Cheap`](super::Cheap) reader may have decoded again for one read: from a frame's start to what it asks for.
+/// What a [`Cheap`](crate::zst::Cheap) reader may have decoded again for one read: from a frame's start to what it asks for.
 const CHEAP_COMPRESSED: u64 = 64 << 20;
 const CHEAP_DECOMPRESSED: u64 = 4 << 30;
 
@@ -93,7 +93,7 @@ struct Failure {
     error: Error,
 }
 
-pub(super) struct Decoder {
+pub(in crate::zst) struct Decoder {
     input: Input,
     context: DCtx<'static>,
     options: Options,
@@ -502,8 +502,8 @@ mod tests {
     use std::io::Write as _;
     use std::sync::Arc;
 
-    use super::super::source::Source;
     use super::*;
+    use crate::zst::source::Source;
 
     const FRAME: usize = 20 << 20;
 

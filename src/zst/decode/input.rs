@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::error::Error;
-use super::source::Source;
+use crate::zst::error::Error;
+use crate::zst::source::Source;
 
 /// Bytes asked for in one `pread`: large enough that several workers on one spinning disk do not turn it into seeks.
 const SLAB_LEN: u64 = 4 << 20;
@@ -11,7 +11,7 @@ const SLAB_LEN: u64 = 4 << 20;
 const FIRST_LEN: u64 = 128 << 10;
 
 /// A slab of a file in memory, and a place in that slab.
-pub(super) struct Input {
+pub(in crate::zst) struct Input {
     source: Arc<Source>,
     slab: Vec<u8>,
     /// Offset in the file of `slab[0]`.
