@@ -4,6 +4,7 @@ mod args;
 mod pages;
 mod report;
 mod reprocess;
+mod site;
 mod version;
 
 use std::io::{BufWriter, Write};
@@ -25,7 +26,8 @@ use crate::scan::{self, panics};
 use crate::summary::Summary;
 use crate::zst::Meter;
 
-use args::{Arguments, Command, InspectArguments, ManArguments, ScanArguments, SiteArguments};
+use args::{Arguments, Command, InspectArguments, ManArguments, ScanArguments};
+use site::SiteArguments;
 
 /// Bytes that are written at a time.
 const OUTPUT_BUFFER: usize = 64 << 10;

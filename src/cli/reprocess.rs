@@ -16,7 +16,7 @@ use crate::progress::{Terminal, Verbosity};
 use crate::reason::Reason;
 use crate::reprocess::{Options, Reprocess};
 
-use super::args::SiteArguments;
+use super::site::SiteArguments;
 
 pub const EXAMPLES: &str = "\
 Examples:

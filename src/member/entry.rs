@@ -6,7 +6,7 @@ use super::blocks::Blocks;
 use super::content::Content;
 use super::error::{Error, NumberProblem, SparseProblem};
 use super::header::{BLOCK_BYTES, Header, Kind, padded};
-use super::item::Note;
+use super::note::Note;
 use super::pax::{self, Records};
 use super::sparse::{self, Segments};
 use super::stored::{Doubt, Sizes};
