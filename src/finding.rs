@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::cause::Cause;
 use crate::ptable::superblock::{self, Content, Look};
-use crate::ptable::{self, Examination, GptCopy, PartitionTable, Rejected, Rejection};
+use crate::ptable::{self, Damage, Examination, GptCopy, PartitionTable, Rejected, Rejection};
 use crate::reason::Reason;
 use crate::rescue::{Hollow, Known, Masked, RescueMap, Rescued, Watched};
 use crate::sanitize::printable;
@@ -229,7 +229,9 @@ impl Finding {
     /// file system. What is undecidable already stays so for its own reason.
     fn stands_by_itself(&self) -> bool {
         let begins_volume = self.whole_disk.is_some() && self.hollow.first_in(&(0..512)).is_none();
-        let is_sure = self.table.as_ref().map_or(begins_volume, PartitionTable::is_vouched_for);
+        // Behind a lost MBR a GPT may be what an earlier use of the medium left.
+        let is_announced = |table: &PartitionTable| !table.damage.contains(&Damage::NoProtectiveMbr);
+        let is_sure = self.table.as_ref().map_or(begins_volume, |table| table.is_vouched_for() && is_announced(table));
         is_sure || self.undecidable.is_some()
     }
 

@@ -294,9 +294,9 @@ fn entries_that_were_seen_and_rejected_are_named() {
     image.write_all_at(&2500_u32.to_le_bytes(), 446 + 16 + 8).expect("written");
     let text = inspect(&[], &[&path]).stdout;
     let entries = "1 (type 0x0c, LBA 2048, 1000 sectors), 2 (type 0x83, LBA 2500, 1000 sectors)";
-    let why = "do not outweigh the boot sector of a file system, in which they stand";
-    assert!(text.contains(&format!("; an MBR with 2 entries that {why}: {entries}\n")), "{text}");
-    assert!(inspect(&["-v"], &[&path]).stdout.contains(&format!("\n    not dos: an MBR with 2 entries that {why}: ")));
+    let why = "outweighed by the boot sector of a file system around them";
+    assert!(text.contains(&format!("; an MBR with 2 entries ({why}): {entries}\n")), "{text}");
+    assert!(inspect(&["-v"], &[&path]).stdout.contains(&format!("\n    not dos: an MBR with 2 entries ({why}): ")));
 }
 
 #[test]

@@ -44,6 +44,19 @@ fn a_table_that_was_written_into_a_boot_sector_counts_however_the_image_was_cut(
 }
 
 #[test]
+fn a_table_behind_the_boot_sector_of_a_small_volume_counts_however_the_image_was_cut() {
+    for tool in WHOLE_DISK {
+        for by in [MIB, 20 * MIB, 30 * MIB] {
+            let image = formatted(16 * MIB, tool);
+            image.file().set_len(64 * MIB).unwrap();
+            image.run("fdisk", "sfdisk", KEEP, &[], "label: dos\n2048,60000,c\n63488,60000,83\n");
+            cut(&image, by);
+            assert_eq!(image.table().count(), 2, "{tool:?} less {by}");
+        }
+    }
+}
+
+#[test]
 fn logical_partitions_in_a_table_that_was_written_into_a_boot_sector_count() {
     for tool in WHOLE_DISK {
         let image = formatted(60 * MIB, tool);

@@ -50,6 +50,7 @@ impl Sums {
             Record::ArchiveComplete(end) => {
                 self.complete += 1;
                 self.add_totals(&end.totals);
+                self.without_image += u64::from(end.totals().is_without_image());
             }
             Record::Error(error) if error.scope == "archive" => {
                 self.failed += 1;
@@ -73,6 +74,7 @@ impl Sums {
             ArchiveEnd::Complete { totals, .. } => {
                 self.complete += 1;
                 self.add_totals(totals);
+                self.without_image += u64::from(totals.is_without_image());
             }
         }
         if archive.end != ArchiveEnd::Open {
@@ -89,7 +91,6 @@ impl Sums {
         self.passed_over_bytes = self.passed_over_bytes.saturating_add(totals.passed_over_bytes);
         self.bytes_written = self.bytes_written.saturating_add(totals.bytes_written);
         self.seconds += totals.seconds.max(0.0);
-        self.without_image += u64::from(totals.is_without_image());
     }
 
     fn add_image(&mut self, action: &str) {

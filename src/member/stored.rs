@@ -108,8 +108,10 @@ impl Sizes {
         let saw_magic = doubt.saw_magic;
         let mut behind = |size| Behind::of(blocks, start, size, saw_magic);
         let is_other = if rule < other {
+            // Zeros behind both say nothing, for data are full of them; then the larger is believed, and no data are lost.
+            let is_better = |of_rule, of_other| of_other > of_rule || of_other == Behind::End;
             let of_rule = behind(rule);
-            of_rule < Behind::Header && doubt.may_look_far() && behind(other) > of_rule
+            of_rule < Behind::Header && doubt.may_look_far() && is_better(of_rule, behind(other))
         } else {
             match behind(other) {
                 Behind::Past | Behind::Data => false,

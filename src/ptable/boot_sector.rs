@@ -12,6 +12,7 @@
 //! |---|---|---|
 //! | several, all of which end in the image | table | table |
 //! | all of which end in the image, or on the disk that the boot sector is of: as long as its volume and up to a cylinder more, of which the image was cut short | table | table |
+//! | several, of which one begins in the image | file system, but table where the volume ends a MiB or more before the image | table |
 //! | several, wherever they end, and a file system or EBR begins where one of them does | table | table |
 //! | one, and a file system begins where it does | file system | table |
 //! | others: from LBA 0 on, overlapping, past all ends | file system | file system |

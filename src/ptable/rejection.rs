@@ -39,11 +39,11 @@ pub enum Rejection {
         flaw: &'static str,
     },
     /// Entries of an MBR were seen, and are none.
-    #[error("an MBR with {} that {flaw}: {}", count(entries), list(entries))]
+    #[error("an MBR with {} ({flaw}): {}", count(entries), list(entries))]
     Entries {
         /// Those in use, at most four.
         entries: Vec<SeenEntry>,
-        /// What is wrong with them, as the end of a sentence.
+        /// What is wrong with them, in a few words.
         flaw: &'static str,
     },
     /// No entry of the MBR announces one.

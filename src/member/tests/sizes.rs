@@ -201,3 +201,13 @@ fn once_a_pax_size_was_wrong_headers_are_trusted_and_few_are_looked_past() {
     assert_eq!(walked(&counted).iter().filter(|line| *line == "f file 1024").count(), 1000);
     assert!(counted.bytes.get() <= 2 * archive.len() as u64);
 }
+
+#[test]
+fn zeros_inside_the_data_are_no_end_where_the_larger_size_ends_at_one_too() {
+    let mut data = vec![0; 8192];
+    data[8000] = 1;
+    for size in ["0", "512", "1024", "4096"] {
+        let archive = [&pax(&[("size", size)])[..], &header("f.img", b'0', 8192), &data, &END];
+        assert_eq!(lines(&archive), ["tar_pax_size", "f.img file 8192"], "{size}");
+    }
+}

@@ -21,6 +21,8 @@ const GPT_PROTECTIVE: u8 = 0xee;
 const LBA_END: u64 = 1 << 32;
 /// Sectors of a cylinder of the largest geometry, to which a volume may be rounded down.
 const CYLINDER: u64 = 255 * 63;
+/// Bytes that a volume on a whole disk may leave at its end.
+const ROUNDING: u64 = 1024 * 1024;
 /// How many times as far as the image reaches an entry has to begin before another table may explain its bytes.
 const FAR_PAST_END: u64 = 8;
 
@@ -55,18 +57,18 @@ fn classify(view: &View<'_>) -> Result<FirstSector, Error> {
     let sectors = view.size() / boot_sector::SIZE as u64;
     let (foreign, others): (Vec<_>, Vec<_>) = others.into_iter().partition(|entry| is_foreign(entry, &sector, sectors));
     if !foreign.is_empty() {
-        view.note_rejected(rejected(&foreign, "begin far past the end of the image, in the bytes of an AHDI entry"));
+        view.note_rejected(rejected(&foreign, "far past the end of the image, in the bytes of an AHDI entry"));
     }
     let flaw = if others.is_empty() {
         return Ok(FirstSector::NoTable(Rejection::Empty));
     } else if is_junk(&others, sectors) {
-        "fit on no disk together"
+        "impossible on one disk"
     } else if file_system.is_some() && !outweigh_boot_sector(view, &sector, &others) {
-        "do not outweigh the boot sector of a file system, in which they stand"
+        "outweighed by the boot sector of a file system around them"
     } else if boot_sector::is_pc98(&sector) && !(are_several(&others) && fit(&others, sectors)) {
-        "do not fit, in a boot sector of PC-98"
+        "not fitting, in a boot sector of PC-98"
     } else if is_of_another_disk(view, &others, sectors) {
-        "run past the end of the image, where a GPT has the end of its disk"
+        "past the end of the image, where a GPT has the end of its disk"
     } else {
         return Ok(FirstSector::Table(others));
     };
@@ -126,10 +128,17 @@ fn outweigh_boot_sector(view: &View<'_>, sector: &[u8], entries: &[Entry]) -> bo
     if fit(entries, image) && are_several(entries) || are_typed && fit(entries, image.max(disk)) {
         return true;
     }
-    are_typed
-        && are_coherent(entries)
-        && entries.iter().any(|entry| begins_with_something(view, entry, unit))
-        && (are_several(entries) || !boot_sector::stands(view, sector))
+    if !are_typed || !are_coherent(entries) {
+        return false;
+    }
+    let begins = || entries.iter().any(|entry| begins_with_something(view, entry, unit));
+    let stands = || boot_sector::stands(view, sector);
+    if are_several(entries) {
+        let goes_on_behind = boot_sector::volume_bytes(sector).is_none_or(|bytes| bytes + ROUNDING <= view.size());
+        entries.iter().any(|e| e.start < image) && (goes_on_behind || !stands()) || begins()
+    } else {
+        begins() && !stands()
+    }
 }
 
 /// Whether the entries run past the end of the image although a GPT says that its disk ends where the image does: then
@@ -268,9 +277,11 @@ mod tests {
         for stands in [false, true] {
             let two = |end: u32| fat_disk(30_000, stands, &[(1, 12, 64, 20_000), (2, 0x83, 20_064, end - 20_064)]);
             assert_eq!(count_of(&two(32768)), Some(2));
+            assert_eq!(count_of(&two(400_000)), Some(2));
             // The volume may be rounded down to a cylinder of the disk.
-            assert_eq!(count_of(&two(32768 + 255 * 63)), Some(2));
-            assert_eq!(count_of(&two(32768 + 255 * 63 + 1)), None);
+            let one = |end: u32| fat_disk(30_000, stands, &[(1, 12, 64, end - 64)]);
+            assert_eq!(count_of(&one(32768 + 255 * 63)), Some(1));
+            assert_eq!(count_of(&one(32768 + 255 * 63 + 1)), None);
             let past_end = fat_disk(30_000, stands, &[(1, 12, 64, 20_000), (2, 0x83, 31_000, 1000)]);
             assert_eq!(count_of(&past_end), Some(2));
             let chain =
@@ -284,13 +295,23 @@ mod tests {
 
     #[test]
     fn entries_where_file_systems_begin_are_a_table_wherever_they_end() {
-        let two = |stands| fat_disk(50_000, stands, &[(1, 6, 64, 40_000), (2, 6, 40_064, 400_000)]);
-        for stands in [false, true] {
-            assert_eq!(count_of(&two(stands)), None);
-            assert_eq!(count_of(&ext_at(two(stands), 64)), Some(2));
-            assert_eq!(count_of(&ext_at(two(stands), 40_064)), Some(2));
-            assert_eq!(count_of(&ext_at(two(stands), 40_065)), None);
+        let two = fat_disk(33_000, true, &[(1, 6, 64, 30_000), (2, 6, 30_064, 400_000)]);
+        assert_eq!(count_of(&two), None);
+        assert_eq!(count_of(&ext_at(two.clone(), 64)), Some(2));
+        assert_eq!(count_of(&ext_at(two.clone(), 30_064)), Some(2));
+        assert_eq!(count_of(&ext_at(two, 30_065)), None);
+    }
+
+    #[test]
+    fn several_entries_are_a_table_where_the_volume_does_not_stand_or_is_not_the_disk() {
+        let entries = [(1, 6, 64, 30_000), (2, 6, 30_064, 400_000)];
+        for (sectors, stands, expected) in
+            [(33_000, false, Some(2)), (33_000, true, None), (34_815, true, None), (34_816, true, Some(2))]
+        {
+            assert_eq!(count_of(&fat_disk(sectors, stands, &entries)), expected, "{sectors} {stands}");
         }
+        let none_inside = [(1, 6, 40_000, 300_000), (2, 6, 340_000, 400_000)];
+        assert_eq!(count_of(&fat_disk(36_000, true, &none_inside)), None);
     }
 
     #[test]
@@ -310,12 +331,12 @@ mod tests {
         assert_eq!(
             rejected_entries(&fat_disk(32768, true, &two)).as_deref(),
             Some(
-                "an MBR with 2 entries that do not outweigh the boot sector of a file system, in which they stand: \
+                "an MBR with 2 entries (outweighed by the boot sector of a file system around them): \
                  1 (type 0x06, LBA 100, 50 sectors), 3 (type 0x83, LBA 120, 50 sectors)"
             )
         );
         let junk = rejected_entries(&Disk::new(MIB).mbr(0, &[(2, 0x20, 0xf000_0000, 0x2000_0000)])).unwrap();
-        assert!(junk.starts_with("an MBR with 1 entry that fit on no disk together: 2 ("), "{junk}");
+        assert!(junk.starts_with("an MBR with 1 entry (impossible on one disk): 2 ("), "{junk}");
         assert_eq!(rejected_entries(&Disk::new(MIB).mbr(0, &two)), None);
     }
 
@@ -334,11 +355,11 @@ mod tests {
 
     #[test]
     fn lba_0_is_weighed_once() {
-        let disk = fat_disk(50_000, false, &[(1, 6, 64, 40_000), (2, 6, 40_064, 400_000)]);
+        let disk = fat_disk(33_000, true, &[(1, 6, 64, 30_000), (2, 6, 30_064, 400_000)]);
         let reader = Reader::new(disk, 0..0);
         assert!(reader.read(None).unwrap().is_none());
         let reads = reader.reads.lock().unwrap();
-        assert_eq!(reads.iter().filter(|(at, _)| *at == 40_064 * 512).count(), 1, "{reads:?}");
+        assert_eq!(reads.iter().filter(|(at, _)| *at == 30_064 * 512).count(), 1, "{reads:?}");
     }
 
     #[test]
