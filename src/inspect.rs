@@ -181,12 +181,11 @@ impl Report {
                                 self.warn(cause);
                             }
                         }
-                        Role::Other if member.kind.is_file() => {
-                            if maps.add(&member.path, &member.content) && zst.decodes_all() {
+                        Role::Other => {
+                            if maps.add_member(&member) && zst.decodes_all() {
                                 maps.read_newest(zst);
                             }
                         }
-                        Role::Other => {}
                     }
                 }
                 Ok(Some(Item::Note(note))) => self.warn(Cause::new(note.code(), note.to_string())),

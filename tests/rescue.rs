@@ -226,6 +226,26 @@ fn the_map_of_a_later_pass_replaces_the_first() {
 }
 
 #[test]
+fn a_map_that_is_a_link_is_the_file_that_it_leads_to() {
+    let hard = |from: &Path, to: &Path| std::fs::hard_link(from, to);
+    let symbolic = |from: &Path, to: &Path| std::os::unix::fs::symlink(from.file_name().expect("a name"), to);
+    let links: [&dyn Fn(&Path, &Path) -> std::io::Result<()>; 2] = [&hard, &symbolic];
+    for link in links {
+        for files in [["rescue.map", "disk.map", "disk.img"], ["rescue.map", "disk.img", "disk.map"]] {
+            let folder = Folder::new();
+            folder.image("disk.img", SINGLE).file("rescue.map", WITHOUT_TABLE);
+            link(&folder.path("rescue.map"), &folder.path("disk.map")).expect("a link");
+            let unread = of("undecidable", None, Some("unread"), Some(75.0));
+            assert_eq!(said(&folder, &files), (vec![unread], vec![]), "{files:?}");
+        }
+    }
+    let folder = Folder::new();
+    std::os::unix::fs::symlink("gone", folder.image("disk.img", BLANK).path("disk.map")).expect("a link");
+    let (images, warnings) = said(&folder, &BEFORE);
+    assert_eq!((images, warnings.len()), (vec![of("undecidable", None, Some("rescue_map"), None)], 1));
+}
+
+#[test]
 fn what_no_line_of_a_map_tells_of_was_never_tried() {
     for map in ["0 ? 1\n0x1000 0xFFF000 +\n", "0 ? 1\n", "0 + 1\n0 0x200 ?\n0x200 0xFFFE00 +\n"] {
         let folder = Folder::new();

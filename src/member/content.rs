@@ -56,6 +56,12 @@ pub enum Extent {
 }
 
 impl Content {
+    /// No byte at all.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::whole(0..0)
+    }
+
     /// A member stored as it is.
     pub(super) fn whole(stored: Range<u64>) -> Self {
         let size = stored.end.saturating_sub(stored.start);

@@ -16,7 +16,7 @@ use super::name::{self, Kind};
 use super::text::Parser;
 use super::{Error, RescueMap};
 use crate::cause::Cause;
-use crate::member::Content;
+use crate::member::{self, Content, Member};
 use crate::reason::Reason;
 use crate::sanitize::printable_short;
 
@@ -149,6 +149,39 @@ impl Maps {
             self.forget();
         }
         true
+    }
+
+    /// Takes note of a member, if its name may be a map's: a file, or a link to one.
+    pub fn add_member(&mut self, member: &Member) -> bool {
+        let target = member.link_target.as_deref().unwrap_or_default();
+        match member.kind {
+            member::Kind::File => self.add(&member.path, &member.content),
+            member::Kind::HardLink => self.add_link(&member.path, target),
+            member::Kind::Symlink if target.starts_with(b"/") => self.add_link(&member.path, b""),
+            member::Kind::Symlink => {
+                let folder = name::folder(name::plain(&member.path));
+                let slash: &[u8] = if folder.is_empty() { b"" } else { b"/" };
+                self.add_link(&member.path, &[folder, slash, name::plain(target)].concat())
+            }
+            _ => false,
+        }
+    }
+
+    /// The same for a link at `path` to `target`, as a path of the archive: it is the file that stands there now. One to
+    /// something else cannot be used, and replaces what had its name.
+    fn add_link(&mut self, path: &[u8], target: &[u8]) -> bool {
+        let Some(named) = name::image_of(path).filter(|(kind, _)| !kind.is_doubtful()) else { return false };
+        let key = self.hasher.hash_one(named);
+        let of_target = name::image_of(target).map(|named| self.hasher.hash_one(named));
+        let file = of_target.and_then(|key| self.candidates.get(&key));
+        let file = file.filter(|file| name::plain(&file.path) == name::plain(target)).map(|file| file.content.clone());
+        let is_there = file.is_some();
+        let is_added = self.add(path, &file.unwrap_or_else(Content::empty));
+        if let Some(candidate) = self.candidates.get_mut(&key).filter(|_| !is_there) {
+            let message = "it is a link, and what it leads to is not known";
+            candidate.state = State::Unusable(Cause::new(Reason::RescueMap, message));
+        }
+        is_added
     }
 
     /// Takes note of the image at `path`.

@@ -247,7 +247,7 @@ impl<'r> Survey<'r> {
                     self.warn(cause);
                 }
             }
-            Role::Other if member.kind.is_file() && self.maps.add(&member.path, &member.content) => {
+            Role::Other if self.maps.add_member(member) => {
                 if zst.decodes_all() {
                     self.maps.read_newest(zst);
                 }
