@@ -148,6 +148,7 @@ fn a_second_signal_ends_imgsieve_at_once_and_the_command_keeps_its_lock() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "oracles"), ignore = "compares with other programs: tests/run")]
 fn interrupting_from_the_terminal_reaches_the_command_once() {
     let scan = staged();
     let terminal = Terminal::start(

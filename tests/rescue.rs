@@ -1,6 +1,8 @@
 //! Rescue maps of `ddrescue` beside an image, in front of it in the archive and behind it: which file is the map of which
 //! image, the share that was rescued, and what that makes of the verdict.
 
+#![cfg(feature = "oracles")]
+
 mod common;
 
 use std::fs::{File, OpenOptions};

@@ -153,6 +153,7 @@ fn an_archive_that_changed_is_done_again() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "oracles"), ignore = "compares with other programs: tests/run")]
 fn an_image_of_an_older_version_of_its_archive_is_not_taken_for_the_new_one() {
     // A second pass over a medium gives an image of the same length and table.
     let scan = Scan::new().site("min_image_size = '0'");

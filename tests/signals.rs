@@ -252,6 +252,7 @@ fn an_observer_that_cannot_go_on_ends_the_run() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "oracles"), ignore = "compares with other programs: tests/run")]
 fn eight_bars_fit_the_terminal_and_are_gone_at_the_end_and_after_a_signal() {
     for columns in [40_u16, 120] {
         for interrupts in [true, false] {

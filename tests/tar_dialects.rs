@@ -219,6 +219,7 @@ fn has_holes(member: &Member) -> bool {
 }
 
 #[test]
+#[cfg_attr(not(feature = "oracles"), ignore = "compares with other programs: tests/run")]
 fn members_are_those_that_gnu_tar_and_bsdtar_extract() {
     let folder = TempDir::new().expect("a folder");
     make_tree(folder.path());
@@ -253,6 +254,7 @@ fn members_are_those_that_gnu_tar_and_bsdtar_extract() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "oracles"), ignore = "compares with other programs: tests/run")]
 fn a_sparse_image_of_a_terabyte_has_its_real_size_and_costs_its_data_alone() {
     const SIZE: u64 = 1 << 40;
     const LAST: u64 = SIZE - 4096;
@@ -317,6 +319,7 @@ fn archives_written_one_after_the_other_are_read_as_gnu_tar_does_with_ignore_zer
 }
 
 #[test]
+#[cfg_attr(not(feature = "oracles"), ignore = "compares with other programs: tests/run")]
 fn a_pax_size_behind_a_newline_is_read_as_by_gnu_tar_and_bsdtar() {
     let mut builder = tar::Builder::new(Vec::new());
     let records: [(&str, &[u8]); 4] =
@@ -368,6 +371,7 @@ fn pax(records: &[(&str, &str)]) -> Vec<u8> {
 }
 
 #[test]
+#[cfg_attr(not(feature = "oracles"), ignore = "compares with other programs: tests/run")]
 fn a_sparse_file_whose_pax_size_is_its_real_one_is_whole_as_old_bsdtars_wrote_it() {
     const SIZE: u64 = 9 << 30;
     let folder = TempDir::new().expect("a folder");
@@ -434,6 +438,7 @@ fn a_header_that_contradicts_its_pax_size_is_read_as_by_gnu_tar() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "oracles"), ignore = "compares with other programs: tests/run")]
 fn a_hard_link_with_data_has_what_bsdtar_extracts() {
     let link = |header: &mut tar::Header| {
         header.set_entry_type(tar::EntryType::Link);

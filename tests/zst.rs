@@ -93,6 +93,7 @@ fn check_reads(fixture: &Fixture) {
 }
 
 #[test]
+#[cfg_attr(not(feature = "oracles"), ignore = "compares with other programs: tests/run")]
 fn bytes_are_the_same_at_every_offset_however_they_were_compressed() {
     for (package, command) in [
         ("zstd", "zstd -q -3 < $IN > $OUT"),
@@ -195,6 +196,7 @@ fn what_follows_the_last_frame_is_trailing_garbage() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "oracles"), ignore = "compares with other programs: tests/run")]
 fn zeros_to_the_end_of_the_file_are_padding() {
     let several = || {
         let command = "split -b 300000 $IN $IN.; for part in $IN.*; do zstd -q -c $part >> $OUT; done";
@@ -237,6 +239,7 @@ fn padding_does_not_have_the_file_decoded() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "oracles"), ignore = "compares with other programs: tests/run")]
 fn what_bsdtar_pads_is_whole() {
     let fixture = made_by("libarchive-tools", content(3_000_000), "bsdtar --zstd -cf - $IN > $OUT");
     for engine in [Engine::Decode, Engine::Skip, Engine::Auto] {
@@ -247,6 +250,7 @@ fn what_bsdtar_pads_is_whole() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "oracles"), ignore = "compares with other programs: tests/run")]
 fn other_formats_are_named() {
     for (package, command, name) in [
         ("gzip", "gzip < $IN > $OUT", "gzip"),
@@ -269,6 +273,7 @@ fn a_window_above_the_limit_is_refused_before_anything_is_allocated() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "oracles"), ignore = "compares with other programs: tests/run")]
 fn a_dictionary_that_is_not_at_hand_is_named() {
     let command = "split -b 2000 $IN $IN.; zstd -q --train $IN.* -o $IN-dict --maxdict=4096 --dictID=77; zstd -q -D $IN-dict $IN -o $OUT";
     let error = made_by("zstd", content(400_000), command).error();
@@ -381,6 +386,7 @@ fn a_stop_is_heard_and_is_not_remembered_as_damage() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "oracles"), ignore = "compares with other programs: tests/run")]
 fn reads_that_go_back_begin_at_the_frame_and_not_at_the_file() {
     let fixture = made_by("zstd", content(80 << 20), "zstd -q -1 -T2 $IN -o $IN.one; pzstd -q -1 -p 2 $IN -o $OUT");
     let zst = fixture.zst();
