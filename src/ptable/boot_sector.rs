@@ -163,7 +163,7 @@ impl Fat {
 pub(super) fn volume_bytes(sector: &[u8]) -> Option<u64> {
     let sector_size = u64::from(le16(sector, SECTOR_SIZE_AT));
     match file_system(sector)? {
-        "exfat" => le64(sector, EXFAT_SECTORS_AT).checked_shl(u32::from(byte(sector, EXFAT_SECTOR_SHIFT_AT))),
+        "exfat" => le64(sector, EXFAT_SECTORS_AT).checked_mul(1 << byte(sector, EXFAT_SECTOR_SHIFT_AT).min(12)),
         // The last sector, which has the copy of the boot sector, is not counted.
         "ntfs" => le64(sector, NTFS_SECTORS_AT).checked_add(1)?.checked_mul(sector_size),
         _ => Fat::of(sector).sectors.checked_mul(sector_size),

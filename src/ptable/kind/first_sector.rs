@@ -134,7 +134,8 @@ fn outweigh_boot_sector(view: &View<'_>, sector: &[u8], entries: &[Entry]) -> bo
     let begins = || entries.iter().any(|entry| begins_with_something(view, entry, unit));
     let stands = || boot_sector::stands(view, sector);
     if are_several(entries) {
-        let goes_on_behind = boot_sector::volume_bytes(sector).is_none_or(|bytes| bytes + ROUNDING <= view.size());
+        let goes_on_behind =
+            boot_sector::volume_bytes(sector).is_none_or(|bytes| bytes.saturating_add(ROUNDING) <= view.size());
         entries.iter().any(|e| e.start < image) && (goes_on_behind || !stands()) || begins()
     } else {
         begins() && !stands()
@@ -323,6 +324,15 @@ mod tests {
         // One that ends in the image needs no file system, but a type.
         let fits = |type_id| fat_disk(50_000, true, &[(1, type_id, 64, 49_000)]);
         assert_eq!((count_of(&fits(6)), count_of(&fits(0))), (Some(1), None));
+    }
+
+    #[test]
+    fn a_volume_of_any_length_is_weighed() {
+        let entries = [(1, 7, 64, 30_000), (2, 7, 30_064, 400_000)];
+        for sectors in [u64::MAX, u64::MAX >> 9, 1 << 55, 0] {
+            let exfat = Disk::new(MIB).put(3, b"EXFAT   ").put(72, &sectors.to_le_bytes()).put(108, &[9, 3, 1]);
+            assert_eq!(count_of(&exfat.mbr(0, &entries)), Some(2), "{sectors:#x}");
+        }
     }
 
     #[test]
