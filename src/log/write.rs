@@ -15,8 +15,8 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::control::Stop;
-use crate::event::{Event, Observer};
+use crate::event::Event;
+use crate::run::{Observer, Stop};
 use crate::sanitize;
 
 use super::limit::{Fit, Limits};

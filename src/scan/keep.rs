@@ -4,11 +4,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::cause::Cause;
-use crate::control::Control;
 use crate::event::{Action, Check, Event, Image, Kept};
 use crate::finding::Finding;
 use crate::member::{Content, Extent};
 use crate::reason::Reason;
+use crate::run::Control;
 use crate::staging::{self, Keep, Place, Room, Staged, Staging};
 use crate::units::human;
 use crate::zst::{self, CopyError, ZstFile};

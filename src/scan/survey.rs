@@ -1,10 +1,8 @@
 //! One archive, from open to its last line in the log.
 
-use std::any::Any;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,12 +14,13 @@ use crate::images::{Images, Role};
 use crate::member::{self, Content, Item, Member};
 use crate::reason::Reason;
 use crate::rescue::Maps;
+use crate::run::panics;
 use crate::staging::Room;
 use crate::zst::{self, Engine, Identity, Meter, Options, ZstFile};
 
+use super::Shared;
 use super::judge::Pending;
 use super::keep::Outcome;
-use super::{Run, panics};
 
 /// Images that one archive may hold: what is remembered of each is bounded, and so has to be their number.
 const MAX_IMAGES: u64 = 10_000;
@@ -34,7 +33,7 @@ const MAX_DEFERRED_MEMORY: usize = 64 << 20;
 
 /// An archive that is being surveyed, and what is known of it.
 pub(super) struct Survey<'r> {
-    pub(super) run: &'r Run<'r>,
+    pub(super) run: &'r Shared<'r>,
     pub(super) archive: Arc<Archive>,
     pub(super) totals: ArchiveTotals,
     meter: Arc<Meter>,
@@ -75,7 +74,7 @@ pub(super) struct Deferred {
 
 impl<'r> Survey<'r> {
     /// Surveys `archive`. Given back only where images of it are to be tried again.
-    pub fn run(run: &'r Run<'r>, archive: Arc<Archive>, meter: Arc<Meter>) -> Option<Survey<'r>> {
+    pub fn run(run: &'r Shared<'r>, archive: Arc<Archive>, meter: Arc<Meter>) -> Option<Survey<'r>> {
         let site = &run.config.site;
         let removed_files = run.swept.get(&archive.hash).copied().unwrap_or(0);
         let mut survey = Survey {
@@ -113,12 +112,7 @@ impl<'r> Survey<'r> {
 
     /// Does `work`; what ends it becomes the archive's failure, a panic too.
     fn guarded(&mut self, work: impl FnOnce(&mut Survey<'r>) -> Result<(), Cause>) {
-        let outcome = catch_unwind(AssertUnwindSafe(|| work(self)));
-        let failure = outcome.unwrap_or_else(|payload: Box<dyn Any + Send>| {
-            let message = format!("a fault of imgsieve itself, please report it: {}", panics::message(&*payload));
-            Err(Cause::new(Reason::Panic, message))
-        });
-        if let Err(cause) = failure {
+        if let Err(cause) = panics::caught(|| work(self)) {
             self.fail(cause);
         }
     }
