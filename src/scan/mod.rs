@@ -6,13 +6,15 @@
 
 mod compare;
 mod doubt;
-mod judge;
-mod keep;
+mod open;
 pub mod plan;
 pub mod preflight;
 mod process;
 mod resume;
+mod stager;
 mod survey;
+mod teller;
+mod verdicts;
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
