@@ -2,6 +2,7 @@
 //! that workers take from, and what becomes of a panic.
 
 pub mod control;
+mod journal;
 mod observers;
 pub mod panics;
 mod queue;

@@ -3,6 +3,8 @@
 //! The core reports, observers listen: the log, the terminal and the summary each see every [`Event`] and know nothing
 //! of each other.
 
+mod record;
+
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fmt;
