@@ -540,6 +540,34 @@ impl Totals {
     pub fn is_without_image(&self) -> bool {
         self.images == 0 && self.content_bytes > 0
     }
+
+    /// Adds those of another archive. The sum is verified if each of them is, an empty one too.
+    pub fn add(&mut self, other: &Totals) {
+        self.verified &= other.verified;
+        self.engine = other.engine;
+        self.seconds += other.seconds.max(0.0);
+        for (sum, more) in [
+            (&mut self.images, other.images),
+            (&mut self.multi, other.multi),
+            (&mut self.kept, other.kept),
+            (&mut self.bytes_written, other.bytes_written),
+            (&mut self.removed_files, other.removed_files),
+            (&mut self.members, other.members),
+            (&mut self.content_bytes, other.content_bytes),
+            (&mut self.decoded_bytes, other.decoded_bytes),
+            (&mut self.passed_over_bytes, other.passed_over_bytes),
+            (&mut self.sized_bytes, other.sized_bytes),
+            (&mut self.jumped_bytes, other.jumped_bytes),
+            (&mut self.traced_bytes, other.traced_bytes),
+            (&mut self.fallbacks, other.fallbacks),
+            (&mut self.requested_bytes, other.requested_bytes),
+            (&mut self.frames, other.frames),
+            (&mut self.checksummed_frames, other.checksummed_frames),
+            (&mut self.rewinds, other.rewinds),
+        ] {
+            *sum = sum.saturating_add(more);
+        }
+    }
 }
 
 /// `warning`.
