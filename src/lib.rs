@@ -11,13 +11,15 @@
 //! - [`scan`]: the run. What has to be in order first, which archives and in which order, the pool of workers, one
 //!   archive from open to verdicts, what is kept and what is tried again.
 //! - [`inspect`]: the partitions of every image in a file, with nothing written.
-//! - [`log`], [`progress`], [`summary`]: three observers of what happens. JSON Lines, one typed record a line; bars and
-//!   lines on the terminal; the end of the run for a person.
-//! - [`report`]: what the log tells, for a person, a browser, a spreadsheet or another program; [`account`]: the log,
-//!   folded into what is told.
+//! - [`progress`]: bars and lines on the terminal, an observer of what happens.
+//! - [`report`]: what runs found and what remains to do, for a person, a browser, a spreadsheet or another program: four
+//!   renderers of an account.
 //! - [`run`]: what surveying and reprocessing have in common: the switch that ends them, those who are told, the queue that
 //!   workers take from, and what becomes of a panic.
-//! - [`event`]: what happens, in the words that the layers above share; [`cause`] and [`reason`]: why, in the log's words.
+//! - [`event`]: what happens, in the words that the layers above share, and the record that the log gets of it.
+//! - [`account`]: records folded into what is told of a collection, while a run goes or read back from logs.
+//! - [`log`]: JSON Lines, one typed record a line, written and read back.
+//! - [`cause`] and [`reason`]: why something is not as it should be, in the log's words.
 //! - `archive`: images in a `.tar.zst`, and doubt about bytes that were not decoded; `archive_name`: what is one by its name.
 //! - `images`: which members of an archive are images.
 //! - [`finding`]: what is found in one image, and whether it can be relied on; [`rescue`]: which sectors of a medium
@@ -51,6 +53,5 @@ pub mod run;
 pub mod sanitize;
 pub mod scan;
 pub mod staging;
-pub mod summary;
 pub mod units;
 pub mod zst;

@@ -99,8 +99,8 @@ fn a_run_is_told_from_its_beginning_to_what_remains() {
         .map(|entry| entry.and_then(|entry| entry.metadata()).expect("an archive").len())
         .sum();
     for line in [
-        format!("To be kept, by their partitions, in {}:", staging.display()),
-        format!("  {0}/{0}.img  1.00 GB  kept", multi.hash),
+        format!("Kept, in {}:", staging.display()),
+        format!("  {0}/{0}.img  1.00 GB, 65.5 kB on disk", multi.hash),
         "      dos, 2 partitions: vfat \"FIXTURE\" 16.8 MB, ext4 \"fixture\" 16.8 MB".to_owned(),
         format!("  4 archives chosen ({}): 4 checked, 1 of them with an error", human(size)),
         "  checksum: 1".to_owned(),
@@ -486,8 +486,8 @@ fn a_dry_run_says_what_would_be_kept() {
     let scan = Scan::of_named(&[MULTI, SINGLE]).args(&["--dry-run"]);
     scan.lines();
     let text = report(&scan, &[]);
-    assert!(text.contains(".img  1.00 GB  would be kept\n"), "{text}");
-    assert!(text.contains("      1 image to be staged, which takes "), "{text}");
+    assert!(text.contains("To be kept:\n") && text.contains(".img  1.00 GB, at most "), "{text}");
+    assert!(text.contains("      1 image to be staged by a run without --dry-run, "), "{text}");
     assert_eq!(report(&scan, &["--kept"]), "");
 }
 
@@ -506,7 +506,7 @@ fn the_log_of_the_script_that_it_replaces_is_told_of() {
     fs::write(scan.log(), lines.join("\n")).expect("a log");
     let text = report(&scan, &[]);
     assert!(text.contains("Run without a name"), "{text}");
-    assert!(text.contains("bar.img  0 B  kept\n"), "{text}");
+    assert!(text.contains("bar.img  0 B\n"), "{text}");
     assert!(text.contains("37 never begun"), "{text}");
 }
 

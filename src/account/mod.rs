@@ -201,6 +201,22 @@ impl Account {
         sums
     }
 
+    /// What went wrong, and with what: a file, an image or an archive.
+    pub fn problems(&self) -> impl Iterator<Item = (Option<&Name>, &str)> {
+        let of_runs = self.runs.iter().flat_map(|run| &run.problems);
+        let of_runs = of_runs.map(|problem| (problem.path.as_ref(), problem.message.as_str()));
+        let of_archives = self.archives.iter().flat_map(|archive| {
+            let images = archive.images.iter().filter(|image| matches!(image.action.as_str(), "error" | "deferred"));
+            let images = images.map(|image| (Some(&image.image.img), image.message.as_deref().unwrap_or_default()));
+            let end = match &archive.end {
+                ArchiveEnd::Failed(problem) => Some((Some(&archive.hash), problem.message.as_str())),
+                _ => None,
+            };
+            images.chain(end)
+        });
+        of_runs.chain(of_archives)
+    }
+
     /// Adds what is not told of one by one.
     fn add_more(&mut self, archive: &ArchiveAccount) {
         self.archives_more += 1;

@@ -206,7 +206,10 @@ mod tests {
         };
         let (all, of_all) = sums(MEMORY);
         assert_eq!((all.archives.len(), all.archives_more, all.images_more), (100, 0, 0));
-        assert_eq!((of_all.complete, of_all.kept, of_all.compressed_bytes, of_all.totals.content_bytes), (100, 100, 500, 700));
+        assert_eq!(
+            (of_all.complete, of_all.kept, of_all.compressed_bytes, of_all.totals.content_bytes),
+            (100, 100, 500, 700)
+        );
         let (some, of_some) = sums(20_000);
         assert!((1..50).contains(&some.archives.len()), "{}", some.archives.len());
         assert_eq!(some.archives.len() as u64 + some.archives_more, 100);

@@ -6,25 +6,24 @@ use std::time::SystemTime;
 
 use crate::account::Selection;
 use crate::cause::Cause;
-use crate::config::Site;
 use crate::exit::Exit;
 use crate::log::Logs;
 use crate::reason::Reason;
-use crate::report::{self, Kept, Report, html};
+use crate::report::{Context, Kept, Report, html};
 
 use super::args::ReportArguments;
 use super::{failure, print_all, usage, warn};
 
 /// Reads the log and prints what was asked for.
 pub(super) fn run(arguments: ReportArguments) -> Exit {
-    let site = match arguments.config.as_deref().map_or_else(|| Ok(Site::built_in()), Site::read) {
-        Ok(site) => site,
+    let ReportArguments { mut logs, log, config, run, format, null } = arguments;
+    let context = match Context::of(config) {
+        Ok(context) => context,
         Err(error) => return usage(&error),
     };
-    let ReportArguments { mut logs, log, config, run, format, null } = arguments;
     logs.extend(log);
     if logs.is_empty() {
-        logs.push(site.log.clone());
+        logs.push(context.site.log.clone());
     }
     let logs = match Logs::open(&logs, true) {
         Ok(logs) => logs,
@@ -48,8 +47,6 @@ pub(super) fn run(arguments: ReportArguments) -> Exit {
     if let Some(file) = &format.html {
         return write_page(&report, file);
     }
-    let config = config.map(|path| std::path::absolute(&path).unwrap_or(path));
-    let context = report::Context { config, site };
     print_all(|out| match (format.json, format.csv) {
         (true, _) => report.write_json(out, &context),
         (_, true) => report.write_csv(out),

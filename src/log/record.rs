@@ -170,6 +170,11 @@ pub struct ScriptStart {
     /// The runs that completed them.
     #[serde(deserialize_with = "form::optional_list", skip_serializing_if = "Option::is_none")]
     pub resumed_runs: Option<Vec<String>>,
+    /// Why the archives on the skip list are there, in their order.
+    #[serde(deserialize_with = "form::list")]
+    pub skip_reasons: Vec<String>,
+    /// Archives are larger than this, in bytes.
+    pub min_archive_bytes: Option<u64>,
 }
 
 /// `archive_resumed`.
@@ -264,7 +269,7 @@ pub struct PartitionCheck {
     pub image: ImageId,
     /// Its partitions; null where they cannot be told.
     pub partitions: Option<u64>,
-    /// What is done with it: `KEPT`, `would_keep`, `deferred`, `deleted` (not retained) or `error`.
+    /// What is done with it: `KEPT`, `would_keep`, `deferred`, `deleted` (not kept) or `error`.
     #[serde(default)]
     pub action: String,
     /// Where it is in staging, if it was kept.

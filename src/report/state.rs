@@ -30,7 +30,7 @@ pub enum ImageState {
     WouldKeep,
     /// There was no room for it.
     Deferred,
-    /// It is not retained.
+    /// It is not kept.
     NotRetained,
     /// It could not be decided on, or not be kept.
     Error,
@@ -114,7 +114,7 @@ impl ImageState {
             ImageState::Changed(how) => format!("changed since it was staged: {how}"),
             ImageState::Unseen(why) => format!("cannot be looked at: {why}"),
             ImageState::WouldKeep => "would be kept".to_owned(),
-            ImageState::NotRetained => "not retained".to_owned(),
+            ImageState::NotRetained => "not kept".to_owned(),
             state => state.as_str().to_owned(),
         }
     }
