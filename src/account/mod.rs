@@ -14,7 +14,7 @@ use crate::log::{Error, Logs, Name, Reading, Record};
 
 pub use live::{Earlier, Live};
 pub use select::{Runs, runs};
-pub use staged::{Staged, StagedImage, State};
+pub use staged::{Staged, StagedImage, StagedState};
 pub use sums::Sums;
 pub use tally::{Lack, Tallies};
 

@@ -106,18 +106,18 @@ fn run_inspect(arguments: InspectArguments) -> Exit {
     };
     let mut exit = Exit::Success;
     for file in &arguments.files {
-        let report = inspect::Report::of(file, &options);
+        let inspection = inspect::Inspection::of(file, &options);
         if let Some(crate::run::Stop::Signal(signal)) = control.cause() {
             return Exit::Signal(signal);
         }
-        if !report.is_clean() {
+        if !inspection.is_clean() {
             exit = Exit::Failure;
         }
         let verbose = arguments.verbose;
         let text = if arguments.json {
-            format!("{}\n", sanitize::json(&report.to_json(verbose).to_string()))
+            format!("{}\n", sanitize::json(&inspection.to_json(verbose).to_string()))
         } else {
-            report.to_text(verbose)
+            inspection.to_text(verbose)
         };
         if print(&text) == Exit::Failure {
             return Exit::Failure;

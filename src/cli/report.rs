@@ -9,7 +9,7 @@ use crate::cause::Cause;
 use crate::exit::Exit;
 use crate::log::Logs;
 use crate::reason::Reason;
-use crate::report::{Context, Kept, Report, html};
+use crate::report::{Context, Report, ToReprocess, html};
 
 use super::args::ReportArguments;
 use super::{failure, print_all, usage, warn};
@@ -32,12 +32,12 @@ pub(super) fn run(arguments: ReportArguments) -> Exit {
     let report = match (&run, format.kept) {
         // What is to be processed again is so whichever run kept it.
         (None, true) => {
-            return Kept::read(&logs).map_or_else(|cause| failure(&cause), |kept| print_kept(&kept, null));
+            return ToReprocess::read(&logs).map_or_else(|cause| failure(&cause), |kept| print_kept(&kept, null));
         }
         (run, _) => Report::read(&logs, run.as_ref().unwrap_or(&Selection::Last)),
     };
     let report = match report {
-        Ok(report) if format.kept => return print_kept(&Kept::of(&report), null),
+        Ok(report) if format.kept => return print_kept(&ToReprocess::of(&report), null),
         Ok(report) => report,
         Err(cause) => return failure(&cause),
     };
@@ -69,7 +69,7 @@ fn write_page(report: &Report, file: &Path) -> Exit {
     }
 }
 
-fn print_kept(kept: &Kept, null: bool) -> Exit {
+fn print_kept(kept: &ToReprocess, null: bool) -> Exit {
     for note in &kept.reading.notes {
         warn(note);
     }

@@ -168,7 +168,7 @@ pub enum CommandEnd {
 
 /// What came of a command.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Outcome {
+pub struct CommandOutcome {
     /// How it ended.
     pub end: CommandEnd,
     /// Wall time it took, in seconds.
@@ -399,7 +399,7 @@ pub enum Event<'a> {
         /// Which.
         image: &'a StagedFile,
         /// What came of it.
-        outcome: &'a Outcome,
+        outcome: &'a CommandOutcome,
     },
     /// A staged image was removed: it has been processed again.
     Removed {

@@ -2,7 +2,7 @@
 
 use std::os::unix::ffi::OsStrExt;
 
-use super::{Action, Archive, Check, CommandEnd, Event, Image, Outcome, Scope, StagedFile, Start};
+use super::{Action, Archive, Check, CommandEnd, CommandOutcome, Event, Image, Scope, StagedFile, Start};
 use crate::cause::Cause;
 use crate::finding::Finding;
 use crate::ptable::{GptCopy, PartitionType};
@@ -206,7 +206,7 @@ impl Partition {
     }
 }
 
-fn reprocess_complete(image: &StagedFile, outcome: &Outcome) -> ReprocessComplete {
+fn reprocess_complete(image: &StagedFile, outcome: &CommandOutcome) -> ReprocessComplete {
     let mut record = ReprocessComplete {
         image: staged_id(image),
         seconds: outcome.seconds,

@@ -3,10 +3,10 @@
 mod csv;
 pub mod html;
 mod json;
-mod kept;
 mod remaining;
 mod state;
 mod text;
+mod to_reprocess;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,9 +18,9 @@ use crate::log::record::PartitionCheck;
 use crate::reason::Reason;
 use crate::sanitize::printable;
 
-pub use kept::Kept;
 pub use remaining::{Context, Remaining};
 pub use state::ImageState;
+pub use to_reprocess::ToReprocess;
 
 /// What is reported of.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use crate::config::{self, Site};
 use crate::log::record::PartitionCheck;
 use crate::sanitize::shell_word;
 
-use super::kept::waiting;
+use super::to_reprocess::waiting;
 use super::{ImageState, Report};
 
 /// Folders of archives that a command names.

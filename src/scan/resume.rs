@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 
-use crate::account::{ArchiveAccount, ArchiveEnd, Earlier, Lack, Staged, State, Tallies};
+use crate::account::{ArchiveAccount, ArchiveEnd, Earlier, Lack, Staged, StagedState, Tallies};
 use crate::cause::Cause;
 use crate::config::Config;
 use crate::event::Archive;
@@ -79,7 +79,7 @@ pub fn take_up(
         let found = root.as_ref().map(|root| staging::find(root, &place, image.size()));
         let is_there = matches!(found, Some(Ok(Some(_)))) && place.is_at(&config.site.staging, path.as_path());
         let state = staged.get(path).map(|image| &image.state);
-        is_there || matches!(state, Some(State::Reprocessed | State::Removed))
+        is_there || matches!(state, Some(StagedState::Reprocessed | StagedState::Removed))
     };
     let mut resumed = Vec::new();
     plan.archives.retain(|archive| {
