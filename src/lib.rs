@@ -5,17 +5,19 @@
 //! image is a slice of a member, a partition is a slice of the image, and deciding on a table is a function from
 //! [`ReadAt`](positioned_io::ReadAt) to a table. Each module may use only those below it:
 //!
+//! Its public API are [`zst`], [`member`] and [`ptable`].
+//!
 //! - [`cli`]: arguments in, exit code out ([`exit`]); the wiring.
 //! - [`reprocess`]: the second phase. A command of the user's for each staged image, its output, the lock on the image, and
 //!   its removal.
 //! - [`scan`]: the run. What has to be in order first, which archives and in which order, the pool of workers, one
 //!   archive from open to verdicts, what is kept and what is tried again.
 //! - [`inspect`]: the partitions of every image in a file, with nothing written.
-//! - [`log`], [`progress`], [`summary`]: three observers of what happens. JSON Lines, one typed record a line; bars and
+//! - [`log`], `progress`, `summary`: three observers of what happens. JSON Lines, one typed record a line; bars and
 //!   lines on the terminal; the end of the run for a person.
-//! - [`report`]: what the log tells, for a person, a browser, a spreadsheet or another program; [`account`]: the log,
+//! - `report`: what the log tells, for a person, a browser, a spreadsheet or another program; `account`: the log,
 //!   folded into what is told.
-//! - [`event`]: what happens, in the words that the layers above share; [`cause`] and [`reason`]: why, in the log's words.
+//! - [`event`]: what happens, in the words that the layers above share; `cause` and [`reason`]: why, in the log's words.
 //! - `archive`: images in a `.tar.zst`, and doubt about bytes that were not decoded; `archive_name`: what is one by its name.
 //! - `images`: which members of an archive are images.
 //! - [`finding`]: what is found in one image, and whether it can be relied on; [`rescue`]: which sectors of a medium
@@ -27,29 +29,46 @@
 //! - [`config`], [`control`], [`units`], [`sanitize`]: what a run is told; the switch that ends it; sizes; names on their
 //!   way to a terminal.
 
-pub mod account;
+mod account;
 mod archive;
 mod archive_name;
-pub mod cause;
-pub mod cli;
-pub mod config;
-pub mod control;
-pub mod event;
-pub mod exit;
-pub mod finding;
+mod cause;
 mod images;
-pub mod inspect;
-pub mod log;
 pub mod member;
-pub mod progress;
+mod progress;
 pub mod ptable;
-pub mod reason;
-pub mod report;
-pub mod reprocess;
-pub mod rescue;
-pub mod sanitize;
-pub mod scan;
-pub mod staging;
-pub mod summary;
-pub mod units;
+mod report;
+mod summary;
 pub mod zst;
+
+// What the program, the tests, the benchmarks and the fuzz targets need besides: no public API, and no promise.
+#[doc(hidden)]
+pub mod cli;
+#[doc(hidden)]
+pub mod config;
+#[doc(hidden)]
+pub mod control;
+#[doc(hidden)]
+pub mod event;
+#[doc(hidden)]
+pub mod exit;
+#[doc(hidden)]
+pub mod finding;
+#[doc(hidden)]
+pub mod inspect;
+#[doc(hidden)]
+pub mod log;
+#[doc(hidden)]
+pub mod reason;
+#[doc(hidden)]
+pub mod reprocess;
+#[doc(hidden)]
+pub mod rescue;
+#[doc(hidden)]
+pub mod sanitize;
+#[doc(hidden)]
+pub mod scan;
+#[doc(hidden)]
+pub mod staging;
+#[doc(hidden)]
+pub mod units;

@@ -1,6 +1,21 @@
 //! `.zst` files as bytes at an offset: [`ZstFile`] gives the decompressed bytes through `ReadAt`, and decodes as few of
 //! them as it can.
 //!
+//! ```
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("zeros.zst");
+//! # std::fs::write(&path, zstd::bulk::compress(&[0; 100_000], 3)?)?;
+//! use imgsieve::zst::{Options, ZstFile};
+//! use positioned_io::ReadAt;
+//!
+//! let zst = ZstFile::open(&path, Options::default())?;
+//! let mut sector = [1; 512];
+//! zst.read_exact_at(51_200, &mut sector)?;
+//! assert_eq!(sector, [0; 512]);
+//! assert_eq!(zst.finish()?, 100_000);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! A frame is a list of blocks (RFC 8878 section 3.1.1). To pass over bytes that nobody asks for, only the size of each
 //! block is needed. A raw or RLE block says it in its header. A compressed block regenerates its literals, whose number
 //! stands in its header too, and its matches, whose lengths are coded in its sequences: three interleaved FSE streams,

@@ -29,12 +29,6 @@ impl Identity {
             modified: (metadata.mtime(), metadata.mtime_nsec()),
         }
     }
-
-    /// Length of the file in bytes.
-    #[must_use]
-    pub fn length(&self) -> u64 {
-        self.length
-    }
 }
 
 /// Zeros behind the last frame, to the end of the file.

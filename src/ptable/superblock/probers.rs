@@ -81,7 +81,7 @@ const AT_THE_START: &[Prober] = &[
 const ELSEWHERE: &[Prober] =
     &[luks::second_header, vmfs::probe, xfs::log_far, zfs::other_labels, ufs::far, bcache::copies, nilfs::second];
 
-/// Where in an image [`Look`] looks first for what a volume of `size` bytes at `start` holds: at its start, and for RAIDs
+/// Where in an image [`Look`](super::Look) looks first for what a volume of `size` bytes at `start` holds: at its start, and for RAIDs
 /// near its end, which those of firmware have only if it is a whole disk.
 pub(super) fn windows(start: u64, size: u64, is_disk: bool) -> impl Iterator<Item = Range<u64>> {
     let head = 0..size.min(WINDOW_BYTES);
