@@ -275,6 +275,12 @@ impl Run {
         }
     }
 
+    /// Archives that were chosen and that it never came to. Only of a single run is that known.
+    #[must_use]
+    pub fn never_begun(&self) -> u64 {
+        self.start.total_archives.saturating_sub(self.sums.archives + self.resumed)
+    }
+
     /// Partitions that made an image one to be kept.
     #[must_use]
     pub fn min_partitions(&self) -> u32 {

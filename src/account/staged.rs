@@ -106,7 +106,7 @@ impl Staged {
             Record::PartitionCheck(check) => self.note_check(check),
             Record::ReprocessStart(start) => self.set(&start.image, StagedState::Begun),
             Record::ReprocessComplete(end) if end.exit_status == Some(0) => {
-                self.set(&end.image, StagedState::Reprocessed)
+                self.set(&end.image, StagedState::Reprocessed);
             }
             Record::ReprocessComplete(end) => {
                 let state = StagedState::Failed { exit_status: end.exit_status, signal: end.signal.clone() };

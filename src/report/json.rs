@@ -28,7 +28,7 @@ impl Report {
                 "unknown_stages": reading.unknown,
             }),
         );
-        head.insert("runs".to_owned(), account.runs.iter().map(|run| self.run(run)).collect());
+        head.insert("runs".to_owned(), account.runs.iter().map(run).collect());
         head.insert("totals".to_owned(), totals(&self.account.sums()));
         let states = self
             .by_state()
@@ -105,30 +105,6 @@ impl Report {
         writeln!(out, "{}", sanitize::json(&Value::Object(object).to_string()))
     }
 
-    fn run(&self, run: &Run) -> Value {
-        let (end, why) = end_of(run);
-        json!({
-            "run": run.id,
-            "began": moment(run.began),
-            "heard": moment(run.heard),
-            "end": end,
-            "end_message": why,
-            "version": run.start.version,
-            "dry_run": run.start.dry_run,
-            "jobs": run.start.jobs,
-            "min_partitions": run.min_partitions(),
-            "total_archives": run.start.total_archives,
-            "total_bytes": run.start.total_bytes,
-            "archives_resumed": run.resumed,
-            "archives_never_begun": self.never_begun(run),
-            "minimum_bytes": run.start.minimum_bytes,
-            "totals": totals(&run.sums),
-            "errors": run.problems.iter().map(problem).collect::<Vec<_>>(),
-            "errors_not_listed": run.problems_more,
-            "warnings": run.warnings.iter().map(problem).collect::<Vec<_>>(),
-        })
-    }
-
     fn archive(&self, archive: &ArchiveAccount, states: &[ImageState]) -> Value {
         let mut object = Map::new();
         insert_name(&mut object, ("hash", "hash_bytes"), archive.hash.bytes());
@@ -167,6 +143,30 @@ impl Report {
         object.insert("images".to_owned(), images.map(|(each, state)| image(each, state)).collect());
         Value::Object(object)
     }
+}
+
+fn run(run: &Run) -> Value {
+    let (end, why) = end_of(run);
+    json!({
+        "run": run.id,
+        "began": moment(run.began),
+        "heard": moment(run.heard),
+        "end": end,
+        "end_message": why,
+        "version": run.start.version,
+        "dry_run": run.start.dry_run,
+        "jobs": run.start.jobs,
+        "min_partitions": run.min_partitions(),
+        "total_archives": run.start.total_archives,
+        "total_bytes": run.start.total_bytes,
+        "archives_resumed": run.resumed,
+        "archives_never_begun": run.never_begun(),
+        "minimum_bytes": run.start.minimum_bytes,
+        "totals": totals(&run.sums),
+        "errors": run.problems.iter().map(problem).collect::<Vec<_>>(),
+        "errors_not_listed": run.problems_more,
+        "warnings": run.warnings.iter().map(problem).collect::<Vec<_>>(),
+    })
 }
 
 /// An image as the log has it, and where it stands.

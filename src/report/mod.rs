@@ -119,13 +119,7 @@ impl Report {
     pub fn all_never_begun(&self) -> u64 {
         let runs = &self.account.runs;
         let is_last = |&(index, run): &(usize, &Run)| run.is_last || index + 1 == runs.len();
-        runs.iter().enumerate().filter(is_last).map(|(_, run)| self.never_begun(run)).sum()
-    }
-
-    /// Archives that were chosen for a run and that it never came to. Only of a single run is that known.
-    #[must_use]
-    pub fn never_begun(&self, run: &Run) -> u64 {
-        run.start.total_archives.saturating_sub(run.sums.archives + run.resumed)
+        runs.iter().enumerate().filter(is_last).map(|(_, run)| run.never_begun()).sum()
     }
 }
 

@@ -88,7 +88,7 @@ impl Report {
             {
                 writeln!(out, "Taken over: {} of run {}", count(taken_over(index), "archive"), name(run))?;
             } else {
-                write_run(out, self, run)?;
+                write_run(out, run)?;
             }
         }
         Ok(())
@@ -325,7 +325,7 @@ impl Report {
     }
 }
 
-fn write_run(out: &mut dyn Write, report: &Report, run: &Run) -> io::Result<()> {
+fn write_run(out: &mut dyn Write, run: &Run) -> io::Result<()> {
     let mut facts = vec![name(run)];
     facts.extend(run.start.version.as_ref().map(|version| format!("imgsieve {}", printable(version.as_bytes()))));
     if run.start.jobs > 0 {
@@ -357,7 +357,7 @@ fn write_run(out: &mut dyn Write, report: &Report, run: &Run) -> io::Result<()> 
         if run.resumed > 0 { format!(", {} taken over from earlier runs", run.resumed) } else { String::new() };
     let failed =
         if run.sums.failed > 0 { format!(", {} of them with an error", run.sums.failed) } else { String::new() };
-    let never = report.never_begun(run);
+    let never = run.never_begun();
     let never = if never > 0 { format!(", {never} never begun") } else { String::new() };
     writeln!(
         out,
