@@ -12,13 +12,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::cause::Cause;
-use crate::config::Rules;
 use crate::finding::Finding;
 use crate::rescue::Known;
 use crate::staging::Space;
 use crate::zst::Meter;
 
-pub use crate::log::record::{ScriptComplete, Totals as ArchiveTotals};
+pub use crate::log::record::{Rules, ScriptComplete, Totals as ArchiveTotals};
 
 /// An archive that was selected.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,6 @@
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
-use crate::config::Rules;
 use crate::reason::Told;
 use crate::zst::Engine;
 
@@ -175,6 +174,30 @@ pub struct ScriptStart {
     pub skip_reasons: Vec<String>,
     /// Archives are larger than this, in bytes.
     pub min_archive_bytes: Option<u64>,
+}
+
+/// What the answers on an archive depend on, besides the archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rules {
+    /// Images have to be larger, in bytes.
+    pub min_image_size: u64,
+    /// Partitions that make an image one to be kept.
+    pub min_partitions: u32,
+    /// How the name of an image ends.
+    pub image_suffix: String,
+    /// Whether images that cannot be decided on are kept, too.
+    pub keep_undecided: bool,
+    /// Whether file systems are named even where that costs decoding again.
+    pub fs: bool,
+}
+
+impl Rules {
+    /// Whether answers by these rules are answers by `wanted`, too.
+    #[must_use]
+    pub fn serve(&self, wanted: &Rules) -> bool {
+        let fs = self.fs && wanted.fs;
+        Rules { fs, ..self.clone() } == *wanted
+    }
 }
 
 /// `archive_resumed`.

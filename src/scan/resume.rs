@@ -1,6 +1,6 @@
 //! What earlier runs completed, and need not be done again.
 //!
-//! The log tells it. An archive is passed over only where a run by the same [rules](crate::config::Rules) and of the same
+//! The log tells it. An archive is passed over only where a run by the same [rules](crate::log::record::Rules) and of the same
 //! major version read it to its end, the file is the same by size and modification time, none of its images was left
 //! undecided or without room, and every image that was staged is there in its full size, or was processed again since.
 //! In doubt it is surveyed again: that costs time, and nothing else.
