@@ -124,12 +124,6 @@ impl Report {
         }
         // A device has no length but where its end can be sought.
         let size = file.seek(SeekFrom::End(0)).map_err(io)?;
-        let mut head = vec![0; 512];
-        let length = file.read_at(0, &mut head).map_err(io)?;
-        head.truncate(length);
-        if let Some(format) = zst::known_format(&head) {
-            return Err(Cause::new(Reason::NotAnImage, format!("it is {format}, not an image or a .tar.zst")));
-        }
         self.image(path, &file, size);
         Ok(())
     }

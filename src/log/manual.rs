@@ -110,6 +110,6 @@ mod tests {
         assert_eq!(names(&of("removed")), ["hash", "img", "ordinal", "path", "size_bytes"]);
         let complete = of("archive_complete");
         assert!(names(&complete).contains(&"decoded_frames") && !names(&complete).contains(&"multi"));
-        assert_eq!(names(&objects()[1].1)[5..], ["fs", "fs_label", "fs_uuid", "complete"]);
+        assert_eq!(names(&objects()[1].1)[5..], ["container", "fs", "fs_label", "fs_uuid", "complete"]);
     }
 }

@@ -174,6 +174,7 @@ impl Table {
             gpt_copy: table.and_then(|table| table.gpt_copy).map(GptCopy::as_str).map(str::to_owned),
             damaged: table.is_some_and(crate::ptable::PartitionTable::is_damaged),
             damage: damage.collect(),
+            container: finding.wrapper.as_ref().map(|wrapper| wrapper.what.to_owned()),
             whole_disk: finding.whole_disk.as_ref().map(|content| FileSystem {
                 fs: content.name.to_owned(),
                 fs_label: content.label.clone(),

@@ -366,6 +366,9 @@ pub struct Table {
     /// What is wrong with it.
     #[serde(default, deserialize_with = "form::list", skip_serializing_if = "Vec::is_empty")]
     pub damage: Vec<Damage>,
+    /// The format around the disk, where the image is one behind a header or in front of a footer: `a VHD of fixed size`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
     /// What is on the whole disk, where there is no table.
     #[serde(flatten)]
     pub whole_disk: Option<FileSystem>,

@@ -68,7 +68,6 @@ use positioned_io::ReadAt;
 
 pub use decode::decoder::Totals;
 pub use error::{Change, Error};
-pub use format::frame::known_format;
 pub use source::Identity;
 pub use tail::Padding;
 
