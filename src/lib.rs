@@ -15,6 +15,8 @@
 //!   lines on the terminal; the end of the run for a person.
 //! - [`report`]: what the log tells, for a person, a browser, a spreadsheet or another program; [`account`]: the log,
 //!   folded into what is told.
+//! - [`run`]: what surveying and reprocessing have in common: the switch that ends them, those who are told, the queue that
+//!   workers take from, and what becomes of a panic.
 //! - [`event`]: what happens, in the words that the layers above share; [`cause`] and [`reason`]: why, in the log's words.
 //! - `archive`: images in a `.tar.zst`, and doubt about bytes that were not decoded; `archive_name`: what is one by its name.
 //! - `images`: which members of an archive are images.
@@ -24,8 +26,7 @@
 //! - [`ptable`]: bytes in, partition table out.
 //! - [`member`]: the members of a tar, and their content as bytes at an offset.
 //! - [`zst`]: the decompressed bytes of a `.zst`, at any offset.
-//! - [`config`], [`control`], [`units`], [`sanitize`]: what a run is told; the switch that ends it; sizes; names on their
-//!   way to a terminal.
+//! - [`config`], [`units`], [`sanitize`]: what a run is told; sizes; names on their way to a terminal.
 
 pub mod account;
 mod archive;
@@ -33,7 +34,6 @@ mod archive_name;
 pub mod cause;
 pub mod cli;
 pub mod config;
-pub mod control;
 pub mod event;
 pub mod exit;
 pub mod finding;
@@ -47,6 +47,7 @@ pub mod reason;
 pub mod report;
 pub mod reprocess;
 pub mod rescue;
+pub mod run;
 pub mod sanitize;
 pub mod scan;
 pub mod staging;
