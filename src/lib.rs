@@ -10,6 +10,7 @@
 //!   its removal.
 //! - [`scan`]: the run. What has to be in order first, which archives and in which order, the pool of workers, one
 //!   archive from open to verdicts, what is kept and what is tried again.
+//! - [`verify`]: archives, decoded to their end for their checksums.
 //! - [`inspect`]: the partitions of every image in a file, with nothing written.
 //! - [`log`], [`progress`], [`summary`]: three observers of what happens. JSON Lines, one typed record a line; bars and
 //!   lines on the terminal; the end of the run for a person.
@@ -53,4 +54,5 @@ pub mod scan;
 pub mod staging;
 pub mod summary;
 pub mod units;
+pub mod verify;
 pub mod zst;

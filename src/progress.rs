@@ -7,7 +7,6 @@
 mod reprocess;
 
 use std::io::{IsTerminal, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -49,8 +48,8 @@ pub struct Terminal {
     bars: Option<Arc<Bars>>,
     drawer: Mutex<Option<(Sender<()>, JoinHandle<()>)>>,
     sink: Mutex<Box<dyn Write + Send>>,
-    /// Whether staged images are processed again, and nothing is surveyed.
-    reprocesses: AtomicBool,
+    /// What becomes of what is not done when a signal ends the run.
+    rest: Mutex<&'static str>,
 }
 
 struct Bars {
@@ -98,7 +97,7 @@ impl Terminal {
             bars,
             drawer: Mutex::new(drawer),
             sink: Mutex::new(sink),
-            reprocesses: AtomicBool::new(false),
+            rest: Mutex::new("partial files are removed"),
         }
     }
 
@@ -111,6 +110,10 @@ impl Terminal {
         if let Some(bars) = &self.bars {
             bars.clear();
         }
+    }
+
+    fn rest(&self) -> MutexGuard<'_, &'static str> {
+        self.rest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn line(&self, at_least: Verbosity, text: &str) {
@@ -147,11 +150,7 @@ impl Observer for Terminal {
             }
             Event::Interrupted { signal } => {
                 let name = signal_hook::low_level::signal_name(*signal).unwrap_or("a signal");
-                let what = if self.reprocesses.load(Ordering::Relaxed) {
-                    "what is not done stays in staging"
-                } else {
-                    "partial files are removed"
-                };
+                let what = *self.rest();
                 self.line(Verbosity::Quiet, &format!("imgsieve: interrupted by {name}; {what}"));
             }
             Event::Warning { scope, cause } => {
@@ -186,13 +185,24 @@ impl Observer for Terminal {
                 );
                 self.line(Verbosity::Archives, &text);
             }
+            Event::ArchiveVerified { archive, verified } => {
+                if let Some(cause) = &verified.cause {
+                    let scope = about(Scope::Archive(archive));
+                    self.line(Verbosity::Quiet, &format!("imgsieve: error: {scope}{}", cause.message));
+                } else {
+                    let (size, took) = (human(archive.size), human_seconds(verified.seconds));
+                    let word = verified.soundness.as_str().replace('_', " ");
+                    self.line(Verbosity::Archives, &format!("{}: {size} in {took}, {word}", hash_of(archive)));
+                }
+            }
             Event::PartitionCheck { archive, image, check } => {
                 let found =
                     check.finding.as_ref().map_or_else(String::new, |finding| printable(finding.describe().as_bytes()));
                 let scope = about(Scope::Image(archive, image));
                 self.line(Verbosity::Images, &format!("{scope}{}: {found}", check.action.as_str()));
             }
-            Event::Live(Live::Reprocessing { .. }) => self.reprocesses.store(true, Ordering::Relaxed),
+            Event::Live(Live::Reprocessing { .. }) => *self.rest() = "what is not done stays in staging",
+            Event::Live(Live::Verifying { .. }) => *self.rest() = "what is not done is not verified",
             other => reprocess::tell(self, other),
         }
         Ok(())
@@ -241,7 +251,16 @@ impl Bars {
                 self.total.set_style(total_style(is_narrow));
                 self.multi.add(self.total.clone());
             }
-            Event::ArchiveStart { archive, meter, .. } => {
+            Event::Live(Live::Verifying { archives, bytes }) => {
+                let mut state = self.state();
+                state.archives = *archives;
+                state.started = Some(Instant::now());
+                state.is_narrow = is_narrow();
+                self.total.set_length(*bytes);
+                self.total.set_style(total_style(state.is_narrow));
+                self.multi.add(self.total.clone());
+            }
+            Event::ArchiveStart { archive, meter, .. } | Event::Live(Live::Reading(archive, meter)) => {
                 // Hidden until it has its place: a bar of its own would draw on stderr, over the others.
                 let bar = ProgressBar::with_draw_target(Some(archive.size), ProgressDrawTarget::hidden())
                     .with_style(archive_style(self.state().is_narrow))
@@ -250,7 +269,9 @@ impl Bars {
                 self.state().running.push((archive.rank, bar, Arc::clone(meter)));
             }
             Event::ArchiveResumed { .. } => self.state().done += 1,
-            Event::ArchiveComplete { archive, .. } | Event::ArchiveFailed { archive, .. } => {
+            Event::ArchiveComplete { archive, .. }
+            | Event::ArchiveFailed { archive, .. }
+            | Event::ArchiveVerified { archive, .. } => {
                 let mut state = self.state();
                 if let Some(index) = state.running.iter().position(|(rank, ..)| *rank == archive.rank) {
                     let (_, bar, _) = state.running.remove(index);

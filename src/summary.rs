@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::config::Config;
+use crate::config::{Config, LogTarget};
 use crate::event::{Action, Check, EarlierImage, Event, Image, LeftOut, RunTotals, Scope};
 use crate::run::{Observer, Stop};
 use crate::sanitize::{printable, printable_line, printable_short};
@@ -372,6 +372,16 @@ fn write_totals(text: &mut String, totals: &RunTotals, seconds: f64) {
             human(sum.passed_over_bytes),
             human(sum.content_bytes)
         );
+    } else if sum.verified && totals.archives_failed == 0 && sum.frames > 0 {
+        let (archives, bytes) = (count(totals.archives_checked, "archive"), human(totals.compressed_bytes));
+        let _ = match sum.frames.saturating_sub(sum.checksummed_frames) {
+            0 => writeln!(text, "{archives}, {bytes}: every checksum holds."),
+            none => writeln!(
+                text,
+                "{archives}, {bytes}, decoded to their ends: {} without a checksum.",
+                count(none, "frame")
+            ),
+        };
     }
     let retained = sum.kept + totals.would_keep;
     let other = totals.deferred + totals.image_errors;
@@ -428,8 +438,12 @@ fn write_next(text: &mut String, state: &State, totals: &RunTotals, config: &Con
     if totals.image_errors > 0 || totals.archives_failed > 0 {
         text.push_str("Look at those with an error by hand (imgsieve inspect). ");
     }
-    let log = printable(config.site.log.as_os_str().as_encoded_bytes());
-    let _ = writeln!(text, "No archive was changed. The log is {log}.");
+    let log = match config.site.log_target() {
+        LogTarget::File(path) => format!("The log is {}.", printable(path.as_os_str().as_encoded_bytes())),
+        LogTarget::Stdout => "The log went to standard output.".to_owned(),
+        LogTarget::Nowhere => "There is no log.".to_owned(),
+    };
+    let _ = writeln!(text, "No archive was changed. {log}");
 }
 
 fn count(number: u64, noun: &str) -> String {

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use crate::log::record::{ArchiveStart, PartitionCheck, Problem as Told};
 use crate::log::{At, Entry, Error, Head, Listener, Logs, Name, Record};
 
-use super::{Account, ArchiveAccount, ArchiveEnd, PROBLEMS_MOST, Problem, Run, Selection, Staged};
+use super::{Account, ArchiveAccount, ArchiveEnd, PROBLEMS_MOST, Problem, Run, Selection, Staged, Verifications};
 
 /// Memory for archives, images, partitions and runs, in bytes, roughly. What lies beyond is only counted.
 const MEMORY: usize = 768 << 20;
@@ -146,7 +146,7 @@ impl Listener for Fold<'_> {
     fn wants(&mut self, head: &Head<'_>) -> bool {
         // What these say is said again by a later line of the archive, or is of no consequence.
         let is_said_again = matches!(&*head.stage, "img_found" | "extraction_start" | "cleanup" | "deferred");
-        if !is_said_again && (self.wanted.may_have(&head.run) || Staged::wants(head)) {
+        if !is_said_again && (self.wanted.may_have(&head.run) || Staged::wants(head) || Verifications::wants(head)) {
             return true;
         }
         if let Some(&run) = self.runs.get(&*head.run)
@@ -160,6 +160,7 @@ impl Listener for Fold<'_> {
 
     fn note(&mut self, entry: Entry, At { length, .. }: At) {
         self.account.staged.note(&entry.record);
+        self.account.verifications.note(&entry);
         if self.is_of_reprocessing(&entry) {
             return;
         }
@@ -200,10 +201,13 @@ impl Fold<'_> {
         Ok(Some(Account { reading, ..fold.account }))
     }
 
-    /// Whether a line tells of staged images being processed again, which is no run that surveys.
+    /// Whether a line tells of staged images being processed again, or of checksums: that is no run that surveys.
     fn is_of_reprocessing(&self, entry: &Entry) -> bool {
         match &entry.record {
-            Record::ReprocessStart(_) | Record::ReprocessComplete(_) | Record::Removed(_) => true,
+            Record::ReprocessStart(_)
+            | Record::ReprocessComplete(_)
+            | Record::Removed(_)
+            | Record::ArchiveVerified(_) => true,
             Record::Interrupted(_) => !self.runs.contains_key(&entry.run),
             Record::Error(problem) | Record::Warning(problem) => problem.scope == "staged",
             _ => false,

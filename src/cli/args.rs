@@ -15,6 +15,7 @@ use crate::zst::Engine;
 
 use super::reprocess::{self, ReprocessArguments};
 use super::site::SiteArguments;
+use super::verify::{self, VerifyArguments};
 
 pub(super) const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 an error, something left without room, or a precondition that does not hold; 2 wrong usage; \
@@ -100,6 +101,13 @@ pub enum Command {
     /// with it.
     #[command(after_help = INSPECT_EXAMPLES)]
     Inspect(InspectArguments),
+    /// Decode archives to their end, and check every checksum in them
+    ///
+    /// Each frame is decoded by libzstd, and each header of the tar is read. At the end stands what came of each archive,
+    /// and of all. The log keeps it with the size and the time of the file, and report shows it until that changes. A frame
+    /// without a checksum that decodes to its end is told as one, and is no failure. Exit code 0 says that all holds.
+    #[command(after_help = EXIT_CODES, after_long_help = verify_help())]
+    Verify(VerifyArguments),
     /// Say what runs found, from their log: what is multi, what went wrong, what remains to do
     ///
     /// The log tells what was done, the file system what is still in staging. What remains to be done comes with the
@@ -122,6 +130,10 @@ pub enum Command {
 
 fn reprocess_help() -> String {
     format!("{}\n\n{EXIT_CODES}", reprocess::EXAMPLES)
+}
+
+fn verify_help() -> String {
+    format!("{}\n\n{EXIT_CODES}", verify::EXAMPLES)
 }
 
 fn concat_help() -> String {

@@ -1,10 +1,12 @@
 //! The program: arguments in, exit code out. Wires the run to its observers.
 
 mod args;
+mod logging;
 mod pages;
 mod report;
 mod reprocess;
 mod site;
+mod verify;
 mod version;
 
 use std::io::{BufWriter, Write};
@@ -13,10 +15,10 @@ use std::sync::Arc;
 use clap::FromArgMatches;
 
 use crate::cause::Cause;
-use crate::config::Config;
+use crate::config::{Config, LogTarget, Site};
 use crate::exit::Exit;
 use crate::inspect;
-use crate::log::{self, Journal};
+use crate::log;
 use crate::progress::Terminal;
 use crate::reason::Reason;
 use crate::run::panics;
@@ -27,6 +29,7 @@ use crate::summary::Summary;
 use crate::zst::Meter;
 
 use args::{Arguments, Command, InspectArguments, ManArguments, ScanArguments};
+use logging::Need;
 use site::SiteArguments;
 
 /// Bytes that are written at a time.
@@ -51,6 +54,7 @@ pub fn main() -> Exit {
         Command::Scan(arguments) => run_scan(*arguments),
         Command::Reprocess(arguments) => reprocess::run(*arguments),
         Command::Inspect(arguments) => run_inspect(arguments),
+        Command::Verify(arguments) => verify::run(arguments),
         Command::Report(arguments) => report::run(arguments),
         Command::Config(arguments) => print_config(arguments),
         Command::Completions(arguments) => print(&pages::completions(arguments.shell)),
@@ -70,14 +74,22 @@ fn run_scan(arguments: ScanArguments) -> Exit {
     if let Err(error) = control.listen() {
         return failure(&Cause::of(Reason::Signals, &error));
     }
-    let journal = match Journal::open(&config.site.log, log::new_run_id()) {
+    if config.resume
+        && config.more_logs.is_empty()
+        && let Err(exit) = logging::need_file(&config.site.log, "scan --resume")
+    {
+        return exit;
+    }
+    let need = if config.dry_run { Need::Wanted } else { Need::Required };
+    let journal = match logging::open(&config.site, need, wants_json) {
         Ok(journal) => journal,
-        Err(error) => return failure(&log_cause(&error)),
+        Err(exit) => return exit,
     };
     let terminal = Terminal::stderr(verbosity, wants_bars);
     let summary = Summary::default();
     // The log first: what the terminal says of a file is in the log by then.
-    let observers: [&dyn Observer; 3] = [&journal, &terminal, &summary];
+    let mut observers: Vec<&dyn Observer> = journal.iter().map(|journal| journal as &dyn Observer).collect();
+    observers.extend([&terminal as &dyn Observer, &summary]);
     let exit = scan::run(&config, &control, &observers);
     terminal.finish();
     print_summary(&summary, &config, exit, wants_json, is_quiet)
@@ -91,11 +103,19 @@ fn print_summary(summary: &Summary, config: &Config, exit: Exit, wants_json: boo
     } else {
         summary.text(config)
     };
-    match print(&text) {
-        Exit::Success => exit,
-        failed if exit == Exit::Success => failed,
-        _ => exit,
-    }
+    print_beside_log(&config.site, &text, exit)
+}
+
+/// Prints what a run came to, and gives its exit code, or the failure to print where it had none. Where standard output is
+/// the log's, to standard error.
+fn print_beside_log(site: &Site, text: &str, exit: Exit) -> Exit {
+    let printed = if site.log_target() == LogTarget::Stdout {
+        let _ = std::io::stderr().write_all(text.as_bytes());
+        Exit::Success
+    } else {
+        print(text)
+    };
+    if exit == Exit::Success { printed } else { exit }
 }
 
 fn run_inspect(arguments: InspectArguments) -> Exit {
@@ -190,7 +210,11 @@ fn log_cause(error: &log::OpenError) -> Cause {
 }
 
 fn usage(error: &dyn std::error::Error) -> Exit {
-    let _ = writeln!(std::io::stderr(), "imgsieve: {}", printable_lines(&Cause::of(Reason::Usage, error).message));
+    usage_text(&Cause::of(Reason::Usage, error).message)
+}
+
+fn usage_text(message: &str) -> Exit {
+    let _ = writeln!(std::io::stderr(), "imgsieve: {}", printable_lines(message));
     Exit::Usage
 }
 

@@ -24,6 +24,9 @@ pub(super) fn run(arguments: ReportArguments) -> Exit {
     let ReportArguments { mut logs, log, config, run, format, null } = arguments;
     logs.extend(log);
     if logs.is_empty() {
+        if let Err(exit) = super::logging::need_file(&site.log, "report") {
+            return exit;
+        }
         logs.push(site.log.clone());
     }
     let logs = match Logs::open(&logs, true) {

@@ -115,6 +115,9 @@ pub fn run(arguments: ReprocessArguments) -> Exit {
         Ok(options) => options,
         Err(error) => return super::usage(&error),
     };
+    if let Err(exit) = super::logging::need_file(&options.log, "reprocess") {
+        return exit;
+    }
     let control = Control::new();
     if let Err(error) = control.listen() {
         return super::failure(&Cause::of(Reason::Signals, &error));

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::config::{self, Site};
+use crate::config::{self, LogTarget, Site};
 use crate::units::{MinFree, Size};
 
 /// Options that override a key of the site file.
@@ -66,11 +66,14 @@ impl SiteArguments {
         };
         // As the log and `imgsieve config` have to tell them: from anywhere.
         let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+        // `-` and `none` are no files.
+        let absolute_log =
+            |path: PathBuf| if LogTarget::of(&path) == LogTarget::File(&path) { absolute(path) } else { path };
         if !self.collection.is_empty() {
             site.collection = self.collection.into_iter().map(absolute).collect();
         }
         set(&mut site.staging, self.staging.map(absolute));
-        set(&mut site.log, self.log.into_iter().next().map(absolute));
+        set(&mut site.log, self.log.into_iter().next().map(absolute_log));
         set(&mut site.min_archive_size, self.min_archive_size);
         set(&mut site.min_image_size, self.min_image_size);
         set(&mut site.min_partitions, self.min_partitions);

@@ -28,7 +28,7 @@ pub struct Site {
     pub collection: Vec<PathBuf>,
     /// Where kept images go.
     pub staging: PathBuf,
-    /// The log, JSON Lines.
+    /// The log, JSON Lines: see [`Site::log_target`].
     pub log: PathBuf,
     /// Archives in a folder have to be larger.
     pub min_archive_size: Size,
@@ -114,7 +114,8 @@ impl Site {
             match key {
                 "collection" => site.collection.iter_mut().for_each(|path| *path = beside(&folder, path)),
                 "staging" => site.staging = beside(&folder, &site.staging),
-                _ => site.log = beside(&folder, &site.log),
+                _ if matches!(site.log_target(), LogTarget::File(_)) => site.log = beside(&folder, &site.log),
+                _ => {}
             }
         }
         Ok(site)
@@ -160,6 +161,12 @@ impl Site {
         self.cleared.iter().map(|name| beside.join(name)).collect()
     }
 
+    /// Where the log goes.
+    #[must_use]
+    pub fn log_target(&self) -> LogTarget<'_> {
+        LogTarget::of(&self.log)
+    }
+
     /// The site as a file that [`Site::read`] reads back.
     #[must_use]
     pub fn to_toml(&self) -> String {
@@ -167,6 +174,29 @@ impl Site {
             return BUILT_IN.to_owned();
         }
         toml::to_string(self).unwrap_or_else(|error| format!("# not to be written as TOML: {error}\n"))
+    }
+}
+
+/// Where a log goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogTarget<'a> {
+    /// To a file, which is appended to.
+    File(&'a Path),
+    /// `-`: to standard output.
+    Stdout,
+    /// `none`: there is none.
+    Nowhere,
+}
+
+impl LogTarget<'_> {
+    /// What is meant by `path`.
+    #[must_use]
+    pub fn of(path: &Path) -> LogTarget<'_> {
+        match path.as_os_str().as_bytes() {
+            b"-" => LogTarget::Stdout,
+            b"none" => LogTarget::Nowhere,
+            _ => LogTarget::File(path),
+        }
     }
 }
 
@@ -297,7 +327,11 @@ impl Config {
 
     /// The logs that tell of earlier runs.
     pub fn logs(&self) -> Result<Logs, log::Error> {
-        Logs::open(&[std::slice::from_ref(&self.site.log), &self.more_logs].concat(), false)
+        let own = match self.site.log_target() {
+            LogTarget::File(_) => std::slice::from_ref(&self.site.log),
+            LogTarget::Stdout | LogTarget::Nowhere => &[],
+        };
+        Logs::open(&[own, &self.more_logs].concat(), false)
     }
 
     /// What the run's answers depend on.

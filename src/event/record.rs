@@ -11,9 +11,9 @@ use crate::units::gigabytes;
 
 use crate::log::Name;
 use crate::log::record::{
-    Abort, ArchiveComplete, ArchiveResumed, ArchiveStart, Cleanup, Damage, Deferred, Ended, ExtractionStart,
-    FileSystem, ImageId, ImgFound, Interrupted, LowSpace, PARTITIONS_MOST, Partition, PartitionCheck, Problem, Record,
-    ReprocessComplete, ReprocessStart, ScriptComplete, ScriptStart, StagedId, Table,
+    Abort, ArchiveComplete, ArchiveResumed, ArchiveStart, ArchiveVerified, Cleanup, Damage, Deferred, Ended,
+    ExtractionStart, FileSystem, ImageId, ImgFound, Interrupted, LowSpace, PARTITIONS_MOST, Partition, PartitionCheck,
+    Problem, Record, ReprocessComplete, ReprocessStart, ScriptComplete, ScriptStart, StagedId, Table,
 };
 
 impl Record {
@@ -69,6 +69,19 @@ impl Record {
                 imgs: Some(totals.images),
                 compressed_bytes: Some(archive.size),
                 totals: (*totals).clone(),
+            })),
+            Event::ArchiveVerified { archive, verified } => Record::ArchiveVerified(Box::new(ArchiveVerified {
+                hash: Name::from(&archive.hash),
+                archive: Some(Name::from(&archive.path)),
+                size_bytes: Some(archive.size),
+                mtime: Some(archive.mtime.clone()),
+                outcome: verified.soundness.as_str().to_owned(),
+                reason: verified.cause.as_ref().map(|cause| cause.code.into()),
+                message: verified.cause.as_ref().map(|cause| cause.message.clone()),
+                frames: verified.frames,
+                checksummed_frames: verified.checksummed_frames,
+                content_bytes: verified.content_bytes,
+                seconds: verified.seconds,
             })),
             Event::Warning { scope, cause } => Record::Warning(Box::new(problem(*scope, cause))),
             Event::Error { scope, cause } => Record::Error(Box::new(problem(*scope, cause))),

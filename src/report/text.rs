@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::SystemTime;
 
-use crate::account::{ArchiveAccount, ArchiveEnd, Problem, Run};
+use crate::account::{ArchiveAccount, ArchiveEnd, Currency, Problem, Run};
+use crate::event::Soundness;
 use crate::log::record::PartitionCheck;
 use crate::reason::Told;
 use crate::sanitize::{printable, printable_line, printable_short};
@@ -166,6 +167,7 @@ impl Report {
         if sums.bytes_written > 0 {
             writeln!(out, "Wrote {} to staging.", human(sums.bytes_written))?;
         }
+        self.write_verifications(out)?;
         self.write_warnings(out)?;
         let seconds: f64 = self.account.runs.iter().filter_map(duration).sum();
         if let [run] = &self.account.runs[..]
@@ -183,6 +185,36 @@ impl Report {
             writeln!(out, "Took {} of workers' time: {rates} a worker.", human_seconds(sums.seconds))?;
         }
         Ok(())
+    }
+
+    /// What `imgsieve verify` said of the archives, as far as they are as they were.
+    fn write_verifications(&self, out: &mut dyn Write) -> io::Result<()> {
+        let all = self.account.verifications.sorted();
+        if all.is_empty() {
+            return Ok(());
+        }
+        let (current, others): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|verification| verification.currency() == Currency::Current);
+        let of = |soundness| current.iter().filter(|each| each.soundness == soundness).collect::<Vec<_>>();
+        let failed = of(Soundness::Fails);
+        let counts = [
+            (of(Soundness::Holds).len(), "of which every checksum holds"),
+            (of(Soundness::NoChecksum).len(), "without a checksum"),
+            (failed.len(), "that failed"),
+            (others.len(), "changed or out of sight since"),
+        ];
+        let told: Vec<String> = counts
+            .iter()
+            .filter(|(number, _)| *number > 0)
+            .map(|(number, what)| format!("{} {what}", count(*number as u64, "archive")))
+            .collect();
+        writeln!(out, "Verified: {}.", told.join(", "))?;
+        for verification in failed.iter().take(SHOWN) {
+            let hash = printable_short(verification.record.hash.bytes(), NAME_SHOWN);
+            let message = verification.record.message.as_deref().unwrap_or_default();
+            writeln!(out, "  {hash}: {}", printable_line(message))?;
+        }
+        write_more(out, "  ", failed.len(), SHOWN, "in --json")
     }
 
     fn write_warnings(&self, out: &mut dyn Write) -> io::Result<()> {
