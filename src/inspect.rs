@@ -359,7 +359,7 @@ fn is_zstd(file: &mut File) -> std::io::Result<bool> {
 }
 
 /// Whether the decompressed data begin with a tar header. Zeros, with which a tar of no members begins too, are an image.
-fn is_tar(zst: &ZstFile) -> bool {
+pub(crate) fn is_tar(zst: &ZstFile) -> bool {
     let mut first = [0xff; TAR_BLOCK];
     let is_blank = zst.read_exact_at(0, &mut first).is_ok() && first.iter().all(|&byte| byte == 0);
     !is_blank && !matches!(member::walk(zst).next(), Err(member::Error::NotTar { .. }))

@@ -10,6 +10,7 @@
 //!   its removal.
 //! - [`scan`]: the run. What has to be in order first, which archives and in which order, the pool of workers, one
 //!   archive from open to verdicts, what is kept and what is tried again.
+//! - [`extract`]: an image, or a part of it, out of an archive.
 //! - [`verify`]: archives, decoded to their end for their checksums.
 //! - [`inspect`]: the partitions of every image in a file, with nothing written.
 //! - [`log`], [`progress`], [`summary`]: three observers of what happens. JSON Lines, one typed record a line; bars and
@@ -37,6 +38,7 @@ pub mod cli;
 pub mod config;
 pub mod event;
 pub mod exit;
+pub mod extract;
 pub mod finding;
 mod images;
 pub mod inspect;

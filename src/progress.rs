@@ -7,6 +7,7 @@
 mod reprocess;
 
 use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -67,6 +68,8 @@ struct State {
     started: Option<Instant>,
     /// Where staged images are processed again, and nothing is surveyed.
     reprocessing: Option<reprocess::Counts>,
+    /// Where an image is extracted: the bytes that are done.
+    extracted: Option<Arc<AtomicU64>>,
     is_narrow: bool,
 }
 
@@ -260,6 +263,15 @@ impl Bars {
                 self.total.set_style(total_style(state.is_narrow));
                 self.multi.add(self.total.clone());
             }
+            Event::Live(Live::Extracting { bytes, done }) => {
+                let mut state = self.state();
+                state.started = Some(Instant::now());
+                state.extracted = Some(Arc::clone(done));
+                state.is_narrow = is_narrow();
+                self.total.set_length(*bytes);
+                self.total.set_style(total_style(state.is_narrow));
+                self.multi.add(self.total.clone());
+            }
             Event::ArchiveStart { archive, meter, .. } | Event::Live(Live::Reading(archive, meter)) => {
                 // Hidden until it has its place: a bar of its own would draw on stderr, over the others.
                 let bar = ProgressBar::with_draw_target(Some(archive.size), ProgressDrawTarget::hidden())
@@ -317,7 +329,14 @@ impl Bars {
         if restyle {
             self.total.set_style(total_style(is_narrow));
         }
-        self.total.set_prefix(format!("{} of {} archives", state.done, state.archives));
+        let prefix = match &state.extracted {
+            Some(done) => {
+                read = done.load(Ordering::Relaxed);
+                "extracting".to_owned()
+            }
+            None => format!("{} of {} archives", state.done, state.archives),
+        };
+        self.total.set_prefix(prefix);
         self.total.set_position(read);
         let length = self.total.length().unwrap_or(0);
         self.total.set_message(rate_and_rest(read, length, started.elapsed().as_secs_f64()));

@@ -13,6 +13,7 @@ use crate::progress::Verbosity;
 use crate::units::Size;
 use crate::zst::Engine;
 
+use super::extract::{self, ExtractArguments};
 use super::reprocess::{self, ReprocessArguments};
 use super::site::SiteArguments;
 use super::verify::{self, VerifyArguments};
@@ -101,6 +102,13 @@ pub enum Command {
     /// with it.
     #[command(after_help = INSPECT_EXAMPLES)]
     Inspect(InspectArguments),
+    /// Write an image of an archive, or one partition of it, to a file
+    ///
+    /// What lies before the image is passed over where that can be done. Zeros become holes. The file gets its name when it
+    /// is whole and on the disk, and never replaces another. By its number, the archive is read no further than to the
+    /// image; by its name, or where none is given, to its end, for there may be another.
+    #[command(after_help = EXIT_CODES, after_long_help = extract_help())]
+    Extract(ExtractArguments),
     /// Decode archives to their end, and check every checksum in them
     ///
     /// Each frame is decoded by libzstd, and each header of the tar is read. At the end stands what came of each archive,
@@ -130,6 +138,10 @@ pub enum Command {
 
 fn reprocess_help() -> String {
     format!("{}\n\n{EXIT_CODES}", reprocess::EXAMPLES)
+}
+
+fn extract_help() -> String {
+    format!("{}\n\n{EXIT_CODES}", extract::EXAMPLES)
 }
 
 fn verify_help() -> String {

@@ -1,6 +1,7 @@
 //! The program: arguments in, exit code out. Wires the run to its observers.
 
 mod args;
+mod extract;
 mod logging;
 mod pages;
 mod report;
@@ -54,6 +55,7 @@ pub fn main() -> Exit {
         Command::Scan(arguments) => run_scan(*arguments),
         Command::Reprocess(arguments) => reprocess::run(*arguments),
         Command::Inspect(arguments) => run_inspect(arguments),
+        Command::Extract(arguments) => extract::run(&arguments),
         Command::Verify(arguments) => verify::run(arguments),
         Command::Report(arguments) => report::run(arguments),
         Command::Config(arguments) => print_config(arguments),

@@ -10,6 +10,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use crate::cause::Cause;
 use crate::config::Rules;
@@ -342,6 +343,13 @@ pub enum Live<'a> {
     },
     /// An archive begins to be read, which is no survey of it; how far it is, to be polled.
     Reading(&'a Arc<Archive>, &'a Arc<Meter>),
+    /// So many bytes are going to be extracted; how many were, to be polled.
+    Extracting {
+        /// In all.
+        bytes: u64,
+        /// So far.
+        done: &'a Arc<AtomicU64>,
+    },
     /// The run is done with an image, whatever came of it.
     Done(&'a StagedFile),
     /// A command printed a line.
