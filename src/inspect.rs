@@ -55,7 +55,7 @@ pub struct Options {
 }
 
 /// What one file holds.
-pub struct Report {
+pub struct Inspection {
     /// The file, as it was named.
     pub file: PathBuf,
     /// The images in it, or it itself.
@@ -77,11 +77,11 @@ pub struct Inspected {
     member: Vec<u8>,
 }
 
-impl Report {
+impl Inspection {
     /// Looks into the file at `path`: a `.tar.zst`, a compressed image, or a plain image or device.
     #[must_use]
-    pub fn of(path: &Path, options: &Options) -> Report {
-        let mut report = Report { file: path.to_owned(), images: Vec::new(), warnings: Vec::new(), error: None };
+    pub fn of(path: &Path, options: &Options) -> Inspection {
+        let mut report = Inspection { file: path.to_owned(), images: Vec::new(), warnings: Vec::new(), error: None };
         report.error = report.read(path, options).err();
         report
     }
@@ -233,7 +233,7 @@ impl Report {
         Value::Object(object)
     }
 
-    /// The report as a table for a person; `verbose` as for [`Report::to_json`].
+    /// The report as a table for a person; `verbose` as for [`Inspection::to_json`].
     #[must_use]
     pub fn to_text(&self, verbose: bool) -> String {
         let mut text = format!("{}\n", printable(self.file.as_os_str().as_encoded_bytes()));

@@ -3,7 +3,8 @@
 //!
 //! One sentence holds it together: **an archive is bytes at an offset.** A tar member is a slice of the archive, an
 //! image is a slice of a member, a partition is a slice of the image, and deciding on a table is a function from
-//! [`ReadAt`](positioned_io::ReadAt) to a table. Each module may use only those below it:
+//! [`ReadAt`](positioned_io::ReadAt) to a table. Its public API are [`zst`], [`member`] and [`ptable`]. Each module may use
+//! only those below it:
 //!
 //! - [`cli`]: arguments in, exit code out ([`exit`]); the wiring.
 //! - [`reprocess`]: the second phase. A command of the user's for each staged image, its output, the lock on the image, and
@@ -13,13 +14,15 @@
 //! - [`extract`]: an image, or a part of it, out of an archive.
 //! - [`verify`]: archives, decoded to their end for their checksums.
 //! - [`inspect`]: the partitions of every image in a file, with nothing written.
-//! - [`log`], [`progress`], [`summary`]: three observers of what happens. JSON Lines, one typed record a line; bars and
-//!   lines on the terminal; the end of the run for a person.
-//! - [`report`]: what the log tells, for a person, a browser, a spreadsheet or another program; [`account`]: the log,
-//!   folded into what is told.
+//! - `progress`: bars and lines on the terminal, an observer of what happens.
+//! - `report`: what runs found and what remains to do, for a person, a browser, a spreadsheet or another program: four
+//!   renderers of an account.
 //! - [`run`]: what surveying and reprocessing have in common: the switch that ends them, those who are told, the queue that
 //!   workers take from, and what becomes of a panic.
-//! - [`event`]: what happens, in the words that the layers above share; [`cause`] and [`reason`]: why, in the log's words.
+//! - [`event`]: what happens, in the words that the layers above share, and the record that the log gets of it.
+//! - `account`: records folded into what is told of a collection, while a run goes or read back from logs.
+//! - [`log`]: JSON Lines, one typed record a line, written and read back.
+//! - `cause` and [`reason`]: why something is not as it should be, in the log's words.
 //! - `archive`: images in a `.tar.zst`, and doubt about bytes that were not decoded; `archive_name`: what is one by its name.
 //! - `images`: which members of an archive are images.
 //! - [`finding`]: what is found in one image, and whether it can be relied on; [`rescue`]: which sectors of a medium
@@ -30,31 +33,47 @@
 //! - [`zst`]: the decompressed bytes of a `.zst`, at any offset.
 //! - [`config`], [`units`], [`sanitize`]: what a run is told; sizes; names on their way to a terminal.
 
-pub mod account;
+mod account;
 mod archive;
 mod archive_name;
-pub mod cause;
-pub mod cli;
-pub mod config;
-pub mod event;
-pub mod exit;
-pub mod extract;
-pub mod finding;
+mod cause;
+mod extract;
 mod images;
-pub mod inspect;
-pub mod log;
 pub mod member;
-pub mod progress;
+mod progress;
 pub mod ptable;
-pub mod reason;
-pub mod report;
-pub mod reprocess;
-pub mod rescue;
-pub mod run;
-pub mod sanitize;
-pub mod scan;
-pub mod staging;
-pub mod summary;
-pub mod units;
-pub mod verify;
+mod report;
+mod verify;
 pub mod zst;
+
+// What the program, the tests, the benchmarks and the fuzz targets need besides: no public API, and no promise.
+#[doc(hidden)]
+pub mod cli;
+#[doc(hidden)]
+pub mod config;
+#[doc(hidden)]
+pub mod event;
+#[doc(hidden)]
+pub mod exit;
+#[doc(hidden)]
+pub mod finding;
+#[doc(hidden)]
+pub mod inspect;
+#[doc(hidden)]
+pub mod log;
+#[doc(hidden)]
+pub mod reason;
+#[doc(hidden)]
+pub mod reprocess;
+#[doc(hidden)]
+pub mod rescue;
+#[doc(hidden)]
+pub mod run;
+#[doc(hidden)]
+pub mod sanitize;
+#[doc(hidden)]
+pub mod scan;
+#[doc(hidden)]
+pub mod staging;
+#[doc(hidden)]
+pub mod units;

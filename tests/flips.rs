@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 
 use common::{content, run};
 use hostile::{MIB, mbr, member, tar};
-use imgsieve::inspect::{Options, Report};
+use imgsieve::inspect::{Inspection, Options};
 use imgsieve::zst::{Engine, Meter};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -143,7 +143,7 @@ fn report(path: &Path, engine: Engine) -> Value {
         deep_fs: false,
         meter: Arc::new(Meter::default()),
     };
-    let mut report = Report::of(path, &options).to_json(false);
+    let mut report = Inspection::of(path, &options).to_json(false);
     for image in report["images"].as_array_mut().into_iter().flatten() {
         for partition in image["partitions"].as_array_mut().into_iter().flatten() {
             for key in ["fs", "fs_label", "fs_uuid"] {

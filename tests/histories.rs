@@ -42,7 +42,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use imgsieve::inspect::{self, Report};
+use imgsieve::inspect::{self, Inspection};
 use imgsieve::zst::{Engine, Meter};
 use rayon::prelude::*;
 use tempfile::TempDir;
@@ -109,7 +109,7 @@ fn ours(medium: &Medium) -> Answer {
         deep_fs: false,
         meter: Arc::new(Meter::default()),
     };
-    let report = Report::of(&archive, &options);
+    let report = Inspection::of(&archive, &options);
     assert!(report.error.is_none() && report.warnings.is_empty(), "{:?} {:?}", report.error, report.warnings);
     let [image] = &report.images[..] else { panic!("{} images", report.images.len()) };
     Answer::found(&image.finding)

@@ -19,7 +19,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use imgsieve::inspect::{self, Report};
+use imgsieve::inspect::{self, Inspection};
 use imgsieve::zst::{Engine, Meter};
 use rayon::prelude::*;
 use serde_json::{Map, Value};
@@ -109,7 +109,7 @@ fn inspected(path: &Path, engine: Engine) -> Map<String, Value> {
         deep_fs: true,
         meter: Arc::new(Meter::default()),
     };
-    let report = Report::of(path, &options);
+    let report = Inspection::of(path, &options);
     assert!(report.error.is_none(), "{}: {:?}", path.display(), report.error);
     let json = report.to_json(false);
     let images = json["images"].as_array().expect("a list");

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use crate::event::Soundness;
 use crate::log::record::ArchiveVerified;
-use crate::log::{Entry, Head, Name, Record};
+use crate::log::{Head, Name, Record};
 
 /// Archives of which it is remembered.
 const MOST: usize = 1_000_000;
@@ -73,9 +73,9 @@ impl Verifications {
     }
 
     /// Takes note of a line.
-    pub fn note(&mut self, entry: &Entry) {
-        match &entry.record {
-            Record::ArchiveVerified(record) => self.insert(entry, (**record).clone()),
+    pub fn note(&mut self, time: Option<SystemTime>, record: &Record) {
+        match record {
+            Record::ArchiveVerified(verified) => self.insert(time, (**verified).clone()),
             Record::ArchiveStart(start) if self.begun.len() < MOST => {
                 let begun = ArchiveVerified {
                     hash: start.hash.clone(),
@@ -91,7 +91,7 @@ impl Verifications {
                 let (frames, checksummed_frames) = (end.totals.frames, end.totals.checksummed_frames);
                 let soundness = if frames > checksummed_frames { Soundness::NoChecksum } else { Soundness::Holds };
                 let (outcome, content_bytes) = (soundness.as_str().to_owned(), end.totals.content_bytes);
-                self.insert(entry, ArchiveVerified { outcome, frames, checksummed_frames, content_bytes, ..begun });
+                self.insert(time, ArchiveVerified { outcome, frames, checksummed_frames, content_bytes, ..begun });
             }
             Record::Error(error) if error.scope == "archive" => {
                 if let Some(hash) = &error.hash {
@@ -102,10 +102,10 @@ impl Verifications {
         }
     }
 
-    fn insert(&mut self, entry: &Entry, record: ArchiveVerified) {
+    fn insert(&mut self, time: Option<SystemTime>, record: ArchiveVerified) {
         let Some(soundness) = Soundness::of_word(&record.outcome) else { return };
         if self.all.len() < MOST || self.all.contains_key(&record.hash) {
-            let verification = Verification { time: entry.time(), soundness, record };
+            let verification = Verification { time, soundness, record };
             self.all.insert(verification.record.hash.clone(), verification);
         }
     }

@@ -10,23 +10,23 @@ mod site;
 mod verify;
 mod version;
 
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, IsTerminal, Write};
 use std::sync::Arc;
 
 use clap::FromArgMatches;
 
 use crate::cause::Cause;
-use crate::config::{Config, LogTarget, Site};
+use crate::config::{LogTarget, Site};
 use crate::exit::Exit;
 use crate::inspect;
 use crate::log;
 use crate::progress::Terminal;
 use crate::reason::Reason;
+use crate::report::{Context, Report};
 use crate::run::panics;
 use crate::run::{Control, Observer};
 use crate::sanitize::{self, printable_line};
 use crate::scan;
-use crate::summary::Summary;
 use crate::zst::Meter;
 
 use args::{Arguments, Command, InspectArguments, ManArguments, ScanArguments};
@@ -68,8 +68,13 @@ fn run_scan(arguments: ScanArguments) -> Exit {
     let verbosity = arguments.verbosity();
     let (wants_json, is_quiet) = (arguments.json, arguments.quiet);
     let wants_bars = !arguments.no_progress;
+    let site_file = arguments.site.config.clone();
     let config = match arguments.config() {
         Ok(config) => config,
+        Err(error) => return usage(&error),
+    };
+    let context = match Context::of(site_file) {
+        Ok(context) => context,
         Err(error) => return usage(&error),
     };
     let control = Control::new();
@@ -88,34 +93,28 @@ fn run_scan(arguments: ScanArguments) -> Exit {
         Err(exit) => return exit,
     };
     let terminal = Terminal::stderr(verbosity, wants_bars);
-    let summary = Summary::default();
     // The log first: what the terminal says of a file is in the log by then.
     let mut observers: Vec<&dyn Observer> = journal.iter().map(|journal| journal as &dyn Observer).collect();
-    observers.extend([&terminal as &dyn Observer, &summary]);
-    let exit = scan::run(&config, &control, &observers);
+    observers.push(&terminal);
+    let scan::Ended { exit, account } = scan::run(&config, &control, &observers);
     terminal.finish();
-    print_summary(&summary, &config, exit, wants_json, is_quiet)
-}
-
-fn print_summary(summary: &Summary, config: &Config, exit: Exit, wants_json: bool, is_quiet: bool) -> Exit {
-    let text = if wants_json {
-        format!("{}\n", sanitize::json(&summary.json(config, exit.code()).to_string()))
-    } else if is_quiet {
-        String::new()
-    } else {
-        summary.text(config)
-    };
-    print_beside_log(&config.site, &text, exit)
+    let report = Report::of(account, &config.site.log);
+    print_beside_log(&config.site, exit, |out| match (wants_json, is_quiet) {
+        (true, _) => report.write_end_json(out, exit.code()),
+        (false, true) => Ok(()),
+        _ => report.write_end(out, &context, std::io::stdout().is_terminal()),
+    })
 }
 
 /// Prints what a run came to, and gives its exit code, or the failure to print where it had none. Where standard output is
 /// the log's, to standard error.
-fn print_beside_log(site: &Site, text: &str, exit: Exit) -> Exit {
+fn print_beside_log(site: &Site, exit: Exit, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Exit {
     let printed = if site.log_target() == LogTarget::Stdout {
-        let _ = std::io::stderr().write_all(text.as_bytes());
+        // A terminal that is gone is no reason to fail.
+        let _ = write(&mut BufWriter::new(std::io::stderr()));
         Exit::Success
     } else {
-        print(text)
+        print_all(write)
     };
     if exit == Exit::Success { printed } else { exit }
 }
@@ -134,18 +133,18 @@ fn run_inspect(arguments: InspectArguments) -> Exit {
     };
     let mut exit = Exit::Success;
     for file in &arguments.files {
-        let report = inspect::Report::of(file, &options);
+        let inspection = inspect::Inspection::of(file, &options);
         if let Some(crate::run::Stop::Signal(signal)) = control.cause() {
             return Exit::Signal(signal);
         }
-        if !report.is_clean() {
+        if !inspection.is_clean() {
             exit = Exit::Failure;
         }
         let verbose = arguments.verbose;
         let text = if arguments.json {
-            format!("{}\n", sanitize::json(&report.to_json(verbose).to_string()))
+            format!("{}\n", sanitize::json(&inspection.to_json(verbose).to_string()))
         } else {
-            report.to_text(verbose)
+            inspection.to_text(verbose)
         };
         if print(&text) == Exit::Failure {
             return Exit::Failure;

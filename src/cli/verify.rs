@@ -113,5 +113,5 @@ pub fn run(arguments: VerifyArguments) -> Exit {
     } else {
         answer.text()
     };
-    super::print_beside_log(&config.site, &text, exit)
+    super::print_beside_log(&config.site, exit, |out| out.write_all(text.as_bytes()))
 }

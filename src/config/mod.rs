@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::log::record::Rules;
 use crate::log::{self, Logs};
 use crate::units::{MinFree, Size};
 use crate::zst::Engine;
@@ -249,30 +250,6 @@ struct Partial {
     reprocess: Option<Vec<String>>,
     jobs: Option<usize>,
     skip: Option<BTreeMap<String, String>>,
-}
-
-/// What the answers on an archive depend on, besides the archive.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rules {
-    /// Images have to be larger, in bytes.
-    pub min_image_size: u64,
-    /// Partitions that make an image one to be kept.
-    pub min_partitions: u32,
-    /// How the name of an image ends.
-    pub image_suffix: String,
-    /// Whether images that cannot be decided on are kept, too.
-    pub keep_undecided: bool,
-    /// Whether file systems are named even where that costs decoding again.
-    pub fs: bool,
-}
-
-impl Rules {
-    /// Whether answers by these rules are answers by `wanted`, too.
-    #[must_use]
-    pub fn serve(&self, wanted: &Rules) -> bool {
-        let fs = self.fs && wanted.fs;
-        Rules { fs, ..self.clone() } == *wanted
-    }
 }
 
 /// A checked site and the choices of one run.

@@ -7,7 +7,6 @@
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
-use crate::config::Rules;
 use crate::reason::Told;
 use crate::zst::Engine;
 
@@ -173,6 +172,35 @@ pub struct ScriptStart {
     /// The runs that completed them.
     #[serde(deserialize_with = "form::optional_list", skip_serializing_if = "Option::is_none")]
     pub resumed_runs: Option<Vec<String>>,
+    /// Why the archives on the skip list are there, in their order.
+    #[serde(deserialize_with = "form::list")]
+    pub skip_reasons: Vec<String>,
+    /// Archives are larger than this, in bytes.
+    pub min_archive_bytes: Option<u64>,
+}
+
+/// What the answers on an archive depend on, besides the archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rules {
+    /// Images have to be larger, in bytes.
+    pub min_image_size: u64,
+    /// Partitions that make an image one to be kept.
+    pub min_partitions: u32,
+    /// How the name of an image ends.
+    pub image_suffix: String,
+    /// Whether images that cannot be decided on are kept, too.
+    pub keep_undecided: bool,
+    /// Whether file systems are named even where that costs decoding again.
+    pub fs: bool,
+}
+
+impl Rules {
+    /// Whether answers by these rules are answers by `wanted`, too.
+    #[must_use]
+    pub fn serve(&self, wanted: &Rules) -> bool {
+        let fs = self.fs && wanted.fs;
+        Rules { fs, ..self.clone() } == *wanted
+    }
 }
 
 /// `archive_resumed`.
@@ -267,7 +295,7 @@ pub struct PartitionCheck {
     pub image: ImageId,
     /// Its partitions; null where they cannot be told.
     pub partitions: Option<u64>,
-    /// What is done with it: `KEPT`, `would_keep`, `deferred`, `deleted` (not retained) or `error`.
+    /// What is done with it: `KEPT`, `would_keep`, `deferred`, `deleted` (not kept) or `error`.
     #[serde(default)]
     pub action: String,
     /// Where it is in staging, if it was kept.
@@ -545,6 +573,34 @@ impl Totals {
     #[must_use]
     pub fn is_without_image(&self) -> bool {
         self.images == 0 && self.content_bytes > 0
+    }
+
+    /// Adds those of another archive. The sum is verified if each of them is, an empty one too.
+    pub fn add(&mut self, other: &Totals) {
+        self.verified &= other.verified;
+        self.engine = other.engine;
+        self.seconds += other.seconds.max(0.0);
+        for (sum, more) in [
+            (&mut self.images, other.images),
+            (&mut self.multi, other.multi),
+            (&mut self.kept, other.kept),
+            (&mut self.bytes_written, other.bytes_written),
+            (&mut self.removed_files, other.removed_files),
+            (&mut self.members, other.members),
+            (&mut self.content_bytes, other.content_bytes),
+            (&mut self.decoded_bytes, other.decoded_bytes),
+            (&mut self.passed_over_bytes, other.passed_over_bytes),
+            (&mut self.sized_bytes, other.sized_bytes),
+            (&mut self.jumped_bytes, other.jumped_bytes),
+            (&mut self.traced_bytes, other.traced_bytes),
+            (&mut self.fallbacks, other.fallbacks),
+            (&mut self.requested_bytes, other.requested_bytes),
+            (&mut self.frames, other.frames),
+            (&mut self.checksummed_frames, other.checksummed_frames),
+            (&mut self.rewinds, other.rewinds),
+        ] {
+            *sum = sum.saturating_add(more);
+        }
     }
 }
 

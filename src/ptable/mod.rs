@@ -5,6 +5,22 @@
 //! agree; where the image was cut short or a part of it was never read, more is believed than the kernel would, because a
 //! partition that is overlooked is lost.
 //!
+//! ```
+//! use imgsieve::ptable::{Label, read_table};
+//!
+//! // An MBR with one entry: Linux, from sector 8 on, 8 sectors.
+//! let mut image = vec![0; 8192];
+//! image[446 + 4] = 0x83;
+//! image[446 + 8] = 8;
+//! image[446 + 12] = 8;
+//! image[510..512].copy_from_slice(&[0x55, 0xaa]);
+//!
+//! let table = read_table(&image, 8192, None)?.expect("a table");
+//! assert_eq!((table.label, table.count()), (Label::Dos, 1));
+//! assert_eq!((table.partitions[0].start, table.partitions[0].size), (4096, 4096));
+//! # Ok::<(), imgsieve::ptable::Error>(())
+//! ```
+//!
 //! # What beats what
 //!
 //! Media have histories: a table over the remains of another one, a file system over both, a sector that was lost. What

@@ -211,7 +211,6 @@ impl<'r> Survey<'r> {
         let (teller, mut totals) = self.verdicts.into_totals();
         totals.seconds = self.started.elapsed().as_secs_f64();
         totals.decoded_bytes = self.meter.decoded();
-        self.run.add(&self.archive, &totals, teller.failure().is_some());
         if !is_stopped {
             teller.end(&totals);
         }

@@ -4,8 +4,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::Meter;
 use crate::zst::error::Error;
+use crate::zst::meter::Meter;
 use crate::zst::pass::place::Stop;
 use crate::zst::source::Source;
 use crate::zst::trace::index::{Index, Passed};

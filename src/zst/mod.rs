@@ -1,6 +1,21 @@
 //! `.zst` files as bytes at an offset: [`ZstFile`] gives the decompressed bytes through `ReadAt`, and decodes as few of
 //! them as it can.
 //!
+//! ```
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("zeros.zst");
+//! # std::fs::write(&path, zstd::bulk::compress(&[0; 100_000], 3)?)?;
+//! use imgsieve::zst::{Options, ZstFile};
+//! use positioned_io::ReadAt;
+//!
+//! let zst = ZstFile::open(&path, Options::default())?;
+//! let mut sector = [1; 512];
+//! zst.read_exact_at(51_200, &mut sector)?;
+//! assert_eq!(sector, [0; 512]);
+//! assert_eq!(zst.finish()?, 100_000);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! A frame is a list of blocks (RFC 8878 section 3.1.1). To pass over bytes that nobody asks for, only the size of each
 //! block is needed. A raw or RLE block says it in its header. A compressed block regenerates its literals, whose number
 //! stands in its header too, and its matches, whose lengths are coded in its sequences: three interleaved FSE streams,
@@ -51,6 +66,8 @@ mod decode;
 mod error;
 mod format;
 mod gears;
+mod meter;
+mod options;
 mod pass;
 mod ranges;
 mod reader;
@@ -61,97 +78,18 @@ mod trace;
 use std::io;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use positioned_io::ReadAt;
 
 pub use decode::decoder::Totals;
 pub use error::{Change, Error};
-pub use source::Identity;
-pub use tail::Padding;
+pub use meter::Meter;
+pub use options::{Engine, Options};
+pub use source::{Identity, Padding};
 
 use reader::Reader;
 use source::Source;
-
-/// How a file is read.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Engine {
-    /// The best there is for the file.
-    #[default]
-    Auto,
-    /// What nobody reads is passed over without being decoded, wherever that can be done.
-    Skip,
-    /// libzstd decodes everything, from the first byte to the last.
-    Decode,
-}
-
-impl Engine {
-    /// The word for it, in the log and on the command line.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Engine::Auto => "auto",
-            Engine::Skip => "skip",
-            Engine::Decode => "decode",
-        }
-    }
-}
-
-/// What may be spent on one file, and who watches.
-#[derive(Clone)]
-pub struct Options {
-    /// How it is read.
-    pub engine: Engine,
-    /// Largest window that a frame may ask for, in bytes: what libzstd is allowed to allocate.
-    pub max_window: u64,
-    /// Where progress is told, and from where a stop is heard.
-    pub meter: Arc<Meter>,
-}
-
-impl Default for Options {
-    /// The limit of the `zstd` command: 128 MiB.
-    fn default() -> Options {
-        Options { engine: Engine::Auto, max_window: 128 << 20, meter: Arc::default() }
-    }
-}
-
-/// How far the reading of one file has come: written by the reader, polled by whoever shows it.
-#[derive(Debug, Default)]
-pub struct Meter {
-    compressed: AtomicU64,
-    decoded: AtomicU64,
-    stop: Arc<AtomicBool>,
-}
-
-impl Meter {
-    /// A meter whose file stops being read once `stop` is set.
-    #[must_use]
-    pub fn new(stop: Arc<AtomicBool>) -> Meter {
-        Meter { stop, ..Meter::default() }
-    }
-
-    /// Farthest byte of the compressed file that was consumed.
-    #[must_use]
-    pub fn compressed(&self) -> u64 {
-        self.compressed.load(Ordering::Relaxed)
-    }
-
-    /// Bytes that libzstd decoded, counted as often as they were.
-    #[must_use]
-    pub fn decoded(&self) -> u64 {
-        self.decoded.load(Ordering::Relaxed)
-    }
-
-    fn is_stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
-    }
-
-    fn advance(&self, compressed: u64, decoded: u64) {
-        self.compressed.fetch_max(compressed, Ordering::Relaxed);
-        self.decoded.fetch_add(decoded, Ordering::Relaxed);
-    }
-}
 
 /// Which side of a [`ZstFile::copy`] failed.
 #[derive(Debug)]

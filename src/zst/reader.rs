@@ -3,11 +3,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Engine, Options};
 use crate::zst::decode::decoder::{Decoder, Totals};
 use crate::zst::decode::input::Input;
 use crate::zst::error::Error;
 use crate::zst::gears::{Gears, MAX_FETCHED, Miss};
+use crate::zst::options::{Engine, Options};
 use crate::zst::source::Source;
 use crate::zst::trace::index::Passed;
 

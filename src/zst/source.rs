@@ -9,9 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::OFlags;
 
-use super::Meter;
 use crate::zst::error::{Change, Error};
-use crate::zst::tail::{self, Padding, Tail};
 
 /// What makes a file the same file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,12 +29,24 @@ impl Identity {
             modified: (metadata.mtime(), metadata.mtime_nsec()),
         }
     }
+}
 
-    /// Length of the file in bytes.
-    #[must_use]
-    pub fn length(&self) -> u64 {
-        self.length
-    }
+/// Zeros behind the last frame, to the end of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Padding {
+    /// Where the last frame ends, in bytes of the file.
+    pub offset: u64,
+    /// How many zeros there are.
+    pub length: u64,
+}
+
+/// What stands where a frame could begin, and none does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tail {
+    /// Zeros to the end of the file.
+    Zeros,
+    /// Something else: the first byte that is not zero.
+    Other(u64),
 }
 
 /// An open file; shared by whoever reads of it, each where he likes.
@@ -92,23 +102,23 @@ impl Source {
         self.requested.load(Ordering::Relaxed)
     }
 
-    /// What stands at `offset`, where a frame could begin and none does.
-    pub fn tail(&self, meter: &Meter, offset: u64) -> Result<Tail, Error> {
-        if let Some((_, tail)) = self.known_tail().filter(|(at, _)| *at == offset) {
-            return Ok(tail);
-        }
-        let tail = tail::look(self, meter, offset)?;
-        *self.known_tail() = Some((offset, tail));
-        Ok(tail)
+    /// Takes note of what stands at `offset`, where a frame could begin and none does.
+    pub fn note_tail(&self, offset: u64, tail: Tail) {
+        *self.lock_tail() = Some((offset, tail));
     }
 
-    fn known_tail(&self) -> MutexGuard<'_, Option<(u64, Tail)>> {
+    /// What was last noted of where a frame could begin and none does.
+    pub fn known_tail(&self) -> Option<(u64, Tail)> {
+        *self.lock_tail()
+    }
+
+    fn lock_tail(&self) -> MutexGuard<'_, Option<(u64, Tail)>> {
         self.tail.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The zeros behind the last frame, once somebody came to them.
     pub fn padding(&self) -> Option<Padding> {
-        match *self.known_tail() {
+        match self.known_tail() {
             Some((offset, Tail::Zeros)) => Some(Padding { offset, length: self.length() - offset }),
             _ => None,
         }

@@ -4,36 +4,28 @@
 //! media that are written in whole sectors. They hold nothing, so the file ends in front of them. Only zeros to the file's
 //! end are padding: what follows zeros could be another frame, which nobody is to miss.
 
-use super::Meter;
 use crate::zst::error::Error;
 use crate::zst::format::frame::{self, FrameStart, MAX_HEADER_LEN};
-use crate::zst::source::Source;
+use crate::zst::meter::Meter;
+use crate::zst::source::{Source, Tail};
 
 /// Bytes that are read at once.
 const PIECE: usize = 1 << 20;
 /// Bytes that are looked at together: short enough to stay in a processor's nearest cache.
 const CHUNK: usize = 4096;
 
-/// Zeros behind the last frame, to the end of the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Padding {
-    /// Where the last frame ends, in bytes of the file.
-    pub offset: u64,
-    /// How many zeros there are.
-    pub length: u64,
-}
-
-/// What stands where a frame could begin, and none does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tail {
-    /// Zeros to the end of the file.
-    Zeros,
-    /// Something else: the first byte that is not zero.
-    Other(u64),
+/// What stands at `offset`, where a frame could begin and none does.
+pub(super) fn at(source: &Source, meter: &Meter, offset: u64) -> Result<Tail, Error> {
+    if let Some((_, tail)) = source.known_tail().filter(|(at, _)| *at == offset) {
+        return Ok(tail);
+    }
+    let tail = look(source, meter, offset)?;
+    source.note_tail(offset, tail);
+    Ok(tail)
 }
 
 /// Reads on from `offset`, which lies in the file, to its end or to the first byte that is not zero.
-pub(super) fn look(source: &Source, meter: &Meter, offset: u64) -> Result<Tail, Error> {
+fn look(source: &Source, meter: &Meter, offset: u64) -> Result<Tail, Error> {
     let length = source.length();
     let mut piece = vec![0; PIECE];
     let mut at = offset;

@@ -3,9 +3,8 @@
 //! Linux (`block/partitions/efi.c`) reads a GPT only behind a protective MBR. Of a damaged disk the MBR may be what is
 //! lost, so here a header whose checksums hold stands without one, where LBA 0 has no partitions of its own.
 
-use super::SECTOR_SIZES;
 use super::first_sector::{first_sector, whole_disk};
-use super::gpt_copy::{self, Outcome, PRIMARY_LBA};
+use super::gpt_copy::{self, Outcome, PRIMARY_LBA, SECTOR_SIZES};
 use super::ldm;
 use super::mbr;
 use crate::ptable::boot_sector;

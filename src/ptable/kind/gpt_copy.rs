@@ -3,7 +3,6 @@
 use crc32fast::Hasher;
 use positioned_io::ReadAt;
 
-use super::SECTOR_SIZES;
 use crate::ptable::damage::{Damage, GptFault};
 use crate::ptable::error::Error;
 use crate::ptable::fields::{bytes, has, le16, le32, le64};
@@ -34,6 +33,8 @@ const LAST_LBA_AT: usize = 40; // 8, included
 const NAME_AT: usize = 56; // 72, UTF-16LE
 const NAME_UNITS: usize = 36;
 
+/// Sector sizes that disks and magneto-optical media have had, the usual ones first.
+pub(super) const SECTOR_SIZES: [u32; 4] = [512, 4096, 2048, 1024];
 /// Legal entry sizes are 128 x 2^n (UEFI 2.10 table 5-5); nothing is known to use more than 512.
 const MIN_ENTRY_SIZE: u32 = 128;
 const MAX_ENTRY_SIZE: u32 = 65536;

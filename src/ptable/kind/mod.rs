@@ -66,6 +66,3 @@ pub(super) const PROBERS: &[(Label, &str, Prober)] = &[
     (Label::Gpt, "primary at LBA 1", gpt::probe_unannounced),
     (Label::Gpt, "backup at the end", gpt::probe_remains),
 ];
-
-/// Sector sizes that disks and magneto-optical media have had, the usual ones first.
-const SECTOR_SIZES: [u32; 4] = [512, 4096, 2048, 1024];

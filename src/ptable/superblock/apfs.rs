@@ -2,8 +2,9 @@
 //! inside; the container has none.
 
 use super::super::fields::{has, le16, le32};
+use super::content::Content;
+use super::text;
 use super::volume::Volume;
-use super::{Content, text};
 
 const TYPE_AT: usize = 24; // 2 bytes
 const NX_SUPERBLOCK: u16 = 1;

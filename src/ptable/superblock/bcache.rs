@@ -4,8 +4,9 @@
 //! little-endian.
 
 use super::super::fields::{byte, has, le16, le32, le64};
+use super::content::Content;
 use super::volume::Volume;
-use super::{Content, sums, text};
+use super::{sums, text};
 
 const PLACE: usize = 4096;
 const OFFSET_AT: usize = 8; // 8 bytes: where it is, in sectors

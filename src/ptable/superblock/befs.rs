@@ -5,8 +5,9 @@
 //! root directory, as libblkid's superblocks/befs.c has it: in the inode itself, or in a directory of attributes, a B+tree.
 
 use super::super::fields::{be16, be32, be64, has, le16, le32, le64};
+use super::content::Content;
+use super::text;
 use super::volume::Volume;
-use super::{Content, text};
 
 /// Behind a boot sector of Intel's, or without one.
 const PLACES: [usize; 2] = [0, 512];

@@ -3,8 +3,9 @@
 //! libbde, "`BitLocker` Drive Encryption (BDE) format", sections 3.1 to 3.3; libblkid's superblocks/bitlocker.c.
 
 use super::super::fields::{bytes, has, le16, le32, le64};
+use super::content::Content;
+use super::text;
 use super::volume::Volume;
-use super::{Content, text};
 
 const OEM_AT: usize = 3;
 const VISTA_JUMP: &[u8] = b"\xeb\x52\x90";

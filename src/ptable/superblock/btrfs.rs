@@ -1,8 +1,9 @@
 //! btrfs. Linux `include/uapi/linux/btrfs_tree.h`, `struct btrfs_super_block`.
 
 use super::super::fields::{has, le32, le64};
+use super::content::Content;
+use super::text;
 use super::volume::Volume;
-use super::{Content, text};
 
 const AT: usize = 64 * 1024;
 const UUID_AT: usize = AT + 32; // 16 bytes

@@ -4,8 +4,9 @@
 //! `struct ocfs2_super_block`; libblkid's superblocks/gfs.c, ocfs.c, scoutfs.c.
 
 use super::super::fields::{be32, byte, has, le16, le32};
+use super::content::Content;
 use super::volume::Volume;
-use super::{Content, sums, text};
+use super::{sums, text};
 
 mod gfs {
     pub const AT: usize = 64 * 1024;

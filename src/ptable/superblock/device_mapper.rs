@@ -3,8 +3,9 @@
 //! libblkid's superblocks/lvm.c (snapshot, verity, integrity) and vdo.c; Linux drivers/md.
 
 use super::super::fields::{byte, has, le32};
+use super::content::Content;
+use super::text;
 use super::volume::Volume;
-use super::{Content, text};
 
 /// dm-snap-persistent.c, `struct disk_header`.
 const SNAPSHOT: &[u8] = b"SnAp";

@@ -4,8 +4,9 @@
 //! `struct meta_data_on_disk_9`; libblkid's superblocks/drbd.c, drbdmanage.c, `drbdproxy_datalog.c`. Numbers are big-endian.
 
 use super::super::fields::{all_zero, be32, be64, has};
-use super::volume::Volume;
-use super::{Content, FLOPPY_BYTES, text};
+use super::content::Content;
+use super::text;
+use super::volume::{FLOPPY_BYTES, Volume};
 
 /// The block at the very end of the volume.
 const BLOCK: usize = 4096;

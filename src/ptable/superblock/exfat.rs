@@ -5,8 +5,9 @@ use std::ops::ControlFlow;
 use super::super::boot_sector;
 use super::super::fields::{byte, le32};
 use super::chain::Clusters;
+use super::content::Content;
+use super::text;
 use super::volume::Volume;
-use super::{Content, text};
 
 const FAT_OFFSET_AT: usize = 80; // 4 bytes, in sectors
 const HEAP_OFFSET_AT: usize = 88; // 4, in sectors

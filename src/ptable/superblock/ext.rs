@@ -3,8 +3,9 @@
 //! Linux fs/ext4/ext4.h, `struct ext4_super_block`. Which of them it is, its features tell: libblkid's superblocks/ext.c.
 
 use super::super::fields::{has, le32};
+use super::content::Content;
+use super::text;
 use super::volume::Volume;
-use super::{Content, text};
 
 const AT: usize = 1024;
 const LOG_BLOCK_SIZE_AT: usize = AT + 24; // 4 bytes: the power of 2 times 1 KiB

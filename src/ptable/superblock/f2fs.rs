@@ -1,8 +1,9 @@
 //! F2FS. Linux `include/linux/f2fs_fs.h`, `struct f2fs_super_block`.
 
 use super::super::fields::{has, le16, le32};
+use super::content::Content;
+use super::text;
 use super::volume::Volume;
-use super::{Content, text};
 
 const AT: usize = 1024;
 const MAGIC: &[u8] = b"\x10\x20\xf5\xf2";

@@ -8,8 +8,9 @@ use std::ops::ControlFlow;
 use super::super::boot_sector;
 use super::super::fields::{byte, bytes, le16, le32};
 use super::chain::Clusters;
+use super::content::Content;
+use super::text;
 use super::volume::Volume;
-use super::{Content, text};
 
 const SECTOR_SIZE_AT: usize = 11; // 2 bytes
 const SECTORS_PER_CLUSTER_AT: usize = 13; // 1

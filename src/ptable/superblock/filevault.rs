@@ -3,8 +3,9 @@
 //! libfvde, "`FileVault` Drive Encryption (FVDE)", physical volume header; libblkid's `superblocks/cs_fvault2.c`.
 
 use super::super::fields::{has, le16, le32};
+use super::content::Content;
 use super::volume::Volume;
-use super::{Content, sums, text};
+use super::{sums, text};
 
 const SUM_AT: usize = 0; // 4 bytes
 const SEED_AT: usize = 4; // 4: the sum starts with it

@@ -7,8 +7,9 @@
 use std::ops::Range;
 
 use super::super::fields::{be32, be64, byte, has, le16, le32, le64};
-use super::volume::Volume;
-use super::{Content, FLOPPY_BYTES, text};
+use super::content::Content;
+use super::text;
+use super::volume::{FLOPPY_BYTES, Volume};
 
 const SECTOR: u64 = 512;
 

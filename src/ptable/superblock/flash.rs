@@ -4,8 +4,9 @@
 //! fs/zonefs/zonefs.h, `struct zonefs_super`.
 
 use super::super::fields::{be32, has, le32};
-use super::volume::Volume;
-use super::{Content, FLOPPY_BYTES, sums, text};
+use super::content::Content;
+use super::volume::{FLOPPY_BYTES, Volume};
+use super::{sums, text};
 
 mod ubi {
     pub const MAGIC: &[u8] = b"UBI#";

@@ -4,8 +4,9 @@
 //! places are libblkid's (superblocks/hfs.c).
 
 use super::super::fields::{be16, be32, byte, bytes, has};
+use super::content::Content;
+use super::text;
 use super::volume::Volume;
-use super::{Content, text};
 
 const AT: usize = 1024;
 

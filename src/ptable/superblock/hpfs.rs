@@ -2,8 +2,9 @@
 
 use super::super::boot_sector;
 use super::super::fields::{byte, has, le32};
+use super::content::Content;
+use super::text;
 use super::volume::Volume;
-use super::{Content, text};
 
 const SUPERBLOCK_AT: usize = 16 * 512;
 const SUPERBLOCK: &[u8] = b"\x49\xe8\x95\xf9\xc5\xe9\x53\xfa";

@@ -4,8 +4,9 @@
 //! (superblocks/iso9660.c).
 
 use super::super::fields::{byte, has};
+use super::content::Content;
+use super::text;
 use super::volume::Volume;
-use super::{Content, text};
 
 const DESCRIPTORS_AT: usize = 32 * 1024;
 const DESCRIPTOR_BYTES: usize = 2048;

@@ -1,8 +1,9 @@
 //! JFS of AIX, OS/2 and Linux. Linux `fs/jfs/jfs_superblock.h`, `struct jfs_superblock`; libblkid's superblocks/jfs.c.
 
 use super::super::fields::{has, le16, le32};
+use super::content::Content;
+use super::text;
 use super::volume::Volume;
-use super::{Content, text};
 
 const AT: usize = 32 * 1024;
 const MAGIC: &[u8] = b"JFS1";

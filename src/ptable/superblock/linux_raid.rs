@@ -6,8 +6,9 @@
 use std::ops::Range;
 
 use super::super::fields::{be32, bytes, le32, le64};
-use super::volume::Volume;
-use super::{Content, FLOPPY_BYTES, text};
+use super::content::Content;
+use super::text;
+use super::volume::{FLOPPY_BYTES, Volume};
 
 const NAME: &str = "linux_raid_member";
 const MAGIC: u32 = 0xa92b_4efc;

@@ -6,8 +6,9 @@ use std::ops::Range;
 use positioned_io::ReadAt;
 
 use super::super::view::read_prefix;
+use super::content::Content;
+use super::probers::{WINDOW_BYTES, content_of, windows};
 use super::volume::Volume;
-use super::{Content, WINDOW_BYTES, content_of, windows};
 
 /// Volumes that may be looked into at once: their starts are kept in memory while it lasts.
 pub const TOGETHER: usize = 48;

@@ -4,8 +4,9 @@
 //! are big-endian.
 
 use super::super::fields::{be16, be64, has};
+use super::content::Content;
+use super::text;
 use super::volume::Volume;
-use super::{Content, text};
 
 const MAGIC: &[u8] = b"LUKS\xba\xbe";
 /// The second header of LUKS2, and where it may be: section 2.2.

@@ -3,8 +3,9 @@
 //! lvm2 lib/label/label.h `struct label_header`, `lib/format_text/layout.h` `struct pv_header`; libblkid's superblocks/lvm.c.
 
 use super::super::fields::{byte, has, le16, le32, le64};
-use super::volume::Volume;
-use super::{Content, FLOPPY_BYTES, sums, text};
+use super::content::Content;
+use super::volume::{FLOPPY_BYTES, Volume};
+use super::{sums, text};
 
 /// The label is in one of the first four sectors.
 const LABEL_SECTORS: [usize; 4] = [0, 1, 2, 3];

@@ -3,7 +3,7 @@
 //! Two bytes are all the magic there is, so every number has to be what the others make it.
 
 use super::super::fields::{be16, be32, le16, le32};
-use super::Content;
+use super::content::Content;
 use super::volume::Volume;
 
 const AT: usize = 1024;

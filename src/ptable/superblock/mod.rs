@@ -21,6 +21,7 @@ mod bitlocker;
 mod btrfs;
 mod chain;
 mod cluster;
+mod content;
 mod device_mapper;
 mod drbd;
 mod exfat;
@@ -43,6 +44,7 @@ mod netware;
 mod nilfs;
 mod ntfs;
 mod pool;
+mod probers;
 mod read_only;
 mod refs;
 mod reiserfs;
@@ -58,122 +60,15 @@ mod xfs;
 mod zfs;
 
 use std::io;
-use std::ops::Range;
 
 use positioned_io::ReadAt;
 
+pub use self::content::Content;
 pub use self::look::{Look, TOGETHER};
+pub use self::probers::WINDOW_BYTES;
+use self::probers::name_of;
 use self::volume::Volume;
 use super::view::read_prefix;
-
-/// Bytes at the start of a volume that are looked at: the superblocks of btrfs and `ReiserFS`, at 64 KiB, are the last.
-pub const WINDOW_BYTES: u64 = 70 * 1024;
-
-/// Media up to this size, floppies, are no members of a RAID.
-const FLOPPY_BYTES: u64 = 1440 * 1024;
-
-/// What a volume holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Content {
-    /// `libblkid`'s TYPE: `ext4`, `vfat`, `LVM2_member`, ...
-    pub name: &'static str,
-    /// Its label, where it has one that could be read. Untrusted: it may hold control characters.
-    pub label: Option<String>,
-    /// Its UUID, or what its kind has instead, as `blkid` spells it.
-    pub uuid: Option<String>,
-}
-
-impl Content {
-    fn new(name: &'static str) -> Content {
-        Content { name, label: None, uuid: None }
-    }
-
-    fn label(self, label: Option<String>) -> Content {
-        Content { label, ..self }
-    }
-
-    fn uuid(self, uuid: Option<String>) -> Content {
-        Content { uuid, ..self }
-    }
-}
-
-/// Looks for one family of contents. What it needs and has not got, it asks the volume for, and is asked again.
-type Prober = fn(&Volume<'_>) -> Option<Content>;
-
-/// What is told by the end of a volume. It is asked for first: a mirror's half looks like what the mirror holds.
-const AT_THE_END: &[Prober] = &[linux_raid::at_the_end, firmware_raid::at_the_end, drbd::at_the_end];
-
-/// What is told by the start of a volume, in `libblkid`'s order (its superblocks/superblocks.c).
-const AT_THE_START: &[Prober] = &[
-    linux_raid::at_the_start,
-    firmware_raid::at_the_start,
-    bcache::probe,
-    pool::bluestore,
-    drbd::control_volume,
-    drbd::data_log,
-    lvm::probe,
-    device_mapper::probe,
-    luks::first_header,
-    flash::ubi,
-    device_mapper::vdo,
-    pool::stratis,
-    bitlocker::probe,
-    filevault::probe,
-    fat::probe,
-    swap::probe,
-    xfs::xfs,
-    xfs::log,
-    xfs::exfs,
-    ext::probe,
-    reiserfs::probe,
-    jfs::probe,
-    udf::probe,
-    iso9660::probe,
-    zfs::at_the_start,
-    hfs::probe,
-    ufs::probe,
-    hpfs::probe,
-    system_v::sysv,
-    system_v::xenix,
-    ntfs::probe,
-    refs::probe,
-    read_only::cramfs,
-    read_only::romfs,
-    cluster::scoutfs,
-    minix::probe,
-    cluster::gfs,
-    cluster::ocfs,
-    cluster::oracle_asm,
-    system_v::vxfs,
-    read_only::squashfs,
-    netware::probe,
-    btrfs::probe,
-    flash::ubifs,
-    system_v::bfs,
-    befs::probe,
-    nilfs::probe,
-    exfat::probe,
-    f2fs::probe,
-    pool::mpool,
-    apfs::probe,
-    flash::zonefs,
-    read_only::erofs,
-];
-
-/// What shows nowhere else than in the middle of a volume, or at its end where its start is lost: asked for where nothing
-/// else is found.
-const ELSEWHERE: &[Prober] =
-    &[luks::second_header, vmfs::probe, xfs::log_far, zfs::other_labels, ufs::far, bcache::copies, nilfs::second];
-
-/// Where in an image [`Look`] looks first for what a volume of `size` bytes at `start` holds: at its start, and for RAIDs
-/// near its end, which those of firmware have only if it is a whole disk.
-fn windows(start: u64, size: u64, is_disk: bool) -> impl Iterator<Item = Range<u64>> {
-    let head = 0..size.min(WINDOW_BYTES);
-    let tail = Some(volume::tail(size)).filter(|_| size > FLOPPY_BYTES);
-    let ends = linux_raid::ends(size).chain(tail).chain(firmware_raid::ends(size, is_disk));
-    let ranges = std::iter::once(head).chain(ends);
-    ranges.map(move |range| start.saturating_add(range.start)..start.saturating_add(range.end))
-}
 
 /// What the volume of `size` bytes holds; `None` if nothing is recognised.
 ///
@@ -203,20 +98,6 @@ pub(super) fn name(window: &[u8]) -> Option<&'static str> {
     name_of(&Volume::of_start(window, u64::MAX))
 }
 
-fn name_of(volume: &Volume<'_>) -> Option<&'static str> {
-    first(AT_THE_START, volume).map(|content| content.name)
-}
-
-fn first(probers: &[Prober], volume: &Volume<'_>) -> Option<Content> {
-    probers.iter().find_map(|probe| probe(volume))
-}
-
-/// What can be said of the volume with what was read of it; with `ends`, all of it is to be looked at.
-fn content_of(volume: &Volume<'_>, ends: bool) -> Option<Content> {
-    let at = |probers: &[Prober]| first(if ends { probers } else { &[] }, volume);
-    at(AT_THE_END).or_else(|| first(AT_THE_START, volume)).or_else(|| at(ELSEWHERE))
-}
-
 #[cfg(test)]
 mod testvolume {
     use super::*;
@@ -244,6 +125,9 @@ mod testvolume {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+
+    use super::probers::windows;
     use super::testvolume::{found, found_name, volume};
     use super::*;
 

@@ -1,8 +1,9 @@
 //! A pool of Novell's Storage Services (`nss`). libblkid's superblocks/netware.c.
 
 use super::super::fields::has;
+use super::content::Content;
+use super::text;
 use super::volume::Volume;
-use super::{Content, text};
 
 const AT: usize = 4096;
 const MAGIC: &[u8] = b"SPB5";

@@ -1,8 +1,9 @@
 //! NILFS2. Linux `include/uapi/linux/nilfs2_ondisk.h`, `struct nilfs_super_block`.
 
 use super::super::fields::{le16, le32};
+use super::content::Content;
 use super::volume::Volume;
-use super::{Content, sums, text};
+use super::{sums, text};
 
 const AT: usize = 1024;
 const MAGIC_AT: usize = 6; // 2 bytes

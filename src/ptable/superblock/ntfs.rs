@@ -2,8 +2,9 @@
 
 use super::super::boot_sector;
 use super::super::fields::{byte, has, le16, le32, le64};
+use super::content::Content;
+use super::text;
 use super::volume::Volume;
-use super::{Content, text};
 
 const SECTOR_SIZE_AT: usize = 11; // 2 bytes
 const SECTORS_PER_CLUSTER_AT: usize = 13; // 1; above 128, a negative power of 2

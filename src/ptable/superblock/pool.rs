@@ -3,8 +3,9 @@
 //! libblkid's superblocks/stratis.c, mpool.c, bluestore.c.
 
 use super::super::fields::{has, le32};
-use super::volume::Volume;
-use super::{Content, FLOPPY_BYTES, sums, text};
+use super::content::Content;
+use super::volume::{FLOPPY_BYTES, Volume};
+use super::{sums, text};
 
 mod stratis {
     /// It has two copies.

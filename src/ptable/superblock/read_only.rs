@@ -4,8 +4,9 @@
 //! same names.
 
 use super::super::fields::{be16, be32, byte, has, le16, le32};
+use super::content::Content;
+use super::text;
 use super::volume::Volume;
-use super::{Content, text};
 
 const SQUASHFS: &[u8] = b"hsqs";
 const SQUASHFS_BIG_ENDIAN: &[u8] = b"sqsh";

@@ -1,8 +1,9 @@
 //! `ReFS` of Windows. libfsrefs, "Resilient File System", section 3 (volume header).
 
 use super::super::fields::{has, le32, le64};
+use super::content::Content;
+use super::text;
 use super::volume::Volume;
-use super::{Content, text};
 
 const NAME: &[u8] = b"\0\0\0ReFS\0";
 const SIGNATURE_AT: usize = 16;

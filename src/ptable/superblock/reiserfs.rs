@@ -1,8 +1,9 @@
 //! `ReiserFS` and Reiser4. Linux fs/reiserfs/reiserfs.h, `struct reiserfs_super_block`; libblkid's superblocks/reiserfs.c.
 
 use super::super::fields::{has, le16, le32};
+use super::content::Content;
+use super::text;
 use super::volume::Volume;
-use super::{Content, text};
 
 /// Where the superblock of 3.5 may be, and where that of all others is.
 const OLD_AT: usize = 8 * 1024;

@@ -3,8 +3,9 @@
 //! Linux include/linux/swap.h `union swap_header`; libblkid's superblocks/swap.c.
 
 use super::super::fields::{has, le32};
+use super::content::Content;
+use super::text;
 use super::volume::Volume;
-use super::{Content, text};
 
 /// Pages that machines have had; the magic number ends the first one.
 const PAGES: [usize; 5] = [4096, 8192, 16384, 32768, 65536];

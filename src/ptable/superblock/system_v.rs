@@ -4,7 +4,7 @@
 //! bfs.c, vxfs.c. There is no more to them than four bytes of magic: neither has a UUID.
 
 use super::super::fields::{be32, has, le32};
-use super::Content;
+use super::content::Content;
 use super::text;
 use super::volume::Volume;
 

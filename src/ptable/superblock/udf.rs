@@ -6,8 +6,9 @@
 use std::fmt::Write as _;
 
 use super::super::fields::{byte, le16, le32};
+use super::content::Content;
+use super::text;
 use super::volume::Volume;
-use super::{Content, text};
 
 /// Volume structure descriptors start here, as those of ISO 9660 do, on a bridge disc in one list with them.
 const DESCRIPTORS_AT: usize = 32 * 1024;

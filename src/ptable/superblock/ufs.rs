@@ -3,8 +3,9 @@
 //! FreeBSD sys/ufs/ffs/fs.h, `struct fs`, in the byte order of the machine; magic numbers of libblkid's superblocks/ufs.c.
 
 use super::super::fields::{be32, le32};
+use super::content::Content;
+use super::text;
 use super::volume::Volume;
-use super::{Content, text};
 
 /// `SBLOCKSEARCH`: UFS2, UFS1, floppies; and where nothing is there, this place far from the start.
 const PLACES: [usize; 3] = [64 * 1024, 8 * 1024, 0];

@@ -1,8 +1,9 @@
 //! VMFS of `VMware` ESX: a volume of its volume manager, or a file system. libblkid's superblocks/vmfs.c.
 
 use super::super::fields::{has, le32};
+use super::content::Content;
+use super::text;
 use super::volume::Volume;
-use super::{Content, text};
 
 const VOLUME_AT: u64 = 1 << 20;
 const VOLUME_MAGIC: &[u8] = b"\x0d\xd0\x01\xc0";

@@ -4,6 +4,9 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::ops::Range;
 
+/// Media up to this size, floppies, are no members of a RAID.
+pub(super) const FLOPPY_BYTES: u64 = 1440 * 1024;
+
 /// Ranges of one volume that may be asked for in one round, and in all.
 const MAX_WANTED: usize = 48;
 const MAX_PIECES: usize = 128;

@@ -6,8 +6,9 @@
 use std::ops::RangeInclusive;
 
 use super::super::fields::{be16, be32, be64, byte, has};
+use super::content::Content;
+use super::text;
 use super::volume::Volume;
-use super::{Content, text};
 
 const XFS: &[u8] = b"XFSB";
 const EXFS: &[u8] = b"EXFS";

@@ -5,8 +5,9 @@
 //! uberblocks instead, and takes label and UUID from this list.
 
 use super::super::fields::{be32, be64};
+use super::content::Content;
+use super::text;
 use super::volume::Volume;
-use super::{Content, text};
 
 const LABEL_BYTES: u64 = 256 * 1024;
 const LIST_AT: u64 = 16 * 1024;

@@ -47,7 +47,7 @@ pub struct Fact {
 /// The figures of a report.
 pub fn glance(report: &Report, verdicts: &[Verdict]) -> Glance {
     let account = &report.account;
-    let unbegun = account.runs.last().map_or(0, |run| report.never_begun(run));
+    let unbegun = account.runs.last().map_or(0, crate::account::Run::never_begun);
     let count = |verdict| verdicts.iter().filter(|&&other| other == verdict).count() as u64;
     let mut parts: Vec<(&str, &str, u64)> =
         Verdict::ALL.into_iter().map(|verdict| (verdict.class(), verdict.words(), count(verdict))).collect();
@@ -92,8 +92,8 @@ fn states(report: &Report) -> Vec<Segment> {
 
 #[allow(clippy::cast_precision_loss)]
 fn facts(report: &Report) -> Vec<Fact> {
-    let sums = report.sums();
-    let (content, passed_over) = (sums.content_bytes, sums.passed_over_bytes);
+    let sums = report.account.sums();
+    let (content, passed_over) = (sums.totals.content_bytes, sums.totals.passed_over_bytes);
     let images = || report.account.archives.iter().flat_map(|archive| &archive.images);
     let sum = |wanted: &str| {
         let of = images().filter(|image: &&PartitionCheck| image.action == wanted);

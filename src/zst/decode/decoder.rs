@@ -5,13 +5,14 @@ use std::ops::Range;
 use zstd::zstd_safe::zstd_sys::ZSTD_ErrorCode;
 use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, ResetDirective, get_error_name, is_error_kind};
 
-use crate::zst::Options;
 use crate::zst::decode::history::{CHUNK_LEN, History};
 use crate::zst::decode::input::Input;
 use crate::zst::error::Error;
 use crate::zst::format::frame::{self, FrameStart, HeaderError};
+use crate::zst::options::Options;
 use crate::zst::ranges::Ranges;
-use crate::zst::tail::{self, Tail};
+use crate::zst::source::Tail;
+use crate::zst::tail;
 use crate::zst::trace::reference::{self, Decoded};
 
 /// Smallest distance between two remembered frame starts, in decompressed bytes: 24 bytes of memory per 16 MiB.
@@ -480,7 +481,7 @@ impl Decoder {
                 }
                 _ => {
                     let source = self.input.source();
-                    let Tail::Other(other) = source.tail(&self.options.meter, offset)? else { return Ok(false) };
+                    let Tail::Other(other) = tail::at(source, &self.options.meter, offset)? else { return Ok(false) };
                     let found = tail::describe(source, offset, other)?;
                     return Err(Error::TrailingGarbage { offset, length, found });
                 }

@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-use crate::zst::Meter;
 use crate::zst::format::block::{
     BLOCK_HEADER_LEN, BlockHeader, BlockKind, Field, LiteralsKind, MAX_BLOCK, Mode, Sections,
 };
 use crate::zst::format::fault::Fault;
 use crate::zst::format::frame::{FrameHeader, FrameStart, HeaderError, MAX_HEADER_LEN};
+use crate::zst::meter::Meter;
 use crate::zst::pass::lanes::PADDING;
 use crate::zst::pass::peek::Peek;
 use crate::zst::pass::place::{Place, Sets, Setters, Stop};

@@ -21,19 +21,19 @@ pub(super) mod slab;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use self::size::{Descriptions, Job};
-use crate::zst::Meter;
 use crate::zst::error::Error;
 use crate::zst::format::block::{BLOCK_HEADER_LEN, BlockHeader, BlockKind, MAX_BLOCK, Mode, Sections};
 use crate::zst::format::fault::Fault;
 use crate::zst::format::frame::{FrameStart, MAX_HEADER_LEN};
+use crate::zst::meter::Meter;
 use crate::zst::pass::batch::{Batch, CHECKSUM_LEN, Feed, Item, Size, parse_frame};
 use crate::zst::pass::lanes::PADDING;
 use crate::zst::pass::peek::Peek;
 use crate::zst::pass::place::{Block, OpenFrame, Place, Setters, Stop};
 use crate::zst::pass::seek_table::SeekTable;
 use crate::zst::pass::slab::Slab;
-use crate::zst::source::Source;
-use crate::zst::tail::Tail;
+use crate::zst::source::{Source, Tail};
+use crate::zst::tail;
 
 /// Blocks of a frame that is jumped between two looks at whether somebody wants an end.
 const JUMP_ROUND: u64 = 1 << 12;
@@ -114,7 +114,7 @@ impl Pass {
             match parse_frame(self.peek.at(here, MAX_HEADER_LEN)?) {
                 Ok(FrameStart::Data(_)) => {}
                 Ok(FrameStart::Skippable { length }) => return self.skip(length),
-                Err(_) if here > 0 && self.source.tail(&self.meter, here)? == Tail::Zeros => return Ok(()),
+                Err(_) if here > 0 && tail::at(&self.source, &self.meter, here)? == Tail::Zeros => return Ok(()),
                 Err(fault) => return Err(Stop::Odd(fault)),
             }
         }

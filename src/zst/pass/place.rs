@@ -88,7 +88,7 @@ pub(in crate::zst) struct Place {
     pub frame: Option<OpenFrame>,
 }
 
-/// A block that was passed.
+/// A block, and where it lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::zst) struct Block {
     /// Compressed offset of its header.
@@ -105,4 +105,16 @@ pub(in crate::zst) struct Block {
     /// Decompressed offset and `Window_Size` of its frame.
     pub origin: u64,
     pub window: u64,
+}
+
+impl Block {
+    /// Decompressed offset of the first byte behind it.
+    pub fn end(&self) -> u64 {
+        self.decompressed.saturating_add(self.regenerated.into())
+    }
+
+    /// `Block_Maximum_Size` of its frame, RFC 8878 section 3.1.1.2.4.
+    pub fn maximum(&self) -> u64 {
+        self.window.min(MAX_BLOCK)
+    }
 }

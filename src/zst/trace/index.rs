@@ -4,16 +4,16 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::zst::Meter;
 use crate::zst::error::Error;
 use crate::zst::format::block::{BLOCK_HEADER_LEN, BlockHeader, BlockKind};
 use crate::zst::format::frame::{FrameStart, MAX_HEADER_LEN};
+use crate::zst::meter::Meter;
 use crate::zst::pass::Pass;
 use crate::zst::pass::map::Map;
 use crate::zst::pass::place::{Block, Place, Stop};
 use crate::zst::pass::seek_table::SeekTable;
 use crate::zst::source::Source;
-use crate::zst::trace::opened::{BlockRef, Blocks, Inherited};
+use crate::zst::trace::opened::{Blocks, Inherited};
 
 /// Bytes of the file that are read at once while passing over: as much as stays in a processor's second-level cache until
 /// it is sized. Each thread holds one.
@@ -45,12 +45,12 @@ impl Stretch {
 
     fn push(&mut self, block: &Block) {
         self.blocks.push(*block);
-        self.end = block.decompressed + u64::from(block.regenerated);
+        self.end = block.end();
     }
 
     /// The number of the block that holds `position`, which the stretch contains.
     fn find(&self, position: u64) -> usize {
-        self.blocks.partition_point(|block| block.decompressed + u64::from(block.regenerated) <= position)
+        self.blocks.partition_point(|block| block.end() <= position)
     }
 }
 
@@ -234,13 +234,6 @@ impl Index {
         }
         if stretch.contains(position) { Ok(stretch) } else { Err(dear()) }
     }
-
-    /// The block that was given as `block`, with the tables in force before it.
-    fn known(&mut self, block: &BlockRef) -> Result<Block, Error> {
-        let stretch = self.stretch(block.start)?;
-        let known = stretch.blocks.get(stretch.find(block.start));
-        known.filter(|known| known.compressed == block.offset).copied().ok_or(Error::Dear { position: block.start })
-    }
 }
 
 /// Keeps a stretch, and lets go of the oldest where there are too many.
@@ -254,49 +247,35 @@ fn remember(stretches: &mut VecDeque<Stretch>, stretch: Stretch) {
     }
 }
 
-fn block_ref(block: &Block) -> BlockRef {
-    BlockRef {
-        offset: block.compressed,
-        kind: block.kind,
-        content_len: block.content_len,
-        start: block.decompressed,
-        regenerated: block.regenerated,
-        frame_start: block.origin,
-        window: block.window,
-    }
-}
-
 impl Blocks for Index {
-    fn block_at(&mut self, position: u64) -> Result<BlockRef, Error> {
+    fn block_at(&mut self, position: u64) -> Result<Block, Error> {
         let stretch = self.stretch(position)?;
-        let block = stretch.blocks.get(stretch.find(position)).ok_or(Error::Dear { position })?;
-        Ok(block_ref(block))
+        stretch.blocks.get(stretch.find(position)).copied().ok_or(Error::Dear { position })
     }
 
-    fn before(&mut self, block: &BlockRef) -> Result<Option<BlockRef>, Error> {
+    fn before(&mut self, block: &Block) -> Result<Option<Block>, Error> {
         // Blocks that regenerate nothing have no sequences, so that it does not matter that none of them is found.
-        if block.start == block.frame_start { Ok(None) } else { self.block_at(block.start - 1).map(Some) }
+        if block.decompressed == block.origin { Ok(None) } else { self.block_at(block.decompressed - 1).map(Some) }
     }
 
-    fn setter(&mut self, block: &BlockRef, table: Inherited) -> Result<Option<BlockRef>, Error> {
-        let setters = self.known(block)?.setters;
+    fn setter(&mut self, block: &Block, table: Inherited) -> Result<Option<Block>, Error> {
         let setter = match table {
-            Inherited::Tree => setters.huffman,
-            Inherited::Table(field) => setters.fields[field as usize],
+            Inherited::Tree => block.setters.huffman,
+            Inherited::Table(field) => block.setters.fields[field as usize],
         };
         let Some(setter) = setter else { return Ok(None) };
-        let offset = setter.get();
+        let compressed = setter.get();
         let mut bytes = [0; BLOCK_HEADER_LEN];
-        self.source.read_exact_at(offset, &mut bytes)?;
+        self.source.read_exact_at(compressed, &mut bytes)?;
         let header = BlockHeader::parse(bytes, crate::zst::format::block::MAX_BLOCK)
-            .map_err(|_| Error::Dear { position: block.start })?;
+            .map_err(|_| Error::Dear { position: block.decompressed })?;
         let content_len = u32::try_from(header.content_len()).expect("at most a block");
         // Only its content is looked at.
-        Ok(Some(BlockRef { offset, kind: BlockKind::Compressed, content_len, regenerated: 0, ..*block }))
+        Ok(Some(Block { compressed, kind: BlockKind::Compressed, content_len, regenerated: 0, ..*block }))
     }
 
-    fn content(&mut self, block: &BlockRef, content: &mut Vec<u8>) -> Result<(), Error> {
+    fn content(&mut self, block: &Block, content: &mut Vec<u8>) -> Result<(), Error> {
         content.resize(block.content_len as usize, 0);
-        self.source.read_exact_at(block.offset + BLOCK_HEADER_LEN as u64, content)
+        self.source.read_exact_at(block.compressed + BLOCK_HEADER_LEN as u64, content)
     }
 }

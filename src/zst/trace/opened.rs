@@ -4,47 +4,17 @@
 use std::collections::VecDeque;
 
 use crate::zst::error::Error;
-use crate::zst::format::block::{BlockKind, Field, LiteralsKind, MAX_BLOCK, Mode, Sections};
+use crate::zst::format::block::{BlockKind, Field, LiteralsKind, Mode, Sections};
 use crate::zst::format::fault::Fault;
 use crate::zst::format::fse::Tables;
 use crate::zst::format::literals;
 use crate::zst::format::sequences::{Sequence, Sequences};
+use crate::zst::pass::place::Block;
 
 /// What opened blocks may take up in memory while they wait to be used again, and how many they may be: they are
 /// searched one by one.
 const CACHE_LEN: usize = 4 << 20;
 const CACHE_BLOCKS: usize = 64;
-
-/// A block, and where it lies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::zst) struct BlockRef {
-    /// Offset of its `Block_Header` in the file.
-    pub offset: u64,
-    /// What it is.
-    pub kind: BlockKind,
-    /// Bytes after the header.
-    pub content_len: u32,
-    /// Decompressed offset of its first byte in the file.
-    pub start: u64,
-    /// Bytes that it regenerates.
-    pub regenerated: u32,
-    /// Decompressed offset of its frame's first byte in the file.
-    pub frame_start: u64,
-    /// `Window_Size` of its frame.
-    pub window: u64,
-}
-
-impl BlockRef {
-    /// Decompressed offset of the first byte after it.
-    pub fn end(&self) -> u64 {
-        self.start.saturating_add(self.regenerated.into())
-    }
-
-    /// `Block_Maximum_Size` of its frame: RFC 8878 section 3.1.1.2.4.
-    fn maximum(&self) -> u64 {
-        self.window.min(MAX_BLOCK)
-    }
-}
 
 /// A table that blocks take over from earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,18 +28,18 @@ pub(in crate::zst) enum Inherited {
 /// Where blocks come from.
 pub(in crate::zst) trait Blocks {
     /// The block that holds the decompressed offset `position` of the file.
-    fn block_at(&mut self, position: u64) -> Result<BlockRef, Error>;
+    fn block_at(&mut self, position: u64) -> Result<Block, Error>;
 
     /// The block in front of `block` in its frame, `None` at the frame's start. Raw and RLE blocks may be left out.
-    fn before(&mut self, block: &BlockRef) -> Result<Option<BlockRef>, Error>;
+    fn before(&mut self, block: &Block) -> Result<Option<Block>, Error>;
 
     /// The last block before `block` in its frame that set this table: for [`Inherited::Tree`], the last one with
     /// [`LiteralsKind::Compressed`]; for a field, the last one that has sequences and a mode other than
     /// [`Mode::Repeat`].
-    fn setter(&mut self, block: &BlockRef, table: Inherited) -> Result<Option<BlockRef>, Error>;
+    fn setter(&mut self, block: &Block, table: Inherited) -> Result<Option<Block>, Error>;
 
     /// Makes `content` what follows the block's header.
-    fn content(&mut self, block: &BlockRef, content: &mut Vec<u8>) -> Result<(), Error>;
+    fn content(&mut self, block: &Block, content: &mut Vec<u8>) -> Result<(), Error>;
 }
 
 /// Why a block cannot be opened.
@@ -103,7 +73,7 @@ pub(in crate::zst) enum Literals {
 
 /// An opened block.
 pub(in crate::zst) struct Opened {
-    block: BlockRef,
+    block: Block,
     /// Its sequences; a raw or RLE block has none, and all of it is literals.
     pub sequences: Sequences,
     /// The repeat offsets at its start, once somebody found them out.
@@ -126,7 +96,7 @@ impl Opener {
 
     /// Opens a block, or finds it among those that were put back. Its first `until` bytes are wanted at least, or all
     /// of them if it has fewer.
-    pub fn open(&mut self, blocks: &mut dyn Blocks, block: &BlockRef, until: u32) -> Result<Opened, OpenError> {
+    pub fn open(&mut self, blocks: &mut dyn Blocks, block: &Block, until: u32) -> Result<Opened, OpenError> {
         let least = until.min(block.regenerated);
         if let Some(opened) = self.take_recent(block).filter(|opened| opened.sequences.covered >= least) {
             return Ok(opened);
@@ -147,12 +117,12 @@ impl Opener {
     }
 
     /// Whether a block is at hand, with its first `until` bytes at least, or all of them if it has fewer.
-    pub fn has(&self, block: &BlockRef, until: u32) -> bool {
+    pub fn has(&self, block: &Block, until: u32) -> bool {
         let least = until.min(block.regenerated);
         self.recent.iter().rev().any(|opened| opened.block == *block && opened.sequences.covered >= least)
     }
 
-    fn take_recent(&mut self, block: &BlockRef) -> Option<Opened> {
+    fn take_recent(&mut self, block: &Block) -> Option<Opened> {
         let index = self.recent.iter().rposition(|opened| opened.block == *block)?;
         let opened = self.recent.remove(index)?;
         self.recent_len -= opened.len();
@@ -170,7 +140,7 @@ impl Opener {
         }
     }
 
-    fn sequences(&mut self, blocks: &mut dyn Blocks, block: &BlockRef, until: u32) -> Result<Sequences, OpenError> {
+    fn sequences(&mut self, blocks: &mut dyn Blocks, block: &Block, until: u32) -> Result<Sequences, OpenError> {
         blocks.content(block, &mut self.content)?;
         let sections = Sections::parse(&self.content, block.maximum())?;
         if sections.sequences.count == 0 {
@@ -203,7 +173,7 @@ impl Opener {
         opened.literals.as_ref().ok_or(OpenError::Fault(Fault::BlockTooShort))
     }
 
-    fn decode_literals(&mut self, blocks: &mut dyn Blocks, block: &BlockRef) -> Result<Vec<u8>, OpenError> {
+    fn decode_literals(&mut self, blocks: &mut dyn Blocks, block: &Block) -> Result<Vec<u8>, OpenError> {
         blocks.content(block, &mut self.content)?;
         if block.kind == BlockKind::Raw {
             return Ok(std::mem::take(&mut self.content));

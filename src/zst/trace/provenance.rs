@@ -12,12 +12,13 @@
 use std::collections::{BTreeMap, BinaryHeap};
 use std::ops::Range;
 
-use crate::zst::Meter;
 use crate::zst::error::Error;
 use crate::zst::format::block::BlockKind;
 use crate::zst::format::fault::Fault;
 use crate::zst::format::sequences::{FIRST, Offset};
-use crate::zst::trace::opened::{BlockRef, Blocks, Literals, OpenError, Opened, Opener};
+use crate::zst::meter::Meter;
+use crate::zst::pass::place::Block;
+use crate::zst::trace::opened::{Blocks, Literals, OpenError, Opened, Opener};
 use crate::zst::trace::trail::{Full, Trail};
 
 /// Ranges still to be followed, at most: 32 bytes each, 1 MiB. Some thousands were the most that was seen.
@@ -42,7 +43,7 @@ pub(in crate::zst) struct Budget<'a> {
 }
 
 impl Budget<'_> {
-    fn block(&mut self, block: &BlockRef) -> Result<(), TraceError> {
+    fn block(&mut self, block: &Block) -> Result<(), TraceError> {
         let cost = OPEN_COST + u64::from(block.content_len);
         self.bytes = self.bytes.checked_sub(cost).ok_or(TraceError::OverBudget)?;
         self.heed_stop()
@@ -134,7 +135,7 @@ pub(in crate::zst) fn trace(
 /// block has to be in order.
 pub(in crate::zst) fn reach_before_frame(
     blocks: &mut dyn Blocks,
-    block: &BlockRef,
+    block: &Block,
     budget: &mut Budget,
     memo: &mut Memo,
 ) -> Result<Option<u64>, TraceError> {
@@ -146,7 +147,7 @@ pub(in crate::zst) fn reach_before_frame(
     for index in 0..opened.sequences.list.len().saturating_sub(1) {
         let part = opened.sequences.part(index);
         let offset = tracer.offset(block, &mut opened, part.offset)?;
-        let before = block.start - block.frame_start + u64::from(part.match_start);
+        let before = block.decompressed - block.origin + u64::from(part.match_start);
         if let Some(reach @ 1..) = u64::from(offset).checked_sub(before) {
             return Ok(Some(reach));
         }
@@ -204,19 +205,19 @@ impl Tracer<'_, '_> {
     fn run(&mut self) -> Result<(), TraceError> {
         while let Some((range, copy)) = self.highest() {
             let block = self.blocks.block_at(range.end - 1)?;
-            if block.start >= range.end || block.end() < range.end {
-                return Err(TraceError::Fault { block: block.offset, fault: Fault::RegeneratedSize });
+            if block.decompressed >= range.end || block.end() < range.end {
+                return Err(TraceError::Fault { block: block.compressed, fault: Fault::RegeneratedSize });
             }
-            let until = u32::try_from(range.end - block.start).expect("the block goes on behind it");
+            let until = u32::try_from(range.end - block.decompressed).expect("the block goes on behind it");
             let mut opened = self.open(&block, until)?;
             self.follow(range.start, range.end, copy)?;
             // Much of what a block copies lies in itself.
             while let Some((range, copy)) = self.highest() {
-                if range.end <= block.start {
+                if range.end <= block.decompressed {
                     self.follow(range.start, range.end, copy)?;
                     break;
                 }
-                let start = range.start.max(block.start);
+                let start = range.start.max(block.decompressed);
                 self.frontier = start;
                 if start > range.start || !self.pass_on(&block, &mut opened, &range, copy)? {
                     self.follow_within(&block, &mut opened, start..range.end)?;
@@ -232,15 +233,15 @@ impl Tracer<'_, '_> {
     /// its source: a chain of such copies, as in a disk of one sector over and over, then takes no memory.
     fn pass_on(
         &mut self,
-        block: &BlockRef,
+        block: &Block,
         opened: &mut Opened,
         range: &Range<u64>,
         copy: Option<usize>,
     ) -> Result<bool, TraceError> {
         let Some(number) = copy else { return Ok(false) };
-        let last = u32::try_from(range.end - 1 - block.start).expect("a block is not larger");
+        let last = u32::try_from(range.end - 1 - block.decompressed).expect("a block is not larger");
         let part = opened.sequences.part(opened.sequences.index_at(last));
-        let matched = block.start + u64::from(part.match_start);
+        let matched = block.decompressed + u64::from(part.match_start);
         if range.start < matched {
             return Ok(false);
         }
@@ -257,7 +258,7 @@ impl Tracer<'_, '_> {
         Ok(true)
     }
 
-    fn open(&mut self, block: &BlockRef, until: u32) -> Result<Opened, TraceError> {
+    fn open(&mut self, block: &Block, until: u32) -> Result<Opened, TraceError> {
         // One that is at hand costs no more than a step.
         if !self.memo.opener.has(block, until) {
             self.budget.block(block)?;
@@ -266,34 +267,34 @@ impl Tracer<'_, '_> {
     }
 
     /// Follows a range of one block, from its end down.
-    fn follow_within(&mut self, block: &BlockRef, opened: &mut Opened, range: Range<u64>) -> Result<(), TraceError> {
-        let within = |position: u64| u32::try_from(position - block.start).expect("a block is not larger");
+    fn follow_within(&mut self, block: &Block, opened: &mut Opened, range: Range<u64>) -> Result<(), TraceError> {
+        let within = |position: u64| u32::try_from(position - block.decompressed).expect("a block is not larger");
         let mut end = range.end;
         let mut index = opened.sequences.index_at(within(end - 1));
         while end > range.start {
             self.budget.step()?;
             let part = opened.sequences.part(index);
-            let matched = block.start + u64::from(part.match_start);
+            let matched = block.decompressed + u64::from(part.match_start);
             let start;
             if end > matched {
                 start = matched.max(range.start);
                 let offset = self.offset(block, opened, part.offset)?;
                 self.follow_match(block, matched, offset, start..end)?;
             } else {
-                start = (block.start + u64::from(part.start)).max(range.start);
+                start = (block.decompressed + u64::from(part.start)).max(range.start);
                 let literals = self.memo.opener.literals(self.blocks, opened).map_err(|error| blame(block, error))?;
                 match literals {
                     Literals::Same(byte) => self.trail.fill(end, within(end) - within(start), *byte)?,
                     Literals::Bytes(bytes) => {
                         let place = |position| (part.literals + (within(position) - part.start)) as usize;
                         let found = bytes.get(place(start)..place(end));
-                        let found =
-                            found.ok_or(TraceError::Fault { block: block.offset, fault: Fault::TooManyLiterals })?;
+                        let found = found
+                            .ok_or(TraceError::Fault { block: block.compressed, fault: Fault::TooManyLiterals })?;
                         self.trail.literals(end, found)?;
                     }
                 }
             }
-            if start == block.start + u64::from(part.start) {
+            if start == block.decompressed + u64::from(part.start) {
                 index = index.saturating_sub(1);
             }
             end = start;
@@ -302,13 +303,7 @@ impl Tracer<'_, '_> {
     }
 
     /// Notes that `piece` is part of a match which begins at `matched`, and follows what it is a copy of.
-    fn follow_match(
-        &mut self,
-        block: &BlockRef,
-        matched: u64,
-        offset: u32,
-        piece: Range<u64>,
-    ) -> Result<(), TraceError> {
+    fn follow_match(&mut self, block: &Block, matched: u64, offset: u32, piece: Range<u64>) -> Result<(), TraceError> {
         let period = u64::from(offset);
         let source = source_of(block, matched, offset)?;
         // A match that is longer than its offset repeats what is before it; a piece of it may begin anywhere in there.
@@ -330,23 +325,23 @@ impl Tracer<'_, '_> {
     }
 
     /// How far back a match of this block copies from.
-    fn offset(&mut self, block: &BlockRef, opened: &mut Opened, offset: Offset) -> Result<u32, TraceError> {
+    fn offset(&mut self, block: &Block, opened: &mut Opened, offset: Offset) -> Result<u32, TraceError> {
         if let Some(offset) = offset.get() {
             return Ok(offset);
         }
         let repeats = if let Some(repeats) = opened.repeats { repeats } else { self.repeats_at(block)? };
         opened.repeats = Some(repeats);
-        known(offset, &repeats).map_err(|fault| TraceError::Fault { block: block.offset, fault })
+        known(offset, &repeats).map_err(|fault| TraceError::Fault { block: block.compressed, fault })
     }
 
     /// The repeat offsets at the start of a block: known of blocks that were passed before, and of the frame's first.
     /// Others are asked what they leave, back to one that does not depend on what was before it.
-    fn repeats_at(&mut self, block: &BlockRef) -> Result<[u32; 3], TraceError> {
+    fn repeats_at(&mut self, block: &Block) -> Result<[u32; 3], TraceError> {
         // What blocks with sequences leave to the next such one, `here`, between which there may be others.
         let mut way = Vec::new();
-        let (mut here, mut at) = (block.offset, *block);
+        let (mut here, mut at) = (block.compressed, *block);
         let mut repeats = loop {
-            if let Some(&known) = self.memo.repeats.get(&at.offset) {
+            if let Some(&known) = self.memo.repeats.get(&at.compressed) {
                 break known;
             }
             let Some(before) = self.blocks.before(&at)? else { break FIRST };
@@ -362,7 +357,7 @@ impl Tracer<'_, '_> {
             let after = opened.sequences.after;
             self.memo.opener.put_back(opened);
             way.push((here, after));
-            here = before.offset;
+            here = before.compressed;
             if after.iter().all(|offset| offset.get().is_some()) {
                 break FIRST;
             }
@@ -381,11 +376,11 @@ impl Tracer<'_, '_> {
 }
 
 /// Where the match that begins at `matched` begins to copy from.
-fn source_of(block: &BlockRef, matched: u64, offset: u32) -> Result<u64, TraceError> {
+fn source_of(block: &Block, matched: u64, offset: u32) -> Result<u64, TraceError> {
     let offset = u64::from(offset);
     // libzstd takes any offset that is still in its buffer; no encoder makes one beyond the window.
-    if offset > block.window || offset > matched - block.frame_start {
-        return Err(TraceError::Fault { block: block.offset, fault: Fault::OffsetTooFar });
+    if offset > block.window || offset > matched - block.origin {
+        return Err(TraceError::Fault { block: block.compressed, fault: Fault::OffsetTooFar });
     }
     Ok(matched - offset)
 }
@@ -394,9 +389,9 @@ fn known(offset: Offset, start: &[u32; 3]) -> Result<u32, Fault> {
     offset.after(&start.map(Offset::known))?.get().ok_or(Fault::ZeroOffset)
 }
 
-fn blame(block: &BlockRef, error: OpenError) -> TraceError {
+fn blame(block: &Block, error: OpenError) -> TraceError {
     match error {
-        OpenError::Fault(fault) => TraceError::Fault { block: block.offset, fault },
+        OpenError::Fault(fault) => TraceError::Fault { block: block.compressed, fault },
         OpenError::Read(error) => TraceError::Read(error),
     }
 }

@@ -7,7 +7,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::zst::Meter;
+use crate::zst::meter::Meter;
 use crate::zst::source::Source;
 use crate::zst::trace::index::Index;
 use crate::zst::trace::opened::Blocks as _;
@@ -46,7 +46,7 @@ pub(in crate::zst) fn reach(source: &Arc<Source>, meter: &Arc<Meter>, decoded: &
     for _ in 0..if decompressed.is_empty() { FIRST_BLOCKS } else { 1 } {
         index.advance(position).ok()?;
         let block = index.block_at(position).ok()?;
-        if (block.start, block.frame_start) != (position, decompressed.start) {
+        if (block.decompressed, block.origin) != (position, decompressed.start) {
             return None;
         }
         match provenance::reach_before_frame(&mut index, &block, &mut budget, &mut memo) {

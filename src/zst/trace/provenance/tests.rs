@@ -3,7 +3,6 @@
 use std::io::Write;
 
 use super::*;
-use crate::zst::Meter;
 use crate::zst::format::block::{
     BLOCK_HEADER_LEN, BlockHeader, BlockKind, Field, LiteralsKind, MAX_BLOCK, Mode, Sections,
 };
@@ -11,12 +10,14 @@ use crate::zst::format::frame::FrameStart;
 use crate::zst::format::fse::Tables;
 use crate::zst::format::literals;
 use crate::zst::format::sequences::Sequences;
+use crate::zst::meter::Meter;
+use crate::zst::pass::place::Setters;
 use crate::zst::trace::opened::Inherited;
 
 /// A file in memory, whose blocks are known because all of them were decoded, from the first to the last.
 struct Memory {
     file: Vec<u8>,
-    blocks: Vec<BlockRef>,
+    blocks: Vec<Block>,
     /// Of each block, the indices of those that set its tree and its three tables.
     setters: Vec<[Option<usize>; 4]>,
     plain: Vec<u8>,
@@ -43,7 +44,7 @@ impl Memory {
         let frame_start = self.plain.len() as u64;
         let maximum = window.min(MAX_BLOCK);
         let mut repeats = FIRST;
-        let mut setters = [None; 4];
+        let mut in_force = [None; 4];
         let mut tables = Tables::new();
         loop {
             let header = self.file.get(at..at + BLOCK_HEADER_LEN).ok_or(Fault::BlockTooShort)?;
@@ -53,24 +54,24 @@ impl Memory {
             let end = at + header.content_len();
             let content = self.file.get(at..end).ok_or(Fault::BlockTooShort)?;
             let start = self.plain.len();
-            let mut inherited = setters;
+            let mut inherited = in_force;
             match header.kind {
                 BlockKind::Raw => self.plain.extend_from_slice(content),
                 BlockKind::Rle => self.plain.resize(start + header.size as usize, content[0]),
                 BlockKind::Compressed => {
                     let sections = Sections::parse(content, maximum)?;
                     if sections.literals.kind == LiteralsKind::Compressed {
-                        setters[0] = Some(self.blocks.len());
+                        in_force[0] = Some(self.blocks.len());
                     }
                     for field in Field::ALL {
                         if sections.sequences.count > 0 && sections.sequences.modes[field as usize] != Mode::Repeat {
-                            setters[1 + field as usize] = Some(self.blocks.len());
+                            in_force[1 + field as usize] = Some(self.blocks.len());
                         }
                     }
                     inherited[0] = inherited[0].filter(|_| sections.literals.kind == LiteralsKind::Treeless);
                     let content_of = |index: usize| {
-                        let block: &BlockRef = &self.blocks[index];
-                        let from = usize::try_from(block.offset).expect("it is small") + BLOCK_HEADER_LEN;
+                        let block: &Block = &self.blocks[index];
+                        let from = usize::try_from(block.compressed).expect("it is small") + BLOCK_HEADER_LEN;
                         &self.file[from..from + block.content_len as usize]
                     };
                     let sequences = if sections.sequences.count == 0 {
@@ -109,7 +110,11 @@ impl Memory {
             let content_len = u32::try_from(header.content_len()).expect("21 bits");
             let start = start as u64;
             let kind = header.kind;
-            self.blocks.push(BlockRef { offset, kind, content_len, start, regenerated, frame_start, window });
+            let (compressed, decompressed, origin) = (offset, start, frame_start);
+            // Who set the tables is kept beside it.
+            let setters = Setters::default();
+            let block = Block { compressed, decompressed, regenerated, kind, content_len, setters, origin, window };
+            self.blocks.push(block);
             self.setters.push(inherited);
             at = end;
             if header.last {
@@ -118,8 +123,8 @@ impl Memory {
         }
     }
 
-    fn index(&self, block: &BlockRef) -> usize {
-        self.blocks.partition_point(|other| other.offset < block.offset)
+    fn index(&self, block: &Block) -> usize {
+        self.blocks.partition_point(|other| other.compressed < block.compressed)
     }
 
     /// Traces each range alone, and all together, and compares.
@@ -138,18 +143,18 @@ impl Memory {
 }
 
 impl Blocks for Memory {
-    fn block_at(&mut self, position: u64) -> Result<BlockRef, Error> {
-        let after = self.blocks.partition_point(|block| block.start + u64::from(block.regenerated) <= position);
+    fn block_at(&mut self, position: u64) -> Result<Block, Error> {
+        let after = self.blocks.partition_point(|block| block.decompressed + u64::from(block.regenerated) <= position);
         let end = Error::EndOfData { size: self.plain.len() as u64, wanted: position };
         self.blocks.get(after).copied().ok_or(end)
     }
 
-    fn before(&mut self, block: &BlockRef) -> Result<Option<BlockRef>, Error> {
+    fn before(&mut self, block: &Block) -> Result<Option<Block>, Error> {
         let before = self.index(block).checked_sub(1).map(|index| self.blocks[index]);
-        Ok(before.filter(|before| before.frame_start == block.frame_start && before.start >= block.frame_start))
+        Ok(before.filter(|before| before.origin == block.origin && before.decompressed >= block.origin))
     }
 
-    fn setter(&mut self, block: &BlockRef, table: Inherited) -> Result<Option<BlockRef>, Error> {
+    fn setter(&mut self, block: &Block, table: Inherited) -> Result<Option<Block>, Error> {
         let which = match table {
             Inherited::Tree => 0,
             Inherited::Table(field) => 1 + field as usize,
@@ -157,9 +162,9 @@ impl Blocks for Memory {
         Ok(self.setters[self.index(block)][which].map(|index| self.blocks[index]))
     }
 
-    fn content(&mut self, block: &BlockRef, content: &mut Vec<u8>) -> Result<(), Error> {
+    fn content(&mut self, block: &Block, content: &mut Vec<u8>) -> Result<(), Error> {
         self.opened += 1;
-        let from = usize::try_from(block.offset).expect("it is small") + BLOCK_HEADER_LEN;
+        let from = usize::try_from(block.compressed).expect("it is small") + BLOCK_HEADER_LEN;
         content.clear();
         content.extend_from_slice(&self.file[from..from + block.content_len as usize]);
         Ok(())
@@ -274,7 +279,7 @@ fn the_samples_have_all_that_a_block_can_have() {
             for block in &memory.blocks {
                 kinds.push(block.kind);
                 if block.kind == BlockKind::Compressed {
-                    let at = usize::try_from(block.offset).expect("it is small") + BLOCK_HEADER_LEN;
+                    let at = usize::try_from(block.compressed).expect("it is small") + BLOCK_HEADER_LEN;
                     let sections = Sections::parse(&memory.file[at..at + block.content_len as usize], MAX_BLOCK);
                     let Sections { literals: header, sequences, .. } = sections.expect("it was decoded");
                     literals.push(header.kind);

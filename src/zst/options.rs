@@ -1,0 +1,47 @@
+//! How a file is read, and at what cost at most.
+
+use std::sync::Arc;
+
+use crate::zst::meter::Meter;
+
+/// How a file is read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Engine {
+    /// The best there is for the file.
+    #[default]
+    Auto,
+    /// What nobody reads is passed over without being decoded, wherever that can be done.
+    Skip,
+    /// libzstd decodes everything, from the first byte to the last.
+    Decode,
+}
+
+impl Engine {
+    /// The word for it, in the log and on the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Engine::Auto => "auto",
+            Engine::Skip => "skip",
+            Engine::Decode => "decode",
+        }
+    }
+}
+
+/// What may be spent on one file, and who watches.
+#[derive(Clone)]
+pub struct Options {
+    /// How it is read.
+    pub engine: Engine,
+    /// Largest window that a frame may ask for, in bytes: what libzstd is allowed to allocate.
+    pub max_window: u64,
+    /// Where progress is told, and from where a stop is heard.
+    pub meter: Arc<Meter>,
+}
+
+impl Default for Options {
+    /// The limit of the `zstd` command: 128 MiB.
+    fn default() -> Options {
+        Options { engine: Engine::Auto, max_window: 128 << 20, meter: Arc::default() }
+    }
+}
