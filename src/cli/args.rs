@@ -13,6 +13,7 @@ use crate::progress::Verbosity;
 use crate::units::Size;
 use crate::zst::Engine;
 
+use super::config::ConfigArguments;
 use super::extract::{self, ExtractArguments};
 use super::reprocess::{self, ReprocessArguments};
 use super::site::SiteArguments;
@@ -59,7 +60,11 @@ Examples:
   imgsieve config > site.toml
       a site file to be changed, and given to scan with --config
   imgsieve config --config site.toml --min-free 500GB
-      what scan would go by, with these options";
+      what scan would go by, with these options
+  imgsieve config --init /mnt/cold
+      begin ./imgsieve.toml for a collection, with every key explained
+  imgsieve config --init=~/.config/imgsieve/config.toml --log ~/imgsieve.jsonl /mnt/cold
+      the same for wherever you are";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -122,12 +127,13 @@ pub enum Command {
     /// commands that do it.
     #[command(after_help = REPORT_EXAMPLES)]
     Report(ReportArguments),
-    /// Print the site file in force: the built-in one, or --config's, with the options given
+    /// Print the site file in force, which it is and why, with the options given; or begin one
     ///
     /// A site file says where things are and what counts. Its comments explain each key; a key that is left out keeps its
-    /// built-in value.
+    /// built-in value. Every command goes by the first that there is of: the one that --config names, that
+    /// `IMGSIEVE_CONFIG` names, ./imgsieve.toml, ~/.config/imgsieve/config.toml, /etc/imgsieve.toml, the built-in one.
     #[command(after_help = CONFIG_EXAMPLES)]
-    Config(SiteArguments),
+    Config(ConfigArguments),
     /// Print completions for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions(CompletionsArguments),
@@ -257,7 +263,7 @@ pub struct ReportArguments {
     /// The same as LOG
     #[arg(long, value_name = "LOG")]
     pub log: Vec<PathBuf>,
-    /// Site file (TOML) instead of the built-in one; see `imgsieve config`
+    /// Site file (TOML) instead of the one in force; see `imgsieve config`
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Which run: its name in the log, `last`, or `all` [default: last; with --kept, all]

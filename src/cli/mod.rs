@@ -1,6 +1,7 @@
 //! The program: arguments in, exit code out. Wires the run to its observers.
 
 mod args;
+mod config;
 mod extract;
 mod logging;
 mod pages;
@@ -31,7 +32,6 @@ use crate::zst::Meter;
 
 use args::{Arguments, Command, InspectArguments, ManArguments, ScanArguments};
 use logging::Need;
-use site::SiteArguments;
 
 /// Bytes that are written at a time.
 const OUTPUT_BUFFER: usize = 64 << 10;
@@ -58,7 +58,7 @@ pub fn main() -> Exit {
         Command::Extract(arguments) => extract::run(&arguments),
         Command::Verify(arguments) => verify::run(arguments),
         Command::Report(arguments) => report::run(arguments),
-        Command::Config(arguments) => print_config(arguments),
+        Command::Config(arguments) => config::run(arguments),
         Command::Completions(arguments) => print(&pages::completions(arguments.shell)),
         Command::Man(arguments) => print_manual(arguments),
     }
@@ -73,7 +73,7 @@ fn run_scan(arguments: ScanArguments) -> Exit {
         Ok(config) => config,
         Err(error) => return usage(&error),
     };
-    let context = match Context::of(site_file) {
+    let context = match Context::of(site_file.as_deref()) {
         Ok(context) => context,
         Err(error) => return usage(&error),
     };
@@ -151,13 +151,6 @@ fn run_inspect(arguments: InspectArguments) -> Exit {
         }
     }
     exit
-}
-
-fn print_config(arguments: SiteArguments) -> Exit {
-    match arguments.site() {
-        Ok(site) => print(&site.to_toml()),
-        Err(error) => usage(&error),
-    }
 }
 
 fn print_manual(arguments: ManArguments) -> Exit {

@@ -17,7 +17,7 @@ use super::{failure, print_all, usage, warn};
 /// Reads the log and prints what was asked for.
 pub(super) fn run(arguments: ReportArguments) -> Exit {
     let ReportArguments { mut logs, log, config, run, format, null } = arguments;
-    let context = match Context::of(config) {
+    let context = match Context::of(config.as_deref()) {
         Ok(context) => context,
         Err(error) => return usage(&error),
     };

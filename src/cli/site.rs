@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::config::{self, LogTarget, Site};
+use crate::config::{self, LogTarget, Origin, Site};
 use crate::units::{MinFree, Size};
 
 /// Options that override a key of the site file.
@@ -13,13 +13,13 @@ pub struct SiteArguments {
     /// Folders whose *.tar.zst are surveyed, or single archives, which may be of any size
     #[arg(value_name = "COLLECTION")]
     pub collection: Vec<PathBuf>,
-    /// Site file (TOML) instead of the built-in one; see `imgsieve config`
+    /// Site file (TOML) instead of the one in force; see `imgsieve config`
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Where images that are kept go
     #[arg(long, value_name = "FOLDER")]
     pub staging: Option<PathBuf>,
-    /// The log, JSON Lines, appended to. If repeated, what earlier runs found is read from the others, too: logs, what
+    /// The log, JSON Lines, appended to; - is standard output, none is no log. If repeated, what earlier runs found is read from the others, too: logs, what
     /// logrotate made of them, folders of these
     #[arg(long, value_name = "FILE")]
     pub log: Vec<PathBuf>,
@@ -60,10 +60,12 @@ impl SiteArguments {
 
     /// The site in force, checked.
     pub fn site(self) -> Result<Site, config::Error> {
-        let mut site = match &self.config {
-            Some(path) => Site::read(path)?,
-            None => Site::built_in(),
-        };
+        let site = Origin::find(self.config.as_deref())?.site()?;
+        self.over(site)
+    }
+
+    /// `site` with what is given here, checked.
+    pub fn over(self, mut site: Site) -> Result<Site, config::Error> {
         // As the log and `imgsieve config` have to tell them: from anywhere.
         let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
         // `-` and `none` are no files.

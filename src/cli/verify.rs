@@ -33,7 +33,7 @@ pub struct VerifyArguments {
     /// Archives, and folders whose archives are verified whatever their size
     #[arg(value_name = "ARCHIVE|FOLDER")]
     collection: Vec<PathBuf>,
-    /// Site file (TOML); see `imgsieve config`
+    /// Site file (TOML) instead of the one in force; see `imgsieve config`
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The log, JSON Lines, that keeps what came of each archive; - is standard output, none is no log

@@ -1,6 +1,9 @@
 //! What a run is told: the site (where things are, what counts) and the choices of one run. Checked here once, so that
 //! nothing below has to.
 
+mod origin;
+mod print;
+
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -12,6 +15,8 @@ use crate::log::record::Rules;
 use crate::log::{self, Logs};
 use crate::units::{MinFree, Size};
 use crate::zst::Engine;
+
+pub use origin::{HERE, Origin, expand};
 
 /// The built-in site file: the places and rules of the script that this program replaces.
 pub const BUILT_IN: &str = include_str!("site.toml");
@@ -79,6 +84,12 @@ pub enum Error {
         /// Line, column and what is wrong there.
         source: Box<toml::de::Error>,
     },
+    /// It was found, and somebody else could have put it there.
+    #[error("{path} belongs to another user, and may have commands run: name it with --config if it is meant")]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
     /// A value that cannot be meant.
     #[error("{key} = {value}: {why}")]
     Value {
@@ -113,11 +124,20 @@ impl Site {
         let folder = folder.canonicalize().map_err(|source| Error::Read { path: path.to_owned(), source })?;
         for (key, _) in paths.into_iter().filter(|&(_, given)| given) {
             match key {
-                "collection" => site.collection.iter_mut().for_each(|path| *path = beside(&folder, path)),
-                "staging" => site.staging = beside(&folder, &site.staging),
-                _ if matches!(site.log_target(), LogTarget::File(_)) => site.log = beside(&folder, &site.log),
+                "collection" => {
+                    for path in &mut site.collection {
+                        *path = beside(&folder, &expand(path)?);
+                    }
+                }
+                "staging" => site.staging = beside(&folder, &expand(&site.staging)?),
+                _ if matches!(site.log_target(), LogTarget::File(_)) => {
+                    site.log = beside(&folder, &expand(&site.log)?);
+                }
                 _ => {}
             }
+        }
+        for path in &mut site.cleared {
+            *path = expand(path)?;
         }
         Ok(site)
     }
@@ -168,13 +188,13 @@ impl Site {
         LogTarget::of(&self.log)
     }
 
-    /// The site as a file that [`Site::read`] reads back.
+    /// The site as a file that [`Site::read`] reads back, with the comments of the built-in one.
     #[must_use]
     pub fn to_toml(&self) -> String {
         if *self == Site::built_in() {
             return BUILT_IN.to_owned();
         }
-        toml::to_string(self).unwrap_or_else(|error| format!("# not to be written as TOML: {error}\n"))
+        print::commented(self).unwrap_or_else(|error| format!("# not to be written as TOML: {error}\n"))
     }
 }
 
