@@ -481,6 +481,36 @@ mod tests {
     }
 
     #[test]
+    fn archives_that_are_verified_and_bytes_that_are_extracted_have_bars() {
+        let term = InMemoryTerm::new(24, 100);
+        let new = || {
+            let target = ProgressDrawTarget::term_like_with_hz(Box::new(term.clone()), DRAW_HZ);
+            Terminal::new(Verbosity::Normal, Some(target), Box::new(Lines::default()))
+        };
+        let draw = |terminal: &Terminal| {
+            terminal.bars.as_ref().expect("bars").draw();
+            term.contents()
+        };
+        let terminal = new();
+        let tell = |terminal: &Terminal, event: &Event<'_>| terminal.observe(event).expect("taken");
+        tell(&terminal, &Event::Live(Live::Verifying { archives: 2, bytes: 2_000_000 }));
+        let archive = archive(1);
+        tell(&terminal, &Event::Live(Live::Reading(&archive, &Arc::default())));
+        assert_eq!(draw(&terminal).lines().count(), 2);
+        tell(&terminal, &Event::ArchiveVerified { archive: &archive, verified: &crate::event::Verified::default() });
+        let shown = draw(&terminal);
+        assert!(shown.starts_with("1 of 2 archives") && shown.contains("50%"), "{shown}");
+        terminal.finish();
+        let terminal = new();
+        let done = Arc::new(AtomicU64::new(250));
+        tell(&terminal, &Event::Live(Live::Extracting { bytes: 1000, done: &done }));
+        let shown = draw(&terminal);
+        assert!(shown.starts_with("extracting") && shown.contains("25%"), "{shown}");
+        terminal.finish();
+        assert_eq!(term.contents(), "");
+    }
+
+    #[test]
     fn rate_and_time_left_are_told_once_they_mean_something() {
         assert_eq!(rate_and_rest(0, 10_000_000_000, 5.0), "0 B of 10.0 GB");
         assert_eq!(rate_and_rest(1_000_000_000, 10_000_000_000, 2.0), "1.00 GB of 10.0 GB, 500 MB/s, 18 s left");

@@ -40,14 +40,14 @@ impl Places {
     fn run(&self, args: &[&str]) -> Ended {
         end(&mut self.command(args))
     }
+}
 
-    /// The site in force, as `config` prints it, and the line that says which it is.
-    fn in_force(&self, command: &mut Command) -> (toml::Table, String) {
-        let ended = end(command);
-        assert_eq!((ended.code, &*ended.stderr), (0, ""), "{ended:?}");
-        let first = ended.stdout.lines().next().expect("a line").to_owned();
-        (ended.stdout.parse().expect("TOML"), first)
-    }
+/// The site in force, as `config` prints it, and the line that says which it is.
+fn in_force(command: &mut Command) -> (toml::Table, String) {
+    let ended = end(command);
+    assert_eq!((ended.code, &*ended.stderr), (0, ""), "{ended:?}");
+    let first = ended.stdout.lines().next().expect("a line").to_owned();
+    (ended.stdout.parse().expect("TOML"), first)
 }
 
 fn site(path: &Path, partitions: u32) {
@@ -58,7 +58,7 @@ fn site(path: &Path, partitions: u32) {
 #[test]
 fn the_first_site_file_that_there_is_is_in_force_and_said_to_be() {
     let places = Places::new();
-    let (built_in, first) = places.in_force(&mut places.command(&["config"]));
+    let (built_in, first) = in_force(&mut places.command(&["config"]));
     // A machine may have one of its own.
     if !Path::new("/etc/imgsieve.toml").exists() {
         assert_eq!(first, "# In force: the built-in site file: there is no other.");
@@ -67,7 +67,7 @@ fn the_first_site_file_that_there_is_is_in_force_and_said_to_be() {
     let home = places.home(".config/imgsieve/config.toml");
     site(&home, 3);
     let check = |command: &mut Command, partitions: i64, path: &Path, why: &str| {
-        let (site, first) = places.in_force(command);
+        let (site, first) = in_force(command);
         assert_eq!(site["min_partitions"].as_integer(), Some(partitions));
         assert_eq!(first, format!("# In force: {}: {why}.", path.display()));
     };
@@ -148,7 +148,7 @@ fn init_writes_a_commented_site_file_for_a_collection_and_never_replaces_one() {
     // Each key has its comment.
     let comments = text.lines().filter(|line| line.starts_with("# ")).count();
     assert!(comments > 10 && text.contains("# Where images that are kept go"), "{text}");
-    let (in_force, first) = places.in_force(&mut places.command(&["config"]));
+    let (in_force, first) = in_force(&mut places.command(&["config"]));
     assert_eq!(in_force, table);
     assert!(first.ends_with(": it lies in this folder."), "{first}");
     let ended = places.run(&["config", "--init", cold]);
@@ -177,13 +177,13 @@ fn a_tilde_is_the_users_own_folder_or_refused_and_never_the_name_of_one() {
     let places = Places::new();
     let value = |site: &toml::Table, key: &str| site[key].as_str().expect("text").to_owned();
     let options = ["config", "--staging=~/staging", "--log=~/x/log.jsonl", "~/cold"];
-    let (site, _) = places.in_force(&mut places.command(&options));
+    let (site, _) = in_force(&mut places.command(&options));
     assert_eq!(Path::new(&value(&site, "staging")), places.home("staging"));
     assert_eq!(Path::new(&value(&site, "log")), places.home("x/log.jsonl"));
     assert_eq!(site["collection"].as_array().expect("a list")[0].as_str(), places.home("cold").to_str());
     let text = "collection = ['~/cold']\nstaging = '~/s'\nlog = '~'\ncleared = ['~/c']\n";
     fs::write(places.work("imgsieve.toml"), text).expect("a site file");
-    let (site, _) = places.in_force(&mut places.command(&["config"]));
+    let (site, _) = in_force(&mut places.command(&["config"]));
     assert_eq!(Path::new(&value(&site, "staging")), places.home("s"));
     assert_eq!(Path::new(&value(&site, "log")), places.home.path());
     assert_eq!(site["cleared"].as_array().expect("a list")[0].as_str(), places.home("c").to_str());

@@ -271,7 +271,7 @@ fn damage_in_the_image_leaves_nothing_behind() {
     let whole = fs::read(&path).expect("an archive");
     for cut in [whole.len() / 2, whole.len() - 100, 20] {
         fs::write(&path, &whole[..cut]).expect("cut");
-        let ended = folder.extract(&["-o", "x", "--image", "1"]);
+        let ended = folder.extract(&["-o", "x", "--image", "1", "--no-progress"]);
         assert_eq!((ended.code, &*ended.stdout), (1, ""), "{cut}: {ended:?}");
         assert!(ended.stderr.starts_with("imgsieve: error: a.tar.zst: "), "{}", ended.stderr);
         assert!(folder.names().is_empty(), "{:?}", folder.names());
@@ -374,4 +374,21 @@ fn a_hole_of_a_terabyte_takes_no_room() {
     let metadata = fs::metadata(folder.path("x")).expect("a file");
     assert_eq!(metadata.len(), 4 << 30);
     assert!(metadata.blocks() < 100, "{} blocks", metadata.blocks());
+}
+
+#[test]
+fn an_archive_that_cannot_be_read_to_its_end_may_hide_another_image_and_that_is_told() {
+    let folder = Folder::new();
+    let image = image(1);
+    let path = folder.archive(&[(b"disk.img", &image)]);
+    let mut tar = tar(&[(b"disk.img", &image)]);
+    tar.truncate(tar.len() - 1024);
+    tar.extend(vec![0xaa; 512]);
+    fs::write(&path, zstd::encode_all(&tar[..], 3).expect("memory")).expect("a file");
+    let ended = folder.extract(&["--no-verify"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(ended.stderr.starts_with("imgsieve: warning: a.tar.zst: "), "{}", ended.stderr);
+    assert!(fs::read(folder.path("disk.img")).expect("a file") == image);
+    let ended = folder.extract(&["--image", "1", "--no-verify", "-o", "x"]);
+    assert_eq!((ended.code, &*ended.stderr), (0, ""), "{ended:?}");
 }

@@ -19,8 +19,8 @@ pub struct SiteArguments {
     /// Where images that are kept go
     #[arg(long, value_name = "FOLDER")]
     pub staging: Option<PathBuf>,
-    /// The log, JSON Lines, appended to; - is standard output, none is no log. If repeated, what earlier runs found is read from the others, too: logs, what
-    /// logrotate made of them, folders of these
+    /// The log, JSON Lines, appended to; - is standard output, none is no log. If repeated, what earlier runs found is read
+    /// from the others, too: logs, what logrotate made of them, folders of these
     #[arg(long, value_name = "FILE")]
     pub log: Vec<PathBuf>,
     /// Pass over archives in a folder that are no larger

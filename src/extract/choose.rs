@@ -55,7 +55,12 @@ impl Subject {
 }
 
 /// The image that is meant.
-pub(super) fn subject(zst: &ZstFile, path: &Path, options: &Options) -> Result<Subject, Error> {
+pub(super) fn subject(
+    zst: &ZstFile,
+    path: &Path,
+    options: &Options,
+    warnings: &mut Vec<Cause>,
+) -> Result<Subject, Error> {
     let file_name = path.file_name().map_or(&b""[..], |name| name.as_encoded_bytes());
     if archive_name::hash(file_name).is_none() && !is_tar(zst) {
         if options.image.as_ref().is_some_and(|image| *image != Choice::Number(1)) {
@@ -94,7 +99,11 @@ pub(super) fn subject(zst: &ZstFile, path: &Path, options: &Options) -> Result<S
         None => (!seen.images.is_empty()).then_some(0),
     };
     match chosen {
-        Some(index) => Ok(seen.images.swap_remove(index)),
+        Some(index) => {
+            // What could not be read may have been another image of the name.
+            warnings.extend(seen.error.filter(|_| !matches!(options.image, Some(Choice::Number(_)))));
+            Ok(seen.images.swap_remove(index))
+        }
         None => Err(seen.missing(options)),
     }
 }
@@ -180,7 +189,6 @@ fn images(zst: &ZstFile, options: &Options) -> Result<Seen, Error> {
             },
         }
     }
-    // What ended the walk may hide a second image, and says so; what was found stands.
     Ok(seen)
 }
 

@@ -89,22 +89,19 @@ pub enum Error {
 
 impl From<Cause> for Error {
     fn from(cause: Cause) -> Error {
-        Error::Failed(cause)
+        if cause.code == Reason::Interrupted { Error::Interrupted } else { Error::Failed(cause) }
     }
 }
 
 impl From<zst::Error> for Error {
     fn from(error: zst::Error) -> Error {
-        match error {
-            zst::Error::Interrupted => Error::Interrupted,
-            error => Error::Failed(Cause::from(&error)),
-        }
+        Error::from(Cause::from(&error))
     }
 }
 
 impl From<staging::Error> for Error {
     fn from(error: staging::Error) -> Error {
-        Error::Failed(Cause::from(&error))
+        Error::from(Cause::from(&error))
     }
 }
 
@@ -130,8 +127,8 @@ pub struct Extracted {
 /// Extracts from the archive, or the compressed image, at `path`; `observers` watch.
 pub fn run(path: &Path, options: &Options, observers: Observers<'_>) -> Result<Extracted, Error> {
     let zst = ZstFile::open(path, options.zst.clone())?;
-    let subject = choose::subject(&zst, path, options)?;
     let mut warnings = Vec::new();
+    let subject = choose::subject(&zst, path, options, &mut warnings)?;
     let whole = match options.partition {
         None => 0..subject.size,
         Some(number) => partition(&zst, &subject, number, &mut warnings)?,
@@ -170,6 +167,7 @@ pub fn run(path: &Path, options: &Options, observers: Observers<'_>) -> Result<E
             }
         }
     }
+    zst.check_unchanged()?;
     let written = sink.finish()?;
     let mut unverified = None;
     for data in subject.extents(range).filter_map(data_of).filter(|_| options.verifies) {
@@ -182,7 +180,6 @@ pub fn run(path: &Path, options: &Options, observers: Observers<'_>) -> Result<E
             }
         }
     }
-    zst.check_unchanged()?;
     let totals = zst.totals();
     Ok(Extracted {
         image: subject.name,
@@ -224,7 +221,7 @@ fn partition(zst: &ZstFile, subject: &Subject, number: u32, warnings: &mut Vec<C
     let image = printable_short(&subject.name, NAME_SHOWN);
     let Some(table) = &finding.table else {
         if let Some(cause) = finding.undecidable {
-            return Err(Error::Failed(Cause { message: format!("{image}: {}", cause.message), ..cause }));
+            return Err(Error::from(Cause { message: format!("{image}: {}", cause.message), ..cause }));
         }
         return Err(Error::Choice(format!("{image} has no partitions: {}", finding.describe())));
     };

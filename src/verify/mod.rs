@@ -13,7 +13,8 @@ use crate::config::Config;
 use crate::event::{Archive, Event, Live, Soundness, Verified};
 use crate::exit::Exit;
 use crate::member::{self, Item};
-use crate::run::{Control, Observer, Observers, Queue, Stop, panics};
+use crate::reason::Reason;
+use crate::run::{Control, Observer, Observers, Queue, panics};
 use crate::scan::plan::{self, Plan};
 use crate::zst::{Engine, Meter, Options, ZstFile};
 
@@ -53,7 +54,8 @@ fn all(
             let meter = Arc::new(Meter::new(control.flag()));
             observers.emit(&Event::Live(Live::Reading(archive, &meter)));
             let verified = one(archive, config.site.max_window.0, meter);
-            if matches!(control.cause(), Some(Stop::Signal(_))) {
+            // It says nothing of the archive that the run was stopped.
+            if verified.cause.as_ref().is_some_and(|cause| cause.code == Reason::Interrupted) {
                 break;
             }
             observers.emit(&Event::ArchiveVerified { archive, verified: &verified });
