@@ -15,6 +15,7 @@ use crate::progress::{Terminal, Verbosity};
 use crate::reason::Reason;
 use crate::run::{Control, Observer, Observers, Stop};
 use crate::sanitize::{printable, printable_short};
+use crate::suffixes::Suffixes;
 use crate::units::{Size, human};
 use crate::zst::{self, Engine, Meter};
 
@@ -51,9 +52,9 @@ pub struct ExtractArguments {
     /// Do not decode on to the end of the frame, where its checksum is
     #[arg(long)]
     no_verify: bool,
-    /// How the name of an image in the archive ends (ASCII case ignored)
-    #[arg(long, value_name = "SUFFIX", default_value = ".img")]
-    image_suffix: String,
+    /// How the name of an image in an archive ends (ASCII case ignored); several with commas: .img,.dd
+    #[arg(long, value_name = "SUFFIX[,...]", default_value = ".img")]
+    image_suffix: Suffixes,
     /// Largest zstd window accepted, up to 2GiB
     #[arg(long, value_name = "SIZE", default_value = "128MiB")]
     max_window: Size,

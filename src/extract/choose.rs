@@ -125,7 +125,7 @@ impl Seen {
             return Error::Failed(cause.clone());
         }
         if self.is_no_image {
-            let suffix = printable_short(options.image_suffix.as_bytes(), NAME_SHOWN);
+            let suffix = printable_short(options.image_suffix.in_words().as_bytes(), NAME_SHOWN);
             let message = format!(
                 "there is a file of that name, and no image by its ending, which is to be {suffix}: name its \
                                    own with --image-suffix"
@@ -142,7 +142,7 @@ impl Seen {
 
 /// Walks the archive: to the image of the number that is meant, else to its end, for a name may come again.
 fn images(zst: &ZstFile, options: &Options) -> Result<Seen, Error> {
-    let mut images = Images::new(&options.image_suffix, None);
+    let mut images = Images::new(options.image_suffix.clone(), None);
     let mut seen = Seen { images: Vec::new(), is_no_image: false, error: None, none: None };
     let (wanted, name) = match &options.image {
         Some(Choice::Number(number)) => (Some(*number), None),

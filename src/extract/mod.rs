@@ -23,6 +23,7 @@ use crate::reason::Reason;
 use crate::run::Observers;
 use crate::sanitize::printable_short;
 use crate::staging::{self, Keep};
+use crate::suffixes::Suffixes;
 use crate::units::human;
 use crate::zst::{self, CopyError, ZstFile};
 
@@ -38,8 +39,8 @@ const LISTED: usize = 128;
 /// What is to be extracted, and where to.
 #[derive(Clone)]
 pub struct Options {
-    /// How the name of an image ends, ASCII case ignored.
-    pub image_suffix: String,
+    /// How the names of images end.
+    pub image_suffix: Suffixes,
     /// Which image; none where there is only one.
     pub image: Option<Choice>,
     /// The number of the partition; none for all of the image.

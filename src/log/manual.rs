@@ -2,7 +2,7 @@
 
 use super::record::Record;
 
-/// The types of the lines, and one that a line holds.
+/// The types of the lines.
 const SOURCE: &str = include_str!("record.rs");
 /// Objects and elements of lists, by the fields that hold them.
 const OBJECTS: [(&str, &str); 4] =
