@@ -50,6 +50,8 @@ reasons! {
     EntriesLost = "entries_lost",
     /// The database of a dynamic disk is damaged.
     LdmDamaged = "ldm_damaged",
+    /// It is no image, but holds one in a form that another program opens: compressed, in pieces, encoded.
+    Container = "container",
     /// The rescue map says that a sector was never read on which the verdict rests.
     Unread = "unread",
     /// No verdict came about.

@@ -31,6 +31,8 @@ fn lines() -> Vec<String> {
         let mut command = scan.command();
         command.arg(more).output().expect("a run");
     }
+    let mut verify = std::process::Command::new(env!("CARGO_BIN_EXE_imgsieve"));
+    verify.args(["verify", "-q", "--config"]).arg(scan.site_file()).output().expect("a run");
     let text = std::fs::read_to_string(scan.log()).expect("a log");
     text.lines().map(str::to_owned).collect()
 }

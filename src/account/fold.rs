@@ -66,15 +66,16 @@ impl Fold {
         }
     }
 
-    /// Takes note of what became of staged images, whichever run it was that tells.
-    pub fn note_staged(&mut self, record: &Record) {
+    /// Takes note of what became of staged images, and of checksums, whichever run it was that tells.
+    pub fn note_since(&mut self, time: Option<SystemTime>, record: &Record) {
         self.account.staged.note(record);
+        self.account.verifications.note(time, record);
     }
 
     /// Takes note of what `run` tells, in a line of so many bytes. `is_last` of a run that is accounted for, and not only
     /// taken something over from.
     pub fn note(&mut self, run: &str, time: Option<SystemTime>, record: Record, length: usize, is_last: bool) {
-        self.note_staged(&record);
+        self.note_since(time, &record);
         if self.is_of_reprocessing(run, &record) {
             return;
         }
@@ -91,10 +92,13 @@ impl Fold {
         }
     }
 
-    /// Whether a record tells of staged images being processed again, which is no run that surveys.
+    /// Whether a record tells of staged images being processed again, or of checksums: that is no run that surveys.
     fn is_of_reprocessing(&self, run: &str, record: &Record) -> bool {
         match record {
-            Record::ReprocessStart(_) | Record::ReprocessComplete(_) | Record::Removed(_) => true,
+            Record::ReprocessStart(_)
+            | Record::ReprocessComplete(_)
+            | Record::Removed(_)
+            | Record::ArchiveVerified(_) => true,
             Record::Interrupted(_) => !self.runs.contains_key(run),
             Record::Error(problem) | Record::Warning(problem) => problem.scope == "staged",
             _ => false,

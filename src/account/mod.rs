@@ -6,6 +6,7 @@ mod select;
 mod staged;
 mod sums;
 mod tally;
+mod verification;
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -20,6 +21,7 @@ pub use select::{Runs, runs};
 pub use staged::{Staged, StagedImage, StagedState};
 pub use sums::Sums;
 pub use tally::{Lack, Tallies};
+pub use verification::{Currency, Verifications};
 
 /// Errors and warnings of a run, or of an archive, that are told one by one.
 const PROBLEMS_MOST: usize = 1000;
@@ -50,6 +52,8 @@ pub struct Account {
     pub archives: Vec<ArchiveAccount>,
     /// Images that any run staged, and what became of them.
     pub staged: Staged,
+    /// What the checksums of archives came to when they were last verified.
+    pub verifications: Verifications,
     /// How the log read.
     pub reading: Reading,
     /// Archives that are not told of one by one, because there are too many.

@@ -14,8 +14,11 @@ use crate::suffixes::Suffixes;
 use crate::units::Size;
 use crate::zst::Engine;
 
+use super::config::ConfigArguments;
+use super::extract::{self, ExtractArguments};
 use super::reprocess::{self, ReprocessArguments};
 use super::site::SiteArguments;
+use super::verify::{self, VerifyArguments};
 
 pub(super) const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 an error, something left without room, or a precondition that does not hold; 2 wrong usage; \
@@ -58,7 +61,11 @@ Examples:
   imgsieve config > site.toml
       a site file to be changed, and given to scan with --config
   imgsieve config --config site.toml --min-free 500GB
-      what scan would go by, with these options";
+      what scan would go by, with these options
+  imgsieve config --init /mnt/cold
+      begin ./imgsieve.toml for a collection, with every key explained
+  imgsieve config --init=~/.config/imgsieve/config.toml --log ~/imgsieve.jsonl /mnt/cold
+      the same for wherever you are";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -101,18 +108,33 @@ pub enum Command {
     /// with it.
     #[command(after_help = INSPECT_EXAMPLES)]
     Inspect(InspectArguments),
+    /// Write an image of an archive, or one partition of it, to a file
+    ///
+    /// What lies before the image is passed over where that can be done. Zeros become holes. The file gets its name when it
+    /// is whole and on the disk, and never replaces another. By its number, the archive is read no further than to the
+    /// image; by its name, or where none is given, to its end, for there may be another.
+    #[command(after_help = EXIT_CODES, after_long_help = extract_help())]
+    Extract(ExtractArguments),
+    /// Decode archives to their end, and check every checksum in them
+    ///
+    /// Each frame is decoded by libzstd, and each header of the tar is read. At the end stands what came of each archive,
+    /// and of all. The log keeps it with the size and the time of the file, and report shows it until that changes. A frame
+    /// without a checksum that decodes to its end is told as one, and is no failure. Exit code 0 says that all holds.
+    #[command(after_help = EXIT_CODES, after_long_help = verify_help())]
+    Verify(VerifyArguments),
     /// Say what runs found, from their log: what is multi, what went wrong, what remains to do
     ///
     /// The log tells what was done, the file system what is still in staging. What remains to be done comes with the
     /// commands that do it.
     #[command(after_help = REPORT_EXAMPLES)]
     Report(ReportArguments),
-    /// Print the site file in force: the built-in one, or --config's, with the options given
+    /// Print the site file in force, which it is and why, with the options given; or begin one
     ///
     /// A site file says where things are and what counts. Its comments explain each key; a key that is left out keeps its
-    /// built-in value.
+    /// built-in value. Every command goes by the first that there is of: the one that --config names, that
+    /// `IMGSIEVE_CONFIG` names, ./imgsieve.toml, ~/.config/imgsieve/config.toml, /etc/imgsieve.toml, the built-in one.
     #[command(after_help = CONFIG_EXAMPLES)]
-    Config(SiteArguments),
+    Config(ConfigArguments),
     /// Print completions for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions(CompletionsArguments),
@@ -123,6 +145,14 @@ pub enum Command {
 
 fn reprocess_help() -> String {
     format!("{}\n\n{EXIT_CODES}", reprocess::EXAMPLES)
+}
+
+fn extract_help() -> String {
+    format!("{}\n\n{EXIT_CODES}", extract::EXAMPLES)
+}
+
+fn verify_help() -> String {
+    format!("{}\n\n{EXIT_CODES}", verify::EXAMPLES)
 }
 
 fn concat_help() -> String {
@@ -237,7 +267,7 @@ pub struct ReportArguments {
     /// The same as LOG
     #[arg(long, value_name = "LOG")]
     pub log: Vec<PathBuf>,
-    /// Site file (TOML) instead of the built-in one; see `imgsieve config`
+    /// Site file (TOML) instead of the one in force; see `imgsieve config`
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Which run: its name in the log, `last`, or `all` [default: last; with --kept, all]

@@ -17,12 +17,15 @@ use super::{failure, print_all, usage, warn};
 /// Reads the log and prints what was asked for.
 pub(super) fn run(arguments: ReportArguments) -> Exit {
     let ReportArguments { mut logs, log, config, run, format, null } = arguments;
-    let context = match Context::of(config) {
+    let context = match Context::of(config.as_deref()) {
         Ok(context) => context,
         Err(error) => return usage(&error),
     };
     logs.extend(log);
     if logs.is_empty() {
+        if let Err(exit) = super::logging::need_file(&context.site.log, "report") {
+            return exit;
+        }
         logs.push(context.site.log.clone());
     }
     let logs = match Logs::open(&logs, true) {

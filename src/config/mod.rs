@@ -1,6 +1,9 @@
 //! What a run is told: the site (where things are, what counts) and the choices of one run. Checked here once, so that
 //! nothing below has to.
 
+mod origin;
+mod print;
+
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -13,6 +16,8 @@ use crate::log::{self, Logs};
 use crate::suffixes::Suffixes;
 use crate::units::{MinFree, Size};
 use crate::zst::Engine;
+
+pub use origin::{HERE, Origin, expand};
 
 /// The built-in site file: the places and rules of the script that this program replaces.
 pub const BUILT_IN: &str = include_str!("site.toml");
@@ -30,7 +35,7 @@ pub struct Site {
     pub collection: Vec<PathBuf>,
     /// Where kept images go.
     pub staging: PathBuf,
-    /// The log, JSON Lines.
+    /// The log, JSON Lines: see [`Site::log_target`].
     pub log: PathBuf,
     /// Archives in a folder have to be larger.
     pub min_archive_size: Size,
@@ -83,6 +88,12 @@ pub enum Error {
         /// Line, column and what is wrong there.
         source: Box<toml::de::Error>,
     },
+    /// It was found, and somebody else could have put it there.
+    #[error("{path} belongs to another user, and may have commands run: name it with --config if it is meant")]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
     /// A value that cannot be meant.
     #[error("{key} = {value}: {why}")]
     Value {
@@ -120,10 +131,20 @@ impl Site {
         let folder = folder.canonicalize().map_err(|source| Error::Read { path: path.to_owned(), source })?;
         for (key, _) in paths.into_iter().filter(|&(_, given)| given) {
             match key {
-                "collection" => site.collection.iter_mut().for_each(|path| *path = beside(&folder, path)),
-                "staging" => site.staging = beside(&folder, &site.staging),
-                _ => site.log = beside(&folder, &site.log),
+                "collection" => {
+                    for path in &mut site.collection {
+                        *path = beside(&folder, &expand(path)?);
+                    }
+                }
+                "staging" => site.staging = beside(&folder, &expand(&site.staging)?),
+                _ if matches!(site.log_target(), LogTarget::File(_)) => {
+                    site.log = beside(&folder, &expand(&site.log)?);
+                }
+                _ => {}
             }
+        }
+        for path in &mut site.cleared {
+            *path = expand(path)?;
         }
         Ok(site)
     }
@@ -165,13 +186,42 @@ impl Site {
         self.cleared.iter().map(|name| beside.join(name)).collect()
     }
 
-    /// The site as a file that [`Site::read`] reads back.
+    /// Where the log goes.
+    #[must_use]
+    pub fn log_target(&self) -> LogTarget<'_> {
+        LogTarget::of(&self.log)
+    }
+
+    /// The site as a file that [`Site::read`] reads back, with the comments of the built-in one.
     #[must_use]
     pub fn to_toml(&self) -> String {
         if (Site { has_own_skip: true, ..self.clone() }) == Site::built_in() {
             return BUILT_IN.to_owned();
         }
-        toml::to_string(self).unwrap_or_else(|error| format!("# not to be written as TOML: {error}\n"))
+        print::commented(self).unwrap_or_else(|error| format!("# not to be written as TOML: {error}\n"))
+    }
+}
+
+/// Where a log goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogTarget<'a> {
+    /// To a file, which is appended to.
+    File(&'a Path),
+    /// `-`: to standard output.
+    Stdout,
+    /// `none`: there is none.
+    Nowhere,
+}
+
+impl LogTarget<'_> {
+    /// What is meant by `path`.
+    #[must_use]
+    pub fn of(path: &Path) -> LogTarget<'_> {
+        match path.as_os_str().as_bytes() {
+            b"-" => LogTarget::Stdout,
+            b"none" => LogTarget::Nowhere,
+            _ => LogTarget::File(path),
+        }
     }
 }
 
@@ -284,7 +334,11 @@ impl Config {
 
     /// The logs that tell of earlier runs.
     pub fn logs(&self) -> Result<Logs, log::Error> {
-        Logs::open(&[std::slice::from_ref(&self.site.log), &self.more_logs].concat(), false)
+        let own = match self.site.log_target() {
+            LogTarget::File(_) => std::slice::from_ref(&self.site.log),
+            LogTarget::Stdout | LogTarget::Nowhere => &[],
+        };
+        Logs::open(&[own, &self.more_logs].concat(), false)
     }
 
     /// What the run's answers depend on.

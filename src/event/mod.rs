@@ -10,6 +10,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use crate::cause::Cause;
 use crate::finding::Finding;
@@ -198,6 +199,53 @@ impl fmt::Display for CommandEnd {
     }
 }
 
+/// What came of decoding an archive.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Soundness {
+    /// Every frame has a checksum, and all of them hold.
+    Holds,
+    /// It decodes to its end, and some or all of its frames have no checksum.
+    NoChecksum,
+    /// It does not.
+    #[default]
+    Fails,
+}
+
+impl Soundness {
+    /// The log's word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Soundness::Holds => "verified",
+            Soundness::NoChecksum => "no_checksum",
+            Soundness::Fails => "failed",
+        }
+    }
+
+    /// The other way round; none where the word is another version's.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Soundness> {
+        [Soundness::Holds, Soundness::NoChecksum, Soundness::Fails].into_iter().find(|each| each.as_str() == word)
+    }
+}
+
+/// An archive that was decoded to its end, or to the error that ended it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Verified {
+    /// What came of it.
+    pub soundness: Soundness,
+    /// Why it fails.
+    pub cause: Option<Cause>,
+    /// Frames that were decoded to their end.
+    pub frames: u64,
+    /// Those of them with a checksum, which held.
+    pub checksummed_frames: u64,
+    /// Bytes of the tar that were decoded.
+    pub content_bytes: u64,
+    /// Wall time it took, in seconds.
+    pub seconds: f64,
+}
+
 /// What is only for those who watch, and not for the log.
 #[derive(Debug, Clone, Copy)]
 pub enum Live<'a> {
@@ -207,6 +255,22 @@ pub enum Live<'a> {
         images: usize,
         /// Their bytes.
         bytes: u64,
+    },
+    /// So many archives are going to be verified.
+    Verifying {
+        /// How many.
+        archives: usize,
+        /// Their compressed bytes.
+        bytes: u64,
+    },
+    /// An archive begins to be read, which is no survey of it; how far it is, to be polled.
+    Reading(&'a Arc<Archive>, &'a Arc<Meter>),
+    /// So many bytes are going to be extracted; how many were, to be polled.
+    Extracting {
+        /// In all.
+        bytes: u64,
+        /// So far.
+        done: &'a Arc<AtomicU64>,
     },
     /// The run is done with an image, whatever came of it.
     Done(&'a StagedFile),
@@ -415,6 +479,13 @@ pub enum Event<'a> {
         left_out: &'a BTreeMap<MemberRule, MembersLeftOut>,
         /// Space where staging lies, where that is known.
         space: Option<Space>,
+    },
+    /// An archive was decoded for its checksums, to its end or to an error.
+    ArchiveVerified {
+        /// Which.
+        archive: &'a Archive,
+        /// What came of it.
+        verified: &'a Verified,
     },
     /// Worth knowing, and nothing was lost by it.
     Warning {

@@ -17,14 +17,17 @@ use crate::units::gigabytes;
 
 use crate::log::Name;
 use crate::log::record::{
-    Abort, ArchiveComplete, ArchiveResumed, ArchiveStart, Cleanup, Damage, Deferred, Ended, ExtractionStart,
-    FileSystem, ImageId, ImgFound, Interrupted, LeftOut, LeftOutFile, LowSpace, MembersLeftOut, PARTITIONS_MOST,
-    Partition, PartitionCheck, Problem, Record, ReprocessComplete, ReprocessStart, ScriptStart, StagedId, Table,
+    Abort, ArchiveComplete, ArchiveResumed, ArchiveStart, ArchiveVerified, Cleanup, Damage, Deferred, Ended,
+    ExtractionStart, FileSystem, ImageId, ImgFound, Interrupted, LeftOut, LeftOutFile, LowSpace, MembersLeftOut,
+    PARTITIONS_MOST, Partition, PartitionCheck, Problem, Record, ReprocessComplete, ReprocessStart, ScriptStart,
+    StagedId, Table,
 };
 
 impl Record {
     /// What is logged of `event`; none of what is only for those who watch.
     #[must_use]
+    // An arm an event.
+    #[allow(clippy::too_many_lines)]
     pub fn of(event: &Event<'_>) -> Option<Record> {
         Some(match event {
             Event::ScriptStart { start } => Record::ScriptStart(Box::new(script_start(start))),
@@ -85,6 +88,19 @@ impl Record {
                     left_out: members_left_out(left_out),
                 }))
             }
+            Event::ArchiveVerified { archive, verified } => Record::ArchiveVerified(Box::new(ArchiveVerified {
+                hash: Name::from(&archive.hash),
+                archive: Some(Name::from(&archive.path)),
+                size_bytes: Some(archive.size),
+                mtime: Some(archive.mtime.clone()),
+                outcome: verified.soundness.as_str().to_owned(),
+                reason: verified.cause.as_ref().map(|cause| cause.code.into()),
+                message: verified.cause.as_ref().map(|cause| cause.message.clone()),
+                frames: verified.frames,
+                checksummed_frames: verified.checksummed_frames,
+                content_bytes: verified.content_bytes,
+                seconds: verified.seconds,
+            })),
             Event::Warning { scope, cause } => Record::Warning(Box::new(problem(*scope, cause))),
             Event::Error { scope, cause } => Record::Error(Box::new(problem(*scope, cause))),
             Event::ArchiveFailed { archive, totals, left_out, cause } => Record::Error(Box::new(Problem {
@@ -215,6 +231,7 @@ impl Table {
             gpt_copy: table.and_then(|table| table.gpt_copy).map(GptCopy::as_str).map(str::to_owned),
             damaged: table.is_some_and(crate::ptable::PartitionTable::is_damaged),
             damage: damage.collect(),
+            container: finding.wrapper.as_ref().map(|wrapper| wrapper.what.to_owned()),
             whole_disk: finding.whole_disk.as_ref().map(|content| FileSystem {
                 fs: content.name.to_owned(),
                 fs_label: content.label.clone(),

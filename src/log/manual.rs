@@ -116,6 +116,6 @@ mod tests {
         let complete = of("archive_complete");
         assert!(names(&complete).contains(&"decoded_frames") && !names(&complete).contains(&"multi"));
         let table = objects().into_iter().find(|(field, _)| *field == "table").expect("a table").1;
-        assert_eq!(names(&table)[5..], ["fs", "fs_label", "fs_uuid", "complete"]);
+        assert_eq!(names(&table)[5..], ["container", "fs", "fs_label", "fs_uuid", "complete"]);
     }
 }

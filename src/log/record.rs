@@ -94,6 +94,8 @@ stages! {
     ReprocessComplete = "reprocess_complete",
     /// A staged image was removed after it had been reprocessed.
     Removed = "removed",
+    /// An archive was decoded to its end, or to an error, for its checksums: `imgsieve verify`.
+    ArchiveVerified = "archive_verified",
 }
 
 impl Record {
@@ -113,6 +115,7 @@ impl Record {
             Record::ReprocessStart(record) => record.image.hash.as_ref(),
             Record::ReprocessComplete(record) => record.image.hash.as_ref(),
             Record::Removed(record) => record.hash.as_ref(),
+            Record::ArchiveVerified(record) => Some(&record.hash),
             _ => None,
         }
     }
@@ -422,6 +425,9 @@ pub struct Table {
     /// What is wrong with it.
     #[serde(default, deserialize_with = "form::list", skip_serializing_if = "Vec::is_empty")]
     pub damage: Vec<Damage>,
+    /// The format around the disk, where the image is one behind a header or in front of a footer: `a VHD of fixed size`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
     /// What is on the whole disk, where there is no table.
     #[serde(flatten)]
     pub whole_disk: Option<FileSystem>,
@@ -826,3 +832,40 @@ pub struct ReprocessComplete {
 
 /// `removed`.
 pub type Removed = StagedId;
+
+/// `archive_verified`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ArchiveVerified {
+    /// The archive.
+    #[serde(flatten, with = "name::hash")]
+    pub hash: Name,
+    /// Its path.
+    #[serde(flatten, with = "name::archive::optional")]
+    pub archive: Option<Name>,
+    /// Its compressed bytes.
+    pub size_bytes: Option<u64>,
+    /// When it was last changed: seconds since 1970 and nanoseconds. What was found holds as long as this and its size do.
+    pub mtime: Option<String>,
+    /// `verified`: every frame has a checksum, and all hold; `no_checksum`: it decodes to its end, and a frame has none;
+    /// `failed`.
+    #[serde(default)]
+    pub outcome: String,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Told>,
+    /// The same in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Frames decoded to their end.
+    #[serde(default)]
+    pub frames: u64,
+    /// Those of them with a checksum, which held.
+    #[serde(default)]
+    pub checksummed_frames: u64,
+    /// Bytes of the tar that were decoded.
+    #[serde(default)]
+    pub content_bytes: u64,
+    /// Wall time that it took, in seconds.
+    #[serde(default, serialize_with = "form::milliseconds")]
+    pub seconds: f64,
+}

@@ -8,6 +8,7 @@
 use std::fs::{File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -94,6 +95,15 @@ impl Journal {
         }
     }
 
+    /// A log on standard output.
+    pub fn stdout(run: String) -> Result<Journal, OpenError> {
+        let path = PathBuf::from("standard output");
+        match io::stdout().as_fd().try_clone_to_owned() {
+            Ok(handle) => Ok(Journal { path, run, file: File::from(handle), is_file: false, state: Mutex::default() }),
+            Err(source) => Err(OpenError { path, source }),
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -117,7 +127,8 @@ impl Journal {
 
     /// Has what was written last as long as the disk does.
     pub fn sync(&self) -> Result<(), Lost> {
-        self.guarded(|_| self.file.sync_data())
+        // A pipe or a terminal keeps nothing.
+        self.guarded(|_| if self.is_file { self.file.sync_data() } else { Ok(()) })
     }
 
     /// Writes what is written of `record`, and what more is to be said.

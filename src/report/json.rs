@@ -145,6 +145,16 @@ impl Report {
                 }
             }
         }
+        let verification = self.account.verifications.get(&archive.hash).map(|verification| {
+            json!({
+                "ts": moment(verification.time),
+                "outcome": verification.soundness.as_str(),
+                "file": verification.currency().as_str(),
+                "reason": verification.record.reason,
+                "message": verification.record.message,
+            })
+        });
+        object.insert("verification".to_owned(), json!(verification));
         object.insert("warnings".to_owned(), archive.warnings.iter().map(problem).collect());
         object.insert("left_out".to_owned(), json!(archive.left_out()));
         let images = archive.images.iter().zip(states);

@@ -5,7 +5,9 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::SystemTime;
 
-use crate::account::{ArchiveAccount, ArchiveEnd, Problem, Run, Sums};
+use crate::account::{ArchiveAccount, ArchiveEnd, Currency, Problem, Run, Sums};
+use crate::config::LogTarget;
+use crate::event::Soundness;
 use crate::log::record::PartitionCheck;
 use crate::reason::Told;
 use crate::sanitize::{printable, printable_line, printable_short};
@@ -44,6 +46,7 @@ impl Report {
     pub fn write_text(&self, out: &mut dyn Write, context: &Context, is_short: bool) -> io::Result<()> {
         let shown = Shown::of(is_short);
         self.write_runs(out, shown.entries)?;
+        self.write_verifications(out)?;
         writeln!(out)?;
         self.write_body(out, context, shown)
     }
@@ -57,7 +60,13 @@ impl Report {
             return self.write_left_out(out, SHOWN);
         }
         self.write_body(out, context, Shown::of(is_short))?;
-        writeln!(out, "No archive was changed. The log is {}.", printable(self.log.as_os_str().as_encoded_bytes()))
+        match LogTarget::of(&self.log) {
+            LogTarget::File(path) => {
+                writeln!(out, "No archive was changed. The log is {}.", printable(path.as_os_str().as_encoded_bytes()))
+            }
+            LogTarget::Stdout => writeln!(out, "No archive was changed. The log is standard output."),
+            LogTarget::Nowhere => writeln!(out, "No archive was changed. There is no log."),
+        }
     }
 
     fn write_body(&self, out: &mut dyn Write, context: &Context, shown: Shown) -> io::Result<()> {
@@ -260,6 +269,16 @@ impl Report {
                 human(sums.totals.passed_over_bytes),
                 human(sums.totals.content_bytes)
             )?;
+        } else if sums.totals.verified && sums.failed == 0 && sums.totals.frames > 0 {
+            let (archives, bytes) = (count(sums.checked(), "archive"), human(sums.compressed_bytes));
+            match sums.totals.frames.saturating_sub(sums.totals.checksummed_frames) {
+                0 => writeln!(out, "{archives}, {bytes}: every checksum holds.")?,
+                none => writeln!(
+                    out,
+                    "{archives}, {bytes}, decoded to their ends: {} without a checksum.",
+                    count(none, "frame")
+                )?,
+            }
         }
         let mut states: Vec<String> = Vec::new();
         let by_state = self.by_state();
@@ -289,6 +308,36 @@ impl Report {
         let (Some(run), None) = (own.next(), own.next()) else { return None };
         let seconds = duration(run).filter(|&seconds| seconds > 0.0)?;
         Some((&run.sums, format!("in {} ({})", human_seconds(seconds), rates(&run.sums, seconds))))
+    }
+
+    /// What `imgsieve verify` said of the archives, as far as they are as they were.
+    fn write_verifications(&self, out: &mut dyn Write) -> io::Result<()> {
+        let all = self.account.verifications.sorted();
+        if all.is_empty() {
+            return Ok(());
+        }
+        let (current, others): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|verification| verification.currency() == Currency::Current);
+        let of = |soundness| current.iter().filter(|each| each.soundness == soundness).collect::<Vec<_>>();
+        let failed = of(Soundness::Fails);
+        let counts = [
+            (of(Soundness::Holds).len(), "of which every checksum holds"),
+            (of(Soundness::NoChecksum).len(), "without a checksum"),
+            (failed.len(), "that failed"),
+            (others.len(), "changed or out of sight since"),
+        ];
+        let told: Vec<String> = counts
+            .iter()
+            .filter(|(number, _)| *number > 0)
+            .map(|(number, what)| format!("{} {what}", count(*number as u64, "archive")))
+            .collect();
+        writeln!(out, "Verified: {}.", told.join(", "))?;
+        for verification in failed.iter().take(SHOWN) {
+            let hash = printable_short(verification.record.hash.bytes(), NAME_SHOWN);
+            let message = verification.record.message.as_deref().unwrap_or_default();
+            writeln!(out, "  {hash}: {}", printable_line(message))?;
+        }
+        write_more(out, "  ", failed.len(), SHOWN, "in --json")
     }
 
     fn write_warnings(&self, out: &mut dyn Write) -> io::Result<()> {
