@@ -463,6 +463,7 @@ mod tests {
         let left_out = LeftOutBy::default();
         let start = Start {
             min_archive_size: 0,
+            options: &[],
             total_archives: 8,
             total_bytes: 8_000_000,
             left_out: &left_out,

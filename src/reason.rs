@@ -16,6 +16,34 @@ macro_rules! reasons {
         }
 
         impl Reason {
+    /// Whether surveying the archive again may end otherwise, with nothing changed about it: it is not empty, cut, or no
+    /// tar in Zstandard.
+    #[must_use]
+    pub fn may_pass(self) -> bool {
+        !matches!(
+            self,
+            Reason::Empty
+                | Reason::NotZstd
+                | Reason::Truncated
+                | Reason::Corrupt
+                | Reason::Checksum
+                | Reason::TrailingGarbage
+                | Reason::Reference
+                | Reason::Dictionary
+                | Reason::WindowTooLarge
+                | Reason::NotTar
+                | Reason::TarTruncated
+                | Reason::TarHeaderChecksum
+                | Reason::TarNumber
+                | Reason::TarSizeOverflow
+                | Reason::TarExtensionTooLarge
+                | Reason::TarPaxRecord
+                | Reason::TarSparseMap
+                | Reason::TarLoneExtension
+                | Reason::TooManyImages
+        )
+    }
+
             /// All of them, each with what it means.
             pub const ALL: &'static [(Reason, &'static str)] = &[$((Reason::$variant, concat!($($doc),+)),)+];
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use common::fixture::{self, Fixture};
-use common::scan::{Ended, Scan, end, imgsieve};
+use common::scan::{Ended, Scan, end, imgsieve, of_stage};
 use imgsieve::units::human;
 use serde_json::{Value, json};
 
@@ -106,12 +106,12 @@ fn a_run_is_told_from_its_beginning_to_what_remains() {
         "  checksum: 1".to_owned(),
         "  unread: 1".to_owned(),
         "What remains to be done:".to_owned(),
-        "      1 archive with an error".to_owned(),
     ] {
         assert!(text.lines().any(|known| known == line), "{line}\n{text}");
     }
     assert!(text.contains("; complete after "), "{text}");
-    assert!(text.contains(&format!("  imgsieve scan --resume --config {}\n", scan.site_file().display())), "{text}");
+    assert!(text.contains("  1 archive that cannot be read to the end"), "{text}");
+    assert!(text.contains(&format!("  imgsieve reprocess --config {}\n", scan.site_file().display())), "{text}");
     let undecided = scan.archive(&fixture::named("unread-before").hash);
     assert!(text.contains(&format!("  imgsieve inspect {}\n", undecided.display())), "{text}");
 }
@@ -247,10 +247,8 @@ fn the_commands_it_gives_do_what_remains() {
     fs::remove_file(scan.staged(&fixture::named(MULTI))).expect("removed");
     let report = json_report(&scan, &[]);
     assert_eq!(report["remaining"]["imgs_lost"], 1);
-    let resume = report["remaining"]["resume"].as_str().expect("a command");
-    let program = Path::new(env!("CARGO_BIN_EXE_imgsieve")).parent().expect("a folder");
-    let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap_or_default());
-    let ended = end(Command::new("sh").args(["-c", resume]).env("PATH", path).stdin(Stdio::null()));
+    let resume = &report["remaining"]["resume"];
+    let ended = run_printed(resume);
     assert_eq!(ended.code, 0, "{ended:?}");
     let report = json_report(&scan, &[]);
     assert_eq!(json!([report["remaining"]["resume"], report["remaining"]["imgs_to_reprocess"]]), json!([null, 1]));
@@ -260,20 +258,70 @@ fn the_commands_it_gives_do_what_remains() {
     assert!(text.contains("Taken over: 1 archive of run "), "{text}");
 }
 
+/// Runs a command that a report printed, anywhere.
+fn run_printed(command: &Value) -> Ended {
+    let program = Path::new(env!("CARGO_BIN_EXE_imgsieve")).parent().expect("a folder");
+    let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap_or_default());
+    let command = command.as_str().expect("a command");
+    end(Command::new("sh").args(["-c", command]).current_dir("/").env("PATH", path).stdin(Stdio::null()))
+}
+
 #[test]
-fn commands_name_what_the_site_file_does_not() {
+fn a_dry_run_goes_on_as_one_and_its_images_are_staged_by_a_real_one() {
+    let hashes = [MULTI, SINGLE].map(|name| fixture::named(name).hash);
+    let scan = Scan::of_named(&[MULTI, SINGLE]);
+    let options = ["--dry-run", "--keep-undecided", "--only", &hashes[0], "--image-suffix", ".img,.a b"];
+    scan.run_with(&options);
+    let remaining = json_report(&scan, &[])["remaining"].clone();
+    assert_eq!(remaining["resume"], Value::Null);
+    let ended = run_printed(&remaining["stage"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(scan.staged(&fixture::named(MULTI)).is_file());
+    let lines = scan.logged();
+    let starts = of_stage(&lines, "script_start");
+    assert_eq!((&starts[0]["options"], &starts[0]["rules"]), (&starts[1]["options"], &starts[1]["rules"]));
+    assert_eq!(json!([starts[0]["dry_run"], starts[1]["dry_run"], starts[1]["not_selected"]]), json!([true, false, 1]));
+
+    // What was not begun is begun by a dry run.
+    let text: String = lines[..3].iter().map(|line| format!("{line}\n")).collect();
+    fs::write(scan.log(), text).expect("a log");
+    let remaining = json_report(&scan, &[])["remaining"].clone();
+    let before = scan.logged().len();
+    assert_eq!(run_printed(&remaining["resume"]).code, 0);
+    let begun = &scan.logged()[before];
+    assert_eq!(json!([begun["dry_run"], begun["options"]]), json!([true, starts[0]["options"]]));
+}
+
+#[test]
+fn nothing_is_to_be_tried_again_that_cannot_end_otherwise() {
+    let scan = after(&["wrong-checksum"]);
+    let empty = scan.collection().join("empty.tar.zst");
+    fs::write(&empty, "").expect("a file");
+    fs::write(scan.collection().join("text.tar.zst"), "no archive at all\n").expect("a file");
+    scan.run();
+    let remaining = json_report(&scan, &[])["remaining"].clone();
+    assert_eq!(json!([remaining["archives_broken"], remaining["resume"]]), json!([3, null]), "{remaining}");
+    assert!(report(&scan, &[]).contains("3 archives that cannot be read to the end"), "{}", report(&scan, &[]));
+}
+
+#[test]
+fn commands_name_the_site_file_of_the_run_or_what_another_does_not_name() {
     let scan = after(&["unread-before", MULTI]);
     let mut other = imgsieve();
     other.arg("report").arg("--json").arg(scan.log());
-    let report: Value = serde_json::from_str(&end(&mut other).stdout).expect("JSON");
-    let folder = scan.folder().display();
-    let command = format!("imgsieve reprocess --log {folder}/log.jsonl --staging {folder}/staging");
-    assert_eq!(report["remaining"]["reprocess"], command);
+    let mut remaining = || -> Value {
+        let report: Value = serde_json::from_str(&end(&mut other).stdout).expect("JSON");
+        report["remaining"].clone()
+    };
     fs::remove_file(scan.staged(&fixture::named(MULTI))).expect("removed");
-    let report: Value = serde_json::from_str(&end(&mut other).stdout).expect("JSON");
-    let command =
-        format!("imgsieve scan --resume --log {folder}/log.jsonl --staging {folder}/staging {folder}/collection");
-    assert_eq!(report["remaining"]["resume"], command);
+    let folder = scan.folder().display();
+    let command = format!("imgsieve scan --resume --config {folder}/site.toml");
+    assert_eq!(remaining()["resume"], command);
+    // The log of an earlier version does not have the options.
+    let text = fs::read_to_string(scan.log()).expect("a log").replacen("\"options\"", "\"unknown\"", 1);
+    fs::write(scan.log(), text).expect("a log");
+    let places = format!("--log {folder}/log.jsonl --staging {folder}/staging");
+    assert_eq!(remaining()["resume"], format!("imgsieve scan --resume {places} {folder}/collection"));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The program: arguments in, exit code out. Wires the run to its observers.
 
+mod again;
 mod args;
 mod config;
 mod extract;

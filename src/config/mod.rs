@@ -5,7 +5,7 @@ mod origin;
 mod print;
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -292,6 +292,8 @@ pub struct Config {
     pub skip_expected: Vec<String>,
     /// Enter folders in the folders of the collection.
     pub recursive: bool,
+    /// The options that a command has to be given to survey as this run does.
+    pub options: Vec<OsString>,
     /// Wait for the program that must not run, rather than refuse.
     pub wait: bool,
     /// Run although that program runs, or the folders that have to be gone are there.
@@ -321,6 +323,7 @@ impl Config {
             only: Vec::new(),
             skip_expected: Vec::new(),
             recursive: false,
+            options: Vec::new(),
             wait: false,
             force: false,
             resume: false,

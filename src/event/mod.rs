@@ -377,6 +377,8 @@ pub struct Start<'a> {
     pub left_out: &'a LeftOutBy,
     /// Archives are larger than this, in bytes.
     pub min_archive_size: u64,
+    /// The options that a command has to be given to survey as the run does.
+    pub options: &'a [OsString],
     /// Whether nothing will be staged.
     pub dry_run: bool,
     /// Archives read at a time.

@@ -1,6 +1,7 @@
 //! What is logged of what happens: the fields of each stage, assigned.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -125,13 +126,8 @@ impl Record {
             }
             Event::ScriptComplete(complete) => Record::ScriptComplete(Box::new((*complete).clone())),
             Event::ReprocessStart { image, command } => {
-                let is_text = command.iter().all(|word| word.to_str().is_some());
-                let exact = || command.iter().map(|word| sanitize::base64(word.as_bytes())).collect();
-                Record::ReprocessStart(Box::new(ReprocessStart {
-                    image: staged_id(image),
-                    command: command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
-                    command_bytes: (!is_text).then(exact),
-                }))
+                let (command, command_bytes) = words(command);
+                Record::ReprocessStart(Box::new(ReprocessStart { image: staged_id(image), command, command_bytes }))
             }
             Event::ReprocessComplete { image, outcome } => {
                 Record::ReprocessComplete(Box::new(reprocess_complete(image, outcome)))
@@ -156,6 +152,13 @@ fn left_out_file(file: &Unsurveyed) -> LeftOutFile {
     LeftOutFile { archive: Name::from(&file.path), size_bytes: file.size, reason: file.reason.clone() }
 }
 
+/// Words as text, and exactly, in base64, where that is not what they are.
+fn words(words: &[OsString]) -> (Vec<String>, Option<Vec<String>>) {
+    let is_text = words.iter().all(|word| word.to_str().is_some());
+    let exact = || words.iter().map(|word| sanitize::base64(word.as_bytes())).collect();
+    (words.iter().map(|word| word.to_string_lossy().into_owned()).collect(), (!is_text).then(exact))
+}
+
 fn script_start(start: &Start) -> ScriptStart {
     let of_rule = |rule| start.left_out.get(&rule);
     let count = |rule| of_rule(rule).map_or(0, |left_out| left_out.count);
@@ -163,6 +166,7 @@ fn script_start(start: &Start) -> ScriptStart {
         let name = path.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
         String::from_utf8_lossy(archive_name::hash(name).unwrap_or(name)).into_owned()
     };
+    let (options, options_bytes) = words(start.options);
     let skipped = of_rule(Rule::SkipList).into_iter().flat_map(|left_out| &left_out.files);
     ScriptStart {
         total_archives: start.total_archives as u64,
@@ -178,6 +182,8 @@ fn script_start(start: &Start) -> ScriptStart {
         available_bytes: start.space.map(|space| space.available),
         minimum_bytes: start.minimum,
         min_archive_bytes: Some(start.min_archive_size),
+        options: Some(options),
+        options_bytes,
         resumed_archives: start.resumed.as_ref().map(|resumed| resumed.archives as u64),
         resumed_bytes: start.resumed.as_ref().map(|resumed| resumed.bytes),
         resumed_runs: start.resumed.as_ref().map(|resumed| resumed.runs.iter().cloned().collect()),

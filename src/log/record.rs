@@ -8,6 +8,7 @@ use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
 use crate::reason::Told;
+use crate::sanitize;
 use crate::zst::Engine;
 
 use super::form;
@@ -176,6 +177,23 @@ pub struct ScriptStart {
     pub resumed_runs: Option<Vec<String>>,
     /// Archives are larger than this, in bytes.
     pub min_archive_bytes: Option<u64>,
+    /// The options that a command has to be given to survey as the run did, `--dry-run` and `--resume` aside.
+    #[serde(deserialize_with = "form::optional_list", skip_serializing_if = "Option::is_none")]
+    pub options: Option<Vec<String>>,
+    /// The same exactly, in base64, where they are not UTF-8.
+    #[serde(deserialize_with = "form::optional_list", skip_serializing_if = "Option::is_none")]
+    pub options_bytes: Option<Vec<String>>,
+}
+
+impl ScriptStart {
+    /// The options, exactly; none where they are not known.
+    #[must_use]
+    pub fn exact_options(&self) -> Option<Vec<Vec<u8>>> {
+        match &self.options_bytes {
+            Some(words) => words.iter().map(|word| sanitize::from_base64(word)).collect(),
+            None => Some(self.options.as_ref()?.iter().map(|word| word.clone().into_bytes()).collect()),
+        }
+    }
 }
 
 /// What the answers on an archive depend on, besides the archive.

@@ -403,7 +403,7 @@ fn write_run(out: &mut dyn Write, run: &Run) -> io::Result<()> {
 }
 
 fn write_remaining(out: &mut dyn Write, remaining: &Remaining, report: &Report, shown: usize) -> io::Result<()> {
-    let Remaining { unfinished, never_begun, failed, deferred, lost, would_keep, would_take, .. } = remaining;
+    let Remaining { unfinished, never_begun, failed, broken, deferred, lost, would_keep, would_take, .. } = remaining;
     let mut to_survey = Vec::new();
     let mut add = |number: u64, noun, what: &str| {
         if number > 0 {
@@ -412,12 +412,11 @@ fn write_remaining(out: &mut dyn Write, remaining: &Remaining, report: &Report, 
     };
     add(*unfinished, "archive", "not finished");
     add(*never_begun, "archive", "never begun");
-    add(*failed, "archive", "with an error");
+    add(*failed, "archive", "with an error that may pass");
     add(*deferred, "image", "without room: make some first");
     add(*lost, "image", "no longer in staging as it was left");
-    let real = format!("to be staged by a run without --dry-run, {} at most", human(*would_take));
-    add(*would_keep, "image", &real);
-    if to_survey.is_empty() && remaining.waiting == 0 && remaining.undecided == 0 {
+    let is_done = remaining.waiting == 0 && remaining.undecided == 0 && *would_keep == 0 && *broken == 0;
+    if to_survey.is_empty() && is_done {
         return writeln!(out, "Nothing remains to be done.");
     }
     writeln!(out, "What remains to be done:")?;
@@ -426,6 +425,17 @@ fn write_remaining(out: &mut dyn Write, remaining: &Remaining, report: &Report, 
         if report.account.runs.last().is_some_and(|run| end_of(run).0.is_none()) {
             writeln!(out, "      unless the run still goes on")?;
         }
+    }
+    if let Some(command) = &remaining.stage {
+        let most = human(*would_take);
+        writeln!(
+            out,
+            "  {command}\n      {} to be staged by a run without --dry-run, {most} at most",
+            count(*would_keep, "image")
+        )?;
+    }
+    if *broken > 0 {
+        writeln!(out, "  {} that cannot be read to the end: see the errors above", count(*broken, "archive"))?;
     }
     if let Some(command) = &remaining.reprocess {
         let (images, size) = (count(remaining.waiting, "kept image"), human(remaining.waiting_bytes));

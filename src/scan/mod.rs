@@ -143,6 +143,7 @@ impl Shared<'_> {
                 total_bytes: plan.total_bytes() + of_resumed.as_ref().map_or(0, |resumed| resumed.bytes),
                 left_out: &plan.left_out,
                 min_archive_size: self.config.site.min_archive_size.0,
+                options: &self.config.options,
                 dry_run: self.config.dry_run,
                 jobs: self.config.jobs(),
                 rules: self.config.rules(),
