@@ -396,7 +396,9 @@ mod tests {
     use super::*;
     use crate::cause::Cause;
     use crate::config::{Config, Site};
-    use crate::event::{LeftOut, Start};
+    use std::collections::BTreeMap;
+
+    use crate::event::{LeftOutBy, Start};
     use crate::reason::Reason;
 
     #[derive(Clone, Default)]
@@ -432,7 +434,12 @@ mod tests {
         let archive = Archive { path: "/cold/\x1b[2J.tar.zst".into(), ..(*archive(1)).clone() };
         let cause = Cause::new(Reason::Truncated, "it ends at byte 5");
         terminal
-            .observe(&Event::ArchiveFailed { archive: &archive, totals: &ArchiveTotals::default(), cause: &cause })
+            .observe(&Event::ArchiveFailed {
+                archive: &archive,
+                totals: &ArchiveTotals::default(),
+                left_out: &BTreeMap::new(),
+                cause: &cause,
+            })
             .expect("taken");
         assert_eq!(lines.text(), "imgsieve: error: /cold/\\u{1b}[2J.tar.zst: it ends at byte 5\n");
     }
@@ -453,7 +460,7 @@ mod tests {
         let term = InMemoryTerm::new(24, 100);
         let target = ProgressDrawTarget::term_like_with_hz(Box::new(term.clone()), DRAW_HZ);
         let terminal = Terminal::new(Verbosity::Normal, Some(target), Box::new(Lines::default()));
-        let left_out = LeftOut::default();
+        let left_out = LeftOutBy::default();
         let start = Start {
             min_archive_size: 0,
             total_archives: 8,

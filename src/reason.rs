@@ -172,8 +172,10 @@ reasons! {
     StagingIsCollection = "staging_is_collection",
     /// Less than the minimum is free.
     MinFree = "min_free",
-    /// `--only` names a hash that there is not.
+    /// `--only` names a hash that the collection does not have.
     Only = "only",
+    /// The skip list names a hash that the collection does not have.
+    Skip = "skip",
     /// The log cannot be read, written or synced.
     Log = "log",
     /// The log of the earlier runs cannot be read.

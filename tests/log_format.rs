@@ -16,6 +16,7 @@ fn lines() -> Vec<String> {
     let mut quick = fixture::all();
     quick.retain(fixture::Fixture::is_quick);
     let scan = Scan::of(&quick).args(&["--no-progress"]);
+    std::fs::write(scan.collection().join("caf\u{e9}.txt"), "a line\n").expect("a file");
     assert_eq!(scan.run().code, 1);
     let reprocess = ["false", "true"].map(|program| {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_imgsieve"));

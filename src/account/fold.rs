@@ -153,7 +153,9 @@ impl Fold {
             return;
         }
         let end = match record {
-            Record::ArchiveComplete(end) => ArchiveEnd::Complete { time, totals: Box::new(end.totals()) },
+            Record::ArchiveComplete(end) => {
+                ArchiveEnd::Complete { time, totals: Box::new(end.totals()), left_out: end.left_out }
+            }
             Record::Error(error) if error.scope == "archive" => ArchiveEnd::Failed(Problem::of(time, *error)),
             Record::PartitionCheck(check) => return self.note_image(&hash, index, *check, length),
             Record::Warning(warning) => return self.note_warning(&hash, index, time, *warning, length),

@@ -183,6 +183,9 @@ pub struct ScanArguments {
     /// Write no image: only say what would be kept
     #[arg(long, short = 'n')]
     pub dry_run: bool,
+    /// Enter the folders in the folders of the collection, too; never through links
+    #[arg(long)]
+    pub recursive: bool,
     /// Only the N smallest archives
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
@@ -272,24 +275,28 @@ pub struct ReportArguments {
     pub run: Option<Selection>,
     #[command(flatten)]
     pub format: ReportFormat,
-    /// With --kept: end each path with NUL instead of a newline
-    #[arg(short = '0', long = "null", requires = "kept")]
+    /// With --kept or --unchecked: end each path with NUL instead of a newline
+    #[arg(short = '0', long = "null", requires = "paths")]
     pub null: bool,
 }
 
 /// What `imgsieve report` makes, instead of text for a person.
 #[derive(Debug, Args)]
 #[group(multiple = false)]
+#[allow(clippy::struct_excessive_bools)]
 pub struct ReportFormat {
     /// One JSON object
     #[arg(long)]
     pub json: bool,
-    /// A header and a row an image, comma-separated (RFC 4180)
+    /// A header and a row an image, and a row for what has none, comma-separated (RFC 4180)
     #[arg(long)]
     pub csv: bool,
     /// Only the paths of kept images that are still to be reprocessed, one a line
-    #[arg(long)]
+    #[arg(long, group = "paths")]
     pub kept: bool,
+    /// Only the paths of what was not checked to its end, archives and other files, one a line
+    #[arg(long, group = "paths")]
+    pub unchecked: bool,
     /// A page to look at, in one file that needs no network; `-` is standard output
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub html: Option<PathBuf>,
@@ -343,8 +350,18 @@ impl ScanArguments {
             (true, _) => Engine::Decode,
             (false, engine) => engine,
         };
+        let is_elsewhere = !self.site.collection.is_empty();
+        let mut skip_expected = self.site.skip.clone();
+        let more_logs = self.site.more_logs();
+        let site = self.site.site()?;
+        // The skip list of a site file is of the site's collection, and not of what is named instead.
+        if site.has_own_skip && !is_elsewhere {
+            skip_expected = site.skip.keys().cloned().collect();
+        }
         Ok(Config {
             engine,
+            skip_expected,
+            recursive: self.recursive,
             dry_run: self.dry_run,
             limit: self.limit,
             only: self.only,
@@ -354,8 +371,8 @@ impl ScanArguments {
             keep_undecided: self.keep_undecided,
             abort_on_low_space: self.abort_on_low_space,
             deep_fs: self.fs,
-            more_logs: self.site.more_logs(),
-            ..Config::new(self.site.site()?)
+            more_logs,
+            ..Config::new(site)
         })
     }
 }

@@ -63,6 +63,9 @@ pub struct Site {
     pub jobs: Option<usize>,
     /// Hashes of archives that are never opened, with the reason.
     pub skip: BTreeMap<String, String>,
+    /// Whether the skip list is the file's own, and so is of its collection.
+    #[serde(skip)]
+    pub has_own_skip: bool,
 }
 
 /// Why a site file cannot be used.
@@ -107,7 +110,8 @@ impl Site {
     /// The site that is built in.
     #[must_use]
     pub fn built_in() -> Site {
-        toml::from_str(BUILT_IN).expect("the built-in site file is complete, which a test shows")
+        let site: Site = toml::from_str(BUILT_IN).expect("the built-in site file is complete, which a test shows");
+        Site { has_own_skip: true, ..site }
     }
 
     /// The site of the file at `path`.
@@ -119,8 +123,10 @@ impl Site {
         // The file's own text is what an error message has to point into, so a wrong type is looked for there first.
         let _: Partial = toml::from_str(&text).map_err(parse)?;
         let paths = ["collection", "staging", "log"].map(|key| (key, given.contains_key(key)));
+        let has_own_skip = given.contains_key("skip");
         merged.extend(given);
         let mut site: Site = merged.try_into().map_err(parse)?;
+        site.has_own_skip = has_own_skip;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let folder = folder.canonicalize().map_err(|source| Error::Read { path: path.to_owned(), source })?;
         for (key, _) in paths.into_iter().filter(|&(_, given)| given) {
@@ -189,7 +195,7 @@ impl Site {
     /// The site as a file that [`Site::read`] reads back, with the comments of the built-in one.
     #[must_use]
     pub fn to_toml(&self) -> String {
-        if *self == Site::built_in() {
+        if (Site { has_own_skip: true, ..self.clone() }) == Site::built_in() {
             return BUILT_IN.to_owned();
         }
         print::commented(self).unwrap_or_else(|error| format!("# not to be written as TOML: {error}\n"))
@@ -282,6 +288,10 @@ pub struct Config {
     pub limit: Option<usize>,
     /// Only archives of these hashes; empty for all.
     pub only: Vec<String>,
+    /// Hashes on the skip list that have to be in the collection.
+    pub skip_expected: Vec<String>,
+    /// Enter folders in the folders of the collection.
+    pub recursive: bool,
     /// Wait for the program that must not run, rather than refuse.
     pub wait: bool,
     /// Run although that program runs, or the folders that have to be gone are there.
@@ -309,6 +319,8 @@ impl Config {
             dry_run: false,
             limit: None,
             only: Vec::new(),
+            skip_expected: Vec::new(),
+            recursive: false,
             wait: false,
             force: false,
             resume: false,
@@ -425,7 +437,6 @@ mod tests {
     fn values_that_cannot_be_meant_are_refused() {
         for text in [
             "min_partitions = 0",
-            "image_suffix = ''",
             "collection = []",
             "jobs = 0",
             "max_window = '4GiB'",
@@ -437,7 +448,15 @@ mod tests {
         ] {
             assert!(read(text).expect("reads").check().is_err(), "{text}");
         }
-        for text in ["min_free = '120%'", "min_image_size = 'big'", "jobs = -1", "skip = 3", "reprocess = 'ntt {}'"] {
+        for text in [
+            "image_suffix = ''",
+            "image_suffix = '*.img'",
+            "min_free = '120%'",
+            "min_image_size = 'big'",
+            "jobs = -1",
+            "skip = 3",
+            "reprocess = 'ntt {}'",
+        ] {
             assert!(read(text).is_err(), "{text}");
         }
     }

@@ -5,7 +5,7 @@
 
 mod record;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,7 @@ use std::sync::atomic::AtomicU64;
 
 use crate::cause::Cause;
 use crate::finding::Finding;
+use crate::images::{MemberRule, MembersLeftOut};
 use crate::rescue::Known;
 use crate::staging::Space;
 use crate::zst::Meter;
@@ -294,18 +295,76 @@ pub enum Scope<'a> {
     Staged(&'a StagedFile),
 }
 
-/// Archives that a plan leaves out.
+/// A rule by which what is in a collection is not surveyed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rule {
+    /// An archive on the skip list.
+    SkipList,
+    /// An archive that is not larger than the minimum.
+    TooSmall,
+    /// An archive that was not asked for, by `--only` or `--limit`.
+    NotSelected,
+    /// A file whose name does not end as an archive's.
+    OtherEnding,
+    /// A folder in a folder, which is not entered.
+    Folder,
+    /// An archive that the run ended before.
+    NotBegun,
+}
+
+impl Rule {
+    /// The log's word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Rule::SkipList => "skip_list",
+            Rule::TooSmall => "too_small",
+            Rule::NotSelected => "not_selected",
+            Rule::OtherEnding => "other_ending",
+            Rule::Folder => "folder",
+            Rule::NotBegun => "not_begun",
+        }
+    }
+}
+
+/// A file, or a folder, that is not surveyed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsurveyed {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its length in bytes; none of a folder.
+    pub size: Option<u64>,
+    /// Why it is on the skip list, if it is.
+    pub reason: Option<String>,
+}
+
+/// What one rule leaves out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LeftOut {
-    /// On the skip list: hash and reason.
-    pub skipped: Vec<(OsString, String)>,
-    /// Not larger than the minimum.
-    pub too_small: u64,
-    /// Not asked for, by `--only` or `--limit`.
-    pub not_selected: u64,
-    /// No archives: files in a collection's folder whose names end in something else.
-    pub other_endings: u64,
+    /// How many.
+    pub count: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// The first [`LeftOut::NAMED_MOST`] of them.
+    pub files: Vec<Unsurveyed>,
 }
+
+impl LeftOut {
+    /// Files of a rule that are named. All are counted.
+    pub const NAMED_MOST: usize = 10_000;
+
+    /// Adds one.
+    pub fn add(&mut self, file: Unsurveyed) {
+        self.count += 1;
+        self.bytes = self.bytes.saturating_add(file.size.unwrap_or(0));
+        if self.files.len() < LeftOut::NAMED_MOST {
+            self.files.push(file);
+        }
+    }
+}
+
+/// What each rule leaves out.
+pub type LeftOutBy = BTreeMap<Rule, LeftOut>;
 
 /// What a run is going to do.
 #[derive(Debug, Clone)]
@@ -315,7 +374,7 @@ pub struct Start<'a> {
     /// Their compressed bytes.
     pub total_bytes: u64,
     /// What was left out.
-    pub left_out: &'a LeftOut,
+    pub left_out: &'a LeftOutBy,
     /// Archives are larger than this, in bytes.
     pub min_archive_size: u64,
     /// Whether nothing will be staged.
@@ -339,6 +398,17 @@ pub enum Event<'a> {
     ScriptStart {
         /// What is to be done.
         start: &'a Start<'a>,
+    },
+    /// What is not surveyed by a rule: some of it, if there is much.
+    LeftOut {
+        /// The rule.
+        rule: Rule,
+        /// How many there are in all.
+        count: u64,
+        /// The bytes of all.
+        bytes: u64,
+        /// Those that are named here.
+        files: &'a [Unsurveyed],
     },
     /// An archive is not read again: an earlier run completed it.
     ArchiveResumed {
@@ -405,6 +475,8 @@ pub enum Event<'a> {
         archive: &'a Archive,
         /// What was found and done.
         totals: &'a ArchiveTotals,
+        /// Members that could be images and were not looked at.
+        left_out: &'a BTreeMap<MemberRule, MembersLeftOut>,
         /// Space where staging lies, where that is known.
         space: Option<Space>,
     },
@@ -428,6 +500,8 @@ pub enum Event<'a> {
         archive: &'a Archive,
         /// What was found and done until then.
         totals: &'a ArchiveTotals,
+        /// Members that could be images and were not looked at.
+        left_out: &'a BTreeMap<MemberRule, MembersLeftOut>,
         /// The error.
         cause: &'a Cause,
     },

@@ -58,6 +58,8 @@ macro_rules! stages {
 stages! {
     /// A run begins.
     ScriptStart = "script_start",
+    /// What is in the collection and is not surveyed, by one rule; a line for some hundreds of files.
+    LeftOut = "left_out",
     /// An archive is not read again: an earlier run completed it.
     ArchiveResumed = "archive_resumed",
     /// An archive is begun.
@@ -172,9 +174,6 @@ pub struct ScriptStart {
     /// The runs that completed them.
     #[serde(deserialize_with = "form::optional_list", skip_serializing_if = "Option::is_none")]
     pub resumed_runs: Option<Vec<String>>,
-    /// Why the archives on the skip list are there, in their order.
-    #[serde(deserialize_with = "form::list")]
-    pub skip_reasons: Vec<String>,
     /// Archives are larger than this, in bytes.
     pub min_archive_bytes: Option<u64>,
 }
@@ -201,6 +200,35 @@ impl Rules {
         let fs = self.fs && wanted.fs;
         Rules { fs, ..self.clone() } == *wanted
     }
+}
+
+/// `left_out`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LeftOut {
+    /// The rule: `skip_list`, `too_small`, `not_selected`, `other_ending`, `folder` (not entered), or `not_begun`, of archives
+    /// that an interrupted run did not come to.
+    pub rule: String,
+    /// How many it leaves out in all.
+    pub count: u64,
+    /// Their bytes.
+    pub size_bytes: u64,
+    /// Some of them. Of one rule, 10,000 are named.
+    #[serde(deserialize_with = "form::list")]
+    pub files: Vec<LeftOutFile>,
+}
+
+/// A file, or a folder, that is not surveyed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct LeftOutFile {
+    /// Its path.
+    #[serde(flatten, with = "name::archive")]
+    pub archive: Name,
+    /// Its length in bytes; null of a folder.
+    pub size_bytes: Option<u64>,
+    /// Why it is on the skip list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// `archive_resumed`.
@@ -505,6 +533,25 @@ pub struct ArchiveComplete {
     /// What was done.
     #[serde(flatten)]
     pub totals: Totals,
+    /// Members that could be images and were not looked at, by rule.
+    #[serde(default, deserialize_with = "form::list", skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<MembersLeftOut>,
+}
+
+/// Members of an archive that could be images and were not looked at, by one rule.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MembersLeftOut {
+    /// The rule: `too_small`, of what is named like an image; `other_ending`, of other files that are larger than images have
+    /// to be; `not_a_file`; `same_content`, of links to images; `link_target`, of links that lead nowhere.
+    pub rule: String,
+    /// How many.
+    pub count: u64,
+    /// The path of the largest.
+    #[serde(flatten, with = "name::member::optional")]
+    pub member: Option<Name>,
+    /// Its size in bytes.
+    pub size_bytes: u64,
 }
 
 impl ArchiveComplete {
@@ -658,6 +705,9 @@ pub struct Ended {
     /// What was done.
     #[serde(flatten)]
     pub totals: Totals,
+    /// Members that could be images and were not looked at, by rule.
+    #[serde(default, deserialize_with = "form::list", skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<MembersLeftOut>,
 }
 
 /// `low_space`.

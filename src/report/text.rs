@@ -8,11 +8,12 @@ use std::time::SystemTime;
 use crate::account::{ArchiveAccount, ArchiveEnd, Currency, Problem, Run, Sums};
 use crate::config::LogTarget;
 use crate::event::Soundness;
-use crate::log::record::{PartitionCheck, ScriptStart};
+use crate::log::record::PartitionCheck;
 use crate::reason::Told;
 use crate::sanitize::{printable, printable_line, printable_short};
-use crate::units::{Size, human, human_seconds};
+use crate::units::{human, human_seconds};
 
+use super::left_out::MembersOfRule;
 use super::{Context, ImageState, Remaining, Report, duration, end_of, is_multi, is_refused, remaining};
 
 /// Characters of a name that are shown.
@@ -56,7 +57,7 @@ impl Report {
         let Some(run) = self.account.runs.last().filter(|run| !is_refused(run)) else { return Ok(()) };
         if run.start.total_archives == 0 && run.problems.is_empty() {
             writeln!(out, "There was no archive to check.")?;
-            return self.write_left_out(out);
+            return self.write_left_out(out, SHOWN);
         }
         self.write_body(out, context, Shown::of(is_short))?;
         match LogTarget::of(&self.log) {
@@ -73,7 +74,7 @@ impl Report {
         self.write_errors(out, shown.entries, shown.within)?;
         self.write_unfinished(out, shown.entries)?;
         writeln!(out)?;
-        self.write_left_out(out)?;
+        self.write_left_out(out, shown.within)?;
         self.write_totals(out)?;
         let remaining = Remaining::of(self, context);
         write_remaining(out, &remaining, self, shown.within)
@@ -230,33 +231,17 @@ impl Report {
         Ok(())
     }
 
-    fn write_left_out(&self, out: &mut dyn Write) -> io::Result<()> {
-        let Some(run) = self.account.runs.last() else { return Ok(()) };
-        let ScriptStart { skipped, skip_reasons, too_small, not_selected, other_endings, min_archive_bytes, .. } =
-            &run.start;
-        let mut parts = Vec::new();
-        if !skipped.is_empty() {
-            let reasons = skip_reasons.iter().map(Some).chain(std::iter::repeat(None));
-            let names = skipped.iter().zip(reasons).take(SHOWN).map(|(hash, reason)| {
-                let reason = reason.map_or(String::new(), |reason| format!(" ({})", printable_line(reason)));
-                format!("{}{reason}", printable_short(hash.as_bytes(), NAME_SHOWN))
-            });
-            let more = skipped.len().saturating_sub(SHOWN);
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            parts.push(format!("on the skip list: {}{more}", names.collect::<Vec<_>>().join(", ")));
+    fn write_left_out(&self, out: &mut dyn Write, shown: usize) -> io::Result<()> {
+        let parts: Vec<String> = self.left_out().iter().map(|left_out| left_out.in_words(shown)).collect();
+        if !parts.is_empty() {
+            writeln!(out, "Left out: {}.", parts.join("; "))?;
         }
-        if *too_small > 0 {
-            let least = min_archive_bytes.map_or("the minimum".to_owned(), |least| Size(least).to_string());
-            parts.push(format!("{} no larger than {least}", count(*too_small, "archive")));
+        let members = self.members_left_out();
+        let parts: Vec<String> = members.iter().map(MembersOfRule::in_words).collect();
+        if !parts.is_empty() {
+            writeln!(out, "Left out in archives: {}.", parts.join("; "))?;
         }
-        if *not_selected > 0 {
-            parts.push(format!("{} not selected", count(*not_selected, "archive")));
-        }
-        if *other_endings > 0 {
-            let verb = if *other_endings == 1 { "is" } else { "are" };
-            parts.push(format!("{} {verb} no .tar.zst", count(*other_endings, "file")));
-        }
-        if parts.is_empty() { Ok(()) } else { writeln!(out, "Left out: {}.", parts.join("; ")) }
+        Ok(())
     }
 
     fn write_totals(&self, out: &mut dyn Write) -> io::Result<()> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::cause::Cause;
-use crate::event::{Archive, LeftOut, Soundness, Verified};
+use crate::event::{Archive, LeftOutBy, Rule, Soundness, Verified};
 use crate::sanitize::{self, printable, printable_line, printable_short};
 use crate::units::human;
 
@@ -18,13 +18,13 @@ const HASH_SHOWN: usize = 120;
 #[derive(Debug)]
 pub struct Answer {
     archives: Vec<(Arc<Archive>, Option<Verified>)>,
-    left_out: LeftOut,
+    left_out: LeftOutBy,
     /// What has an archive's name, and cannot be one.
     problems: Vec<(PathBuf, Cause)>,
 }
 
 impl Answer {
-    pub(super) fn new(left_out: LeftOut, problems: Vec<(PathBuf, Cause)>) -> Answer {
+    pub(super) fn new(left_out: LeftOutBy, problems: Vec<(PathBuf, Cause)>) -> Answer {
         Answer { archives: Vec::new(), left_out, problems }
     }
 
@@ -113,14 +113,28 @@ impl Answer {
         if open + self.problems.len() as u64 > 0 {
             let _ = writeln!(text, "{} not verified.", archives(open + self.problems.len() as u64));
         }
-        let skipped = self.left_out.skipped.len() as u64;
+        let skipped = self.left_out_by(Rule::SkipList);
         if skipped > 0 {
             let _ = writeln!(text, "{} on the skip list, not opened.", archives(skipped));
         }
-        if self.left_out.other_endings > 0 {
-            let files = if self.left_out.other_endings == 1 { "file is no archive" } else { "files are no archives" };
-            let _ = writeln!(text, "{} {files} by name.", self.left_out.other_endings);
+        match self.left_out_by(Rule::OtherEnding) {
+            0 => {}
+            1 => text.push_str("1 file not named like an archive.\n"),
+            files => {
+                let _ = writeln!(text, "{files} files not named like an archive.");
+            }
         }
+        match self.left_out_by(Rule::Folder) {
+            0 => {}
+            1 => text.push_str("1 folder not entered.\n"),
+            folders => {
+                let _ = writeln!(text, "{folders} folders not entered.");
+            }
+        }
+    }
+
+    fn left_out_by(&self, rule: Rule) -> u64 {
+        self.left_out.get(&rule).map_or(0, |left_out| left_out.count)
     }
 
     /// The same for another program, with the exit code.
@@ -135,8 +149,9 @@ impl Answer {
                 "reason": cause.code,
                 "message": cause.message,
             })).collect::<Vec<_>>(),
-            "skipped": self.left_out.skipped.iter().map(|(hash, _)| hash.to_string_lossy()).collect::<Vec<_>>(),
-            "other_endings": self.left_out.other_endings,
+            "skipped": self.left_out_by(Rule::SkipList),
+            "other_endings": self.left_out_by(Rule::OtherEnding),
+            "folders": self.left_out_by(Rule::Folder),
             "total_archives": total,
             "total_bytes": bytes,
             "archives_verified": count(Some(Soundness::Holds)),
