@@ -307,3 +307,15 @@ fn a_survey_that_decodes_all_is_a_verification_too() {
         "{text}"
     );
 }
+
+#[test]
+fn a_log_of_nothing_but_verifications_is_reported_of() {
+    let scan = Scan::new();
+    put(&scan, "good", &sound());
+    verify_all(&scan);
+    let text = report(&scan, &["--run", "all"]);
+    assert!(text.contains("Verified: 1 archive of which every checksum holds."), "{text}");
+    assert!(report(&scan, &["--run", "all", "--json"]).contains("\"archives\":["));
+    let ended = end(imgsieve().args(["report", "--config"]).arg(scan.site_file()));
+    assert_eq!((ended.code, ended.stderr.contains("--run all")), (1, true), "{ended:?}");
+}

@@ -212,7 +212,7 @@ impl Account {
     /// Reads the logs. None where they have no run of those that were selected.
     pub fn read(logs: &Logs, selection: &Selection) -> Result<Option<Account>, Error> {
         let account = select::read(logs, selection)?;
-        Ok(account.filter(|account| !account.runs.is_empty()))
+        Ok(account.filter(|account| !account.runs.is_empty() || !account.verifications.is_empty()))
     }
 }
 

@@ -110,6 +110,12 @@ impl Verifications {
         }
     }
 
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
     /// That of the archive of this hash.
     #[must_use]
     pub fn get(&self, hash: &Name) -> Option<&Verification> {

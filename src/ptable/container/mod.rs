@@ -234,4 +234,68 @@ mod tests {
         let protective = Disk::new(4 * MIB).mbr(0, &[(1, 0xee, 1, 8191)]).put(4 * MIB - 512, footer);
         assert_eq!(protective.reason(), "gpt_damaged");
     }
+
+    /// A VDI header whose map of four blocks of a MiB follows it, and whose disk begins at 1024.
+    fn vdi(bytes: u64) -> Vec<u8> {
+        let mut header = vec![0; 1024];
+        let blocks = bytes.div_ceil(MIB as u64);
+        let fields = [(64, 0xbeda_107f), (68, 0x0001_0001), (76, 2), (340, 512), (344, 1024), (368, bytes)];
+        for (at, number) in fields.into_iter().chain([(376, MIB as u64), (384, blocks), (388, blocks)]) {
+            header[at..at + 4].copy_from_slice(&number.to_le_bytes()[..4]);
+        }
+        for block in 0..blocks {
+            let at = 512 + usize::try_from(block).unwrap() * 4;
+            header[at..at + 4].copy_from_slice(&block.to_le_bytes()[..4]);
+        }
+        header
+    }
+
+    #[test]
+    fn a_vdi_whose_blocks_are_in_order_is_read_and_another_is_not() {
+        let bytes = 4 * MIB as u64;
+        let image = between(&vdi(bytes), &disk(), &[]);
+        assert_eq!(image.table().partitions[0].start, 1024 + 63 * 512);
+        for at in [512, 516, 524] {
+            assert_eq!(image.clone().put(at, &[9]).reason(), "container", "map at {at}");
+        }
+    }
+
+    #[test]
+    fn no_header_leads_out_of_the_image() {
+        let bytes = 4 * MIB as u64;
+        let end = vhd_footer(bytes, 2, 512);
+        let images: Vec<(usize, Disk)> =
+            [nhd(bytes), anex86(bytes), virtual_98(bytes), two_img(bytes), disk_copy(bytes)]
+                .into_iter()
+                .chain([vdi(bytes)])
+                .map(|header| (0, between(&header, &disk(), &[])))
+                .chain([(4 * MIB, between(&[], &Disk::new(4 * MIB), &end))])
+                .collect();
+        let mut state = 0x2545_F491_4F6C_DD1D_u64;
+        let mut next = |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            usize::try_from(state % below as u64).unwrap()
+        };
+        let mut wrapped = 0;
+        for round in 0..7000 {
+            let (from, image) = &images[round % images.len()];
+            let mut image = image.clone();
+            for _ in 0..=next(3) {
+                let at = from + next(512.min(image.0.len() - from) - 8);
+                let number = [0, 1, 0x7fff_ffff, u64::MAX, next(usize::MAX) as u64][next(5)];
+                let width = [1, 2, 4, 8][next(4)];
+                image.0[at..at + width].copy_from_slice(&number.to_le_bytes()[..width]);
+            }
+            let size = image.0.len() as u64;
+            let found = examine(&image.0, size, None);
+            assert!(found.consulted.iter().all(|range| range.start < range.end && range.end <= size));
+            if let Some(Wrapper { disk, .. }) = found.wrapper {
+                assert!(disk.start < disk.end && disk.end <= size, "{disk:?}");
+                wrapped += 1;
+            }
+        }
+        assert!((500..6900).contains(&wrapped), "{wrapped}");
+    }
 }
