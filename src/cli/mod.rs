@@ -89,7 +89,7 @@ fn run_scan(arguments: ScanArguments) -> Exit {
         return exit;
     }
     let need = if config.dry_run { Need::Wanted } else { Need::Required };
-    let journal = match logging::open(&config.site, need, wants_json) {
+    let journal = match logging::open(&config.site, need, wants_json, &control) {
         Ok(journal) => journal,
         Err(exit) => return exit,
     };

@@ -141,7 +141,7 @@ pub fn run(arguments: ReprocessArguments) -> Exit {
         // Nothing to do is nothing to log.
         let journal = if is_idle { None } else { Some(Journal::open(&options.log, log::new_run_id())) };
         let journal = match journal.transpose() {
-            Ok(journal) => journal,
+            Ok(journal) => journal.map(|journal| journal.follow_when(control.log_asked())),
             Err(error) => return super::failure(&super::log_cause(&error)),
         };
         let mut observers: Vec<&dyn Observer> = Vec::new();

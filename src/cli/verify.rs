@@ -90,7 +90,7 @@ pub fn run(arguments: VerifyArguments) -> Exit {
     if let Err(error) = control.listen() {
         return super::failure(&Cause::of(Reason::Signals, &error));
     }
-    let journal = match logging::open(&config.site, Need::Wanted, wants_json) {
+    let journal = match logging::open(&config.site, Need::Wanted, wants_json, &control) {
         Ok(journal) => journal,
         Err(exit) => return exit,
     };
