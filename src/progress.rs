@@ -7,7 +7,8 @@
 mod reprocess;
 
 use std::io::{IsTerminal, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -15,7 +16,9 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::account::Known;
 use crate::event::{Archive, ArchiveTotals, Event, Live, Scope};
+use crate::log::Record;
 use crate::run::{Observer, Stop};
 use crate::sanitize::{printable, printable_line, printable_short};
 use crate::units::{human, human_seconds};
@@ -51,6 +54,22 @@ pub struct Terminal {
     sink: Mutex<Box<dyn Write + Send>>,
     /// What becomes of what is not done when a signal ends the run.
     rest: Mutex<&'static str>,
+    /// Whether what goes wrong from the beginning of the work on is said in a summary in the same place.
+    is_told_at_end: bool,
+    has_begun: AtomicBool,
+    known: Known,
+    known_met: AtomicU64,
+}
+
+/// Where the summary goes that a run ends with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Summary {
+    /// To standard output.
+    Stdout,
+    /// To standard error.
+    Stderr,
+    /// Nowhere, or it is for another program.
+    Nowhere,
 }
 
 struct Bars {
@@ -101,7 +120,42 @@ impl Terminal {
             drawer: Mutex::new(drawer),
             sink: Mutex::new(sink),
             rest: Mutex::new("partial files are removed"),
+            is_told_at_end: false,
+            has_begun: AtomicBool::new(false),
+            known: Known::default(),
+            known_met: AtomicU64::new(0),
         }
+    }
+
+    /// Leaves what goes wrong to the summary that the run ends with, where that goes to the same place, and that is no
+    /// terminal, as in a mail of cron: it would be said twice.
+    #[must_use]
+    pub fn summarized(self, summary: Summary) -> Terminal {
+        let is_same = match summary {
+            Summary::Stdout => is_same_file(std::io::stdout(), std::io::stderr()),
+            Summary::Stderr => true,
+            Summary::Nowhere => false,
+        };
+        let is_told_at_end = is_same && self.verbosity == Verbosity::Normal && !std::io::stderr().is_terminal();
+        Terminal { is_told_at_end, ..self }
+    }
+
+    /// Only counts the errors that are known.
+    #[must_use]
+    pub fn knowing(self, known: Known) -> Terminal {
+        Terminal { known, ..self }
+    }
+
+    /// Says what went wrong, unless that is said at the end, or known.
+    fn error(&self, event: &Event<'_>, text: &str) {
+        if self.is_told_at_end && self.has_begun.load(Ordering::Relaxed) {
+            return;
+        }
+        if Record::of(event).is_some_and(|record| self.known.has(&record)) {
+            self.known_met.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        self.line(Verbosity::Quiet, &format!("imgsieve: error: {text}"));
     }
 
     /// Clears the bars; what is printed after that stands where they were.
@@ -112,6 +166,11 @@ impl Terminal {
         }
         if let Some(bars) = &self.bars {
             bars.clear();
+        }
+        match self.known_met.swap(0, Ordering::Relaxed) {
+            0 => {}
+            1 => self.line(Verbosity::Quiet, "imgsieve: 1 error is as in the last run"),
+            met => self.line(Verbosity::Quiet, &format!("imgsieve: {met} errors are as in the last run")),
         }
     }
 
@@ -140,13 +199,13 @@ impl Observer for Terminal {
         if let Some(bars) = &self.bars {
             bars.observe(event);
         }
+        if let Event::ScriptStart { .. } | Event::Live(Live::Reprocessing { .. } | Live::Verifying { .. }) = event {
+            self.has_begun.store(true, Ordering::Relaxed);
+        }
         match event {
-            Event::Error { scope, cause } => {
-                self.line(Verbosity::Quiet, &format!("imgsieve: error: {}{}", about(*scope), cause.message));
-            }
+            Event::Error { scope, cause } => self.error(event, &format!("{}{}", about(*scope), cause.message)),
             Event::ArchiveFailed { archive, cause, .. } => {
-                let scope = about(Scope::Archive(archive));
-                self.line(Verbosity::Quiet, &format!("imgsieve: error: {scope}{}", cause.message));
+                self.error(event, &format!("{}{}", about(Scope::Archive(archive)), cause.message));
             }
             Event::Abort { cause } => {
                 self.line(Verbosity::Quiet, &format!("imgsieve: error: {}; the run ends here", cause.message));
@@ -190,8 +249,7 @@ impl Observer for Terminal {
             }
             Event::ArchiveVerified { archive, verified } => {
                 if let Some(cause) = &verified.cause {
-                    let scope = about(Scope::Archive(archive));
-                    self.line(Verbosity::Quiet, &format!("imgsieve: error: {scope}{}", cause.message));
+                    self.error(event, &format!("{}{}", about(Scope::Archive(archive)), cause.message));
                 } else {
                     let (size, took) = (human(archive.size), human_seconds(verified.seconds));
                     let word = verified.soundness.as_str().replace('_', " ");
@@ -361,6 +419,15 @@ fn rate_and_rest(read: u64, length: u64, seconds: f64) -> String {
     let rate = read as f64 / seconds;
     let rest = length.saturating_sub(read) as f64 / rate;
     format!("{so_far}, {}/s, {} left", human(rate as u64), human_seconds(rest))
+}
+
+/// Whether both lead to the same file, pipe or socket.
+fn is_same_file(one: impl AsFd, other: impl AsFd) -> bool {
+    let id = |stat: rustix::fs::Stat| (stat.st_dev, stat.st_ino);
+    match (rustix::fs::fstat(one), rustix::fs::fstat(other)) {
+        (Ok(one), Ok(other)) => id(one) == id(other),
+        _ => false,
+    }
 }
 
 /// Whether the terminal on stderr has no room for drawn bars. One that does not tell its size is wide.

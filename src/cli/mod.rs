@@ -17,12 +17,13 @@ use std::sync::Arc;
 
 use clap::FromArgMatches;
 
+use crate::account::Known;
 use crate::cause::Cause;
 use crate::config::{LogTarget, Site};
 use crate::exit::Exit;
 use crate::inspect;
 use crate::log;
-use crate::progress::Terminal;
+use crate::progress::{Summary, Terminal};
 use crate::reason::Reason;
 use crate::report::{Context, Report};
 use crate::run::panics;
@@ -93,7 +94,11 @@ fn run_scan(arguments: ScanArguments) -> Exit {
         Ok(journal) => journal,
         Err(exit) => return exit,
     };
-    let terminal = Terminal::stderr(verbosity, wants_bars);
+    let mut terminal =
+        Terminal::stderr(verbosity, wants_bars).summarized(summary(&config.site, wants_json || is_quiet));
+    if is_quiet && let Ok(logs) = config.logs() {
+        terminal = terminal.knowing(Known::read(&logs, &control));
+    }
     // The log first: what the terminal says of a file is in the log by then.
     let mut observers: Vec<&dyn Observer> = journal.iter().map(|journal| journal as &dyn Observer).collect();
     observers.push(&terminal);
@@ -105,6 +110,15 @@ fn run_scan(arguments: ScanArguments) -> Exit {
         (false, true) => Ok(()),
         _ => report.write_end(out, &context, std::io::stdout().is_terminal()),
     })
+}
+
+/// Where the summary of a run goes.
+fn summary(site: &Site, is_none: bool) -> Summary {
+    match site.log_target() {
+        _ if is_none => Summary::Nowhere,
+        LogTarget::Stdout => Summary::Stderr,
+        _ => Summary::Stdout,
+    }
 }
 
 /// Prints what a run came to, and gives its exit code, or the failure to print where it had none. Where standard output is

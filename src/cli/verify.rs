@@ -94,7 +94,8 @@ pub fn run(arguments: VerifyArguments) -> Exit {
         Ok(journal) => journal,
         Err(exit) => return exit,
     };
-    let terminal = Terminal::stderr(verbosity, wants_bars);
+    let terminal =
+        Terminal::stderr(verbosity, wants_bars).summarized(super::summary(&config.site, wants_json || is_quiet));
     let mut observers: Vec<&dyn Observer> = journal.iter().map(|journal| journal as &dyn Observer).collect();
     observers.push(&terminal);
     let outcome = verify::run(&config, &control, &observers);

@@ -70,12 +70,12 @@ pub(super) fn tell(terminal: &Terminal, event: &Event<'_>) {
         }
         Event::ReprocessComplete { image, outcome } => {
             let text = format!(
-                "imgsieve: error: {}: {}; what the command printed is in {}",
+                "{}: {}; what the command printed is in {}",
                 path_of(image),
                 outcome.end,
                 printable(outcome.output.as_os_str().as_encoded_bytes())
             );
-            terminal.line(Verbosity::Quiet, &text);
+            terminal.error(event, &text);
         }
         Event::Removed { image } => {
             terminal.line(Verbosity::Archives, &format!("{}: removed from staging", path_of(image)));

@@ -162,7 +162,10 @@ fn no_run(log: &Path, selection: &Selection, runs: &account::Runs) -> String {
     if runs.last.is_empty() {
         return match selection {
             Selection::All => format!("the log {log} has no run: it is empty"),
-            _ => format!("in the log {log}, no run ever began; --run all tells of what else there is, if anything"),
+            _ => format!(
+                "in the log {log}, no run ever began; if it was rotated, name the older part before it; --run all tells of \
+                 what else there is, if anything"
+            ),
         };
     }
     let names: Vec<String> = runs.last.iter().map(|(id, _)| printable(id.as_bytes())).collect();
