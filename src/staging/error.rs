@@ -41,6 +41,12 @@ pub enum Error {
         /// Size of the image, in bytes.
         expected: u64,
     },
+    /// The partial was removed or replaced by somebody else: the file system of staging has no locks, or they are not kept.
+    #[error("{path} was removed or replaced while it was written: does another run use the staging folder?")]
+    Lost {
+        /// The partial.
+        path: PathBuf,
+    },
     /// There is something where a new file was to be.
     #[error("{path} exists, and is not replaced; move or remove it, or name another file")]
     Exists {
@@ -88,7 +94,7 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> Reason {
         match self {
-            Error::Io { .. } => Reason::StagingIo,
+            Error::Io { .. } | Error::Lost { .. } => Reason::StagingIo,
             Error::Locked { .. } => Reason::Locked,
             Error::NotAFolder { .. } => Reason::NotAFolder,
             Error::InTheWay { .. } | Error::Exists { .. } => Reason::InTheWay,
