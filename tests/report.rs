@@ -362,7 +362,7 @@ fn a_log_that_cannot_be_told_of_is_one_line_and_exit_code_1() {
     for (text, message) in [
         (None, "No such file or directory"),
         (Some(""), "no run ever began"),
-        (Some("\n\n"), "is not an imgsieve log: none of its 2 lines is one of a run"),
+        (Some("\n\n"), "is not an imgsieve log: none of its 2 lines belongs to a run"),
         (Some("hello\n{\"level\":\"info\",\"msg\":\"other\"}\n"), "is not an imgsieve log: none of its 2 lines"),
         (Some("\0\u{1b}[2J\u{7}"), "is not an imgsieve log"),
     ] {
@@ -375,8 +375,8 @@ fn a_log_that_cannot_be_told_of_is_one_line_and_exit_code_1() {
     fs::write(scan.log(), "").expect("a log");
     assert!(refused(&scan, &["--run", "all"]).contains("has no run: it is empty"));
     let folder = scan.collection();
-    assert!(refused(&scan, &[folder.to_str().expect("text")]).contains("has no log in it"));
-    assert!(refused(&scan, &["/dev/zero"]).contains("is not a file that a log could be read from"));
+    assert!(refused(&scan, &[folder.to_str().expect("text")]).contains("has no logs in it"));
+    assert!(refused(&scan, &["/dev/zero"]).contains("is not a log: it is not a regular file"));
     let archive = fixture::named(MULTI).path();
     assert!(refused(&scan, &[archive.to_str().expect("text")]).contains("is not an imgsieve log"));
 }
@@ -409,8 +409,8 @@ fn what_is_torn_or_unknown_is_said_and_passed_over() {
     assert_eq!(
         ended.stderr,
         format!(
-            "imgsieve: warning: {log}: 1 line is torn or no line of a log, and was passed over; the first is line {lines}\n\
-             imgsieve: warning: {log}: 1 line is of a stage that this version does not know, and was passed over\n"
+            "imgsieve: warning: {log}: 1 line is torn or no line of a log, and was skipped; the first is line {lines}\n\
+             imgsieve: warning: {log}: 1 line is of a stage unknown to this version, and was skipped\n"
         )
     );
     let [before, now]: [Value; 2] = [&clean, &ended.stdout].map(|text| serde_json::from_str(text).expect("JSON"));

@@ -456,8 +456,8 @@ fn torn_lines_and_unknown_stages_are_passed_over_and_counted() {
     let ended = end(&mut reprocess(&scan, &[], NOTE));
     assert_eq!((ended.code, ran(&scan).len()), (0, 1), "{ended:?}");
     for told in [
-        "2 lines are torn or no lines of a log, and were passed over; the first is line 3",
-        "2 lines are of stages that this version does not know, and were passed over",
+        "2 lines are torn or no lines of a log, and were skipped; the first is line 3",
+        "2 lines are of stages unknown to this version, and were skipped",
     ] {
         assert!(ended.stderr.contains(told), "{}", ended.stderr);
     }

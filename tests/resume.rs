@@ -325,8 +325,8 @@ fn torn_lines_and_lines_of_others_are_passed_over_and_told() {
     let warning = of_stage(&lines, "warning").pop().expect("a warning");
     assert_eq!(warning["reason"], "log_unreadable");
     assert!(
-        ended.stderr.contains("2 lines are torn or no lines of a log, and were passed over; the first is line 1")
-            && ended.stderr.contains("1 line is of a stage that this version does not know"),
+        ended.stderr.contains("2 lines are torn or no lines of a log, and were skipped; the first is line 1")
+            && ended.stderr.contains("1 line is of a stage unknown to this version"),
         "{}",
         ended.stderr
     );
