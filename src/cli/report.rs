@@ -30,7 +30,7 @@ pub(super) fn run(arguments: ReportArguments) -> Exit {
         Err(error) => return failure(&Cause::of(Reason::Log, &error)),
     };
     let report = match (&run, format.kept) {
-        // What is to be processed again is so whichever run kept it.
+        // Which run kept an image does not matter.
         (None, true) => {
             return ToReprocess::read(&logs).map_or_else(|cause| failure(&cause), |kept| print_kept(&kept, null));
         }
@@ -63,7 +63,7 @@ fn write_page(report: &Report, file: &Path) -> Exit {
     match html::replace(file, write) {
         Ok(()) => Exit::Success,
         Err(error) => {
-            let stays = if file.is_file() { "; what was there before is unchanged" } else { "" };
+            let stays = if file.is_file() { "; the existing file is unchanged" } else { "" };
             failure(&Cause::new(Reason::Report, format!("writing the report {}: {error}{stays}", file.display())))
         }
     }
@@ -80,7 +80,7 @@ fn print_kept(kept: &ToReprocess, null: bool) -> Exit {
         Ok(())
     });
     if kept.more > 0 {
-        left_out.push(format!("{} staged images are more than can be told of", kept.more));
+        left_out.push(format!("{} more staged images are not listed: there are too many", kept.more));
     }
     for why in left_out {
         exit = failure(&Cause::new(Reason::Kept, why));

@@ -196,9 +196,7 @@ impl Drop for Lock<'_> {
 fn check_is_log(file: &mut File) -> io::Result<()> {
     let mut first = [0];
     match file.read(&mut first)? {
-        1 if first != *b"{" => {
-            Err(io::Error::new(io::ErrorKind::InvalidData, "not a log: it does not begin with '{'"))
-        }
+        1 if first != *b"{" => Err(io::Error::new(io::ErrorKind::InvalidData, "not a log: it does not begin with '{'")),
         _ => Ok(()),
     }
 }
