@@ -314,7 +314,7 @@ fn an_empty_collection_is_no_error_and_is_told() {
 fn a_collection_that_is_missing_is_refused() {
     let scan = Scan::new().site("collection = ['cold']");
     let line = scan.refused("collection");
-    assert!(line.contains("/cold cannot be read") && line.contains("is it mounted?"), "{line}");
+    assert!(line.contains("cannot read the collection") && line.contains("is it mounted?"), "{line}");
 }
 
 #[test]

@@ -83,7 +83,7 @@ fn force_passes_over_the_program_and_the_log_says_so() {
     let lines = scan.logged();
     assert_eq!(words(&of_stage(&lines, "warning"), "reason"), ["forced"]);
     assert!(lines[0]["message"].as_str().is_some_and(|message| message.contains(&script.name)), "{}", lines[0]);
-    assert!(ended.stderr.contains("passed over with --force"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("overridden with --force"), "{}", ended.stderr);
     assert!(scan.staged(&fixture::named(MULTI)).is_file());
 }
 

@@ -24,7 +24,7 @@ fn a_file_of_the_right_size_and_other_partitions_is_not_taken_for_the_image() {
     fs::File::create(&staged).and_then(|file| file.set_len(size)).expect("a file of zeros");
     let ended = scan.run();
     assert_eq!(ended.code, 1, "{ended:?}");
-    assert!(ended.stderr.contains("is as long as the image, but has other partitions"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("it has the image's length, but other partitions"), "{}", ended.stderr);
     assert_eq!(words(&of_stage(&scan.logged(), "partition_check"), "reason").last().expect("one"), "in_the_way");
     assert_eq!(fs::metadata(&staged).expect("still there").len(), size);
 }

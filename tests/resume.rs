@@ -175,7 +175,7 @@ fn an_image_of_an_older_version_of_its_archive_is_not_taken_for_the_new_one() {
     pack('b');
     for args in [&["--resume"][..], &[]] {
         let ended = scan.run_with(args);
-        assert!(ended.code == 1 && ended.stderr.contains("of another version of the archive"), "{ended:?}");
+        assert!(ended.code == 1 && ended.stderr.contains("from another version of the archive"), "{ended:?}");
         assert_eq!(fs::read(&image).expect("untouched"), staged);
     }
     fs::remove_file(&image).expect("ours");

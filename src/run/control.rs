@@ -15,7 +15,7 @@ pub enum Stop {
     Signal(i32),
     /// An observer that has to see everything no longer can: the log.
     Observer(String),
-    /// Space ran low and the run was told to end then.
+    /// Space ran low, and the run was told to end in that case.
     LowSpace,
 }
 

@@ -154,7 +154,7 @@ impl Shared<'_> {
             let mut chosen = plan.archives.iter().chain(told.iter().map(|(archive, ..)| archive));
             if !chosen.any(|archive| *archive.hash == **only) {
                 let message =
-                    format!("no archive of the hash {only} is to be surveyed: there is none, or it is to be skipped");
+                    format!("no archive to survey has the hash {only}: it does not exist, or is on the skip list");
                 self.emit(&Event::Error { scope: Scope::Run, cause: &Cause::new(Reason::Only, message) });
             }
         }
@@ -175,10 +175,8 @@ impl Shared<'_> {
             for (hash, count) in &self.swept {
                 if !plan.archives.iter().any(|archive| archive.hash == *hash) {
                     let folder = staging.destination(hash);
-                    let message = format!(
-                        "{count} partial files that an earlier run left were removed from {}",
-                        folder.display()
-                    );
+                    let message =
+                        format!("removed partial files, left by an earlier run, from {}: {count}", folder.display());
                     self.emit(&Event::Warning { scope: Scope::Run, cause: &Cause::new(Reason::Swept, message) });
                     swept_elsewhere += count;
                 }
@@ -213,7 +211,8 @@ impl Shared<'_> {
         let pool = match rayon::ThreadPoolBuilder::new().num_threads(jobs).thread_name(name).build() {
             Ok(pool) => pool,
             Err(error) => {
-                let cause = Cause::new(Reason::Threads, format!("starting {jobs} workers: {error}; try fewer --jobs"));
+                let cause =
+                    Cause::new(Reason::Threads, format!("starting {jobs} workers: {error}; try --jobs with fewer"));
                 self.emit(&Event::Error { scope: Scope::Run, cause: &cause });
                 return Vec::new();
             }
