@@ -1,4 +1,4 @@
-//! What happens in a run, in words shared by those who make it happen and those who tell of it.
+//! What happens in a run, in types shared by the code that does it and the code that reports it.
 //!
 //! The core reports, observers listen: the log, the terminal and the summary each see every [`Event`] and know nothing
 //! of each other.
@@ -34,7 +34,7 @@ pub struct Archive {
     pub rank: usize,
 }
 
-/// Longest name that is told of whole, in bytes; no path can be longer. A tar may give each of its members a name of a
+/// Longest name that is kept whole, in bytes; no path can be longer. A tar may give each of its members a name of a
 /// mebibyte, and what is remembered and logged of an archive has to be bounded.
 pub const NAME_LIMIT: usize = 16 << 10;
 
@@ -56,7 +56,7 @@ pub struct Image {
 pub enum Action {
     /// It is in staging.
     Kept(Kept),
-    /// It would be, were this no dry run.
+    /// It would be, but this is a dry run.
     WouldKeep {
         /// Most room that it could take, in bytes: its size less the holes that the archive tells of.
         at_most: u64,
@@ -79,6 +79,18 @@ impl Image {
 }
 
 impl Action {
+    /// The word for a person.
+    #[must_use]
+    pub fn in_words(&self) -> &'static str {
+        match self {
+            Action::Kept(_) => "kept",
+            Action::WouldKeep { .. } => "would be kept",
+            Action::Deferred => "deferred",
+            Action::Deleted => "not kept",
+            Action::Error => "error",
+        }
+    }
+
     /// The log's word for it.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
@@ -177,7 +189,7 @@ pub struct CommandOutcome {
 }
 
 impl CommandEnd {
-    /// Whether it did what it was to do.
+    /// Whether the command succeeded.
     #[must_use]
     pub fn is_success(&self) -> bool {
         *self == CommandEnd::Exited(0)
@@ -197,7 +209,7 @@ impl fmt::Display for CommandEnd {
     }
 }
 
-/// What is only for those who watch, and not for the log.
+/// What is only shown, and not logged.
 #[derive(Debug, Clone, Copy)]
 pub enum Live<'a> {
     /// So many staged images are going to be processed again.
@@ -220,7 +232,7 @@ pub enum Live<'a> {
 pub enum Scope<'a> {
     /// All of it.
     Run,
-    /// Something in the collection that is no selected archive: its path.
+    /// A file in the collection that is not an archive of the run: its path.
     Path(&'a Path),
     /// One archive.
     Archive(&'a Archive),
@@ -405,6 +417,6 @@ pub enum Event<'a> {
         /// Which.
         image: &'a StagedFile,
     },
-    /// For those who watch.
+    /// Only to be shown.
     Live(Live<'a>),
 }

@@ -17,7 +17,7 @@ use crate::log::record::{
 };
 
 impl Record {
-    /// What is logged of `event`; none of what is only for those who watch.
+    /// What is logged of `event`; none for what is only shown.
     #[must_use]
     pub fn of(event: &Event<'_>) -> Option<Record> {
         Some(match event {
