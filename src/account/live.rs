@@ -8,7 +8,7 @@ use crate::log::record::{ScriptComplete, Totals};
 use super::fold::Fold;
 use super::{Account, ArchiveAccount, Staged};
 
-/// Memory for what is told of one by one, in bytes, roughly. What lies beyond is only counted.
+/// Memory for what is listed one by one, in bytes, roughly. What lies beyond is only counted.
 const MEMORY: usize = 256 << 20;
 /// What a run is called that has no other name here.
 const RUN: &str = "";
