@@ -201,7 +201,7 @@ fn hostile_fields_stay_in_their_cells() {
     let text = report(&scan, &[]);
     assert!(is_inert(&text), "{text}");
     assert!(
-        text.contains("no end in the log: it was killed, or still runs, last heard of 2026-01-01 00:00:01 UTC"),
+        text.contains("no end in the log: killed, or still running, last log line 2026-01-01 00:00:01 UTC"),
         "{text}"
     );
     assert!(text.contains("Not finished:\n  @SUM(A1), begun 2026-01-01 00:00:00 UTC\n"), "{text}");
@@ -224,11 +224,11 @@ fn what_became_of_an_image_is_told_by_the_log_and_by_the_file_system() {
     assert_eq!(states, ["gone", "changed", "failed", "reprocessed", "removed", "kept"]);
     let text = report(&scan, &[]);
     for words in [
-        "gone: it was staged, and is not there",
-        "changed since it was staged: it has 5 B (5 bytes) instead of ",
+        "gone from staging",
+        "changed since it was staged: its size is 5 B (5 bytes) instead of ",
         "reprocessing failed: exit status 3",
-        "      2 images no longer in staging as it was left",
-        "      2 kept images of all runs in the log, 2.02 GB",
+        "      2 images gone from staging, or changed",
+        "      2 kept images from all runs in the log, 2.02 GB",
     ] {
         assert!(text.contains(words), "{words}\n{text}");
     }
@@ -257,7 +257,7 @@ fn the_commands_it_gives_do_what_remains() {
     // The totals are those of the collection, though the run only did one archive again.
     assert_eq!(json!([report["totals"]["archives_complete"], report["runs"][1]["archives_resumed"]]), json!([2, 1]));
     let text = self::report(&scan, &[]);
-    assert!(text.contains("Taken over: 1 archive of run "), "{text}");
+    assert!(text.contains("Taken over: 1 archive from run "), "{text}");
 }
 
 #[test]
@@ -293,7 +293,7 @@ fn kept_paths_are_bytes_and_never_two_lines() {
     let output = command(&scan, &["--kept"]).output().expect("runs");
     assert_eq!(output.status.code(), Some(1));
     let stderr = String::from_utf8(output.stderr).expect("text");
-    assert!(stderr.contains(r"two\nlines\tand a tab.img is more than a line: use --kept -0"), "{stderr}");
+    assert!(stderr.contains(r"two\nlines\tand a tab.img is more than one line: use --kept -0"), "{stderr}");
     let lines: Vec<PathBuf> = output
         .stdout
         .split(|&byte| byte == b'\n')
@@ -310,7 +310,7 @@ fn a_forged_path_that_is_relative_is_not_given_to_a_command() {
     fs::write(scan.folder().join("-rf"), "").expect("a file");
     let ended = end(&mut command(&scan, &["--kept"]));
     assert_eq!((ended.code, &*ended.stdout), (1, ""), "{ended:?}");
-    assert!(ended.stderr.contains("-rf is no absolute path"), "{ended:?}");
+    assert!(ended.stderr.contains("-rf is not an absolute path"), "{ended:?}");
 }
 
 #[test]
@@ -322,7 +322,7 @@ fn the_images_of_earlier_runs_wait_as_well() {
     assert_eq!(report(&scan, &["--kept", "--run", "last"]).lines().count(), 1);
     assert_eq!(images(&json_report(&scan, &[])).len(), 1);
     assert_eq!(images(&json_report(&scan, &["--run", "all"])).len(), 2);
-    assert!(report(&scan, &[]).contains("2 kept images of all runs in the log"));
+    assert!(report(&scan, &[]).contains("2 kept images from all runs in the log"));
 }
 
 #[test]
@@ -373,7 +373,7 @@ fn a_log_that_cannot_be_told_of_is_one_line_and_exit_code_1() {
         assert!(stderr.contains(message), "{text:?}: {stderr}");
     }
     fs::write(scan.log(), "").expect("a log");
-    assert!(refused(&scan, &["--run", "all"]).contains("has no run: it is empty"));
+    assert!(refused(&scan, &["--run", "all"]).contains("is empty: it has no runs"));
     let folder = scan.collection();
     assert!(refused(&scan, &[folder.to_str().expect("text")]).contains("has no logs in it"));
     assert!(refused(&scan, &["/dev/zero"]).contains("is not a log: it is not a regular file"));
@@ -389,7 +389,10 @@ fn a_run_that_is_not_there_is_told_with_those_that_are() {
     let runs: Vec<&str> =
         [&logged[0], logged.last().expect("lines")].map(|line| line["run"].as_str().expect("a run")).to_vec();
     let stderr = refused(&scan, &["--run", "nobody\u{1b}[2J"]);
-    assert!(stderr.contains(&format!("has no run nobody\\u{{1b}}[2J; it has {}, {}\n", runs[0], runs[1])), "{stderr}");
+    assert!(
+        stderr.contains(&format!("has no run nobody\\u{{1b}}[2J; its runs are {}, {}\n", runs[0], runs[1])),
+        "{stderr}"
+    );
     let report = json_report(&scan, &["--run", runs[0]]);
     assert_eq!(report["runs"][0]["run"], runs[0]);
 }
@@ -426,7 +429,7 @@ fn an_archive_whose_images_are_missing_from_the_log_is_told() {
     fs::write(scan.log(), whole.flat_map(|line| [line, "\n"]).collect::<String>()).expect("a log");
     let ended = end(&mut command(&scan, &[]));
     let told = format!(
-        "of 1 archive the log lacks lines about images, and so does this report; the first is {}",
+        "lines about images of 1 archive are missing from the log, and so from this report; the first is {}",
         fixture::named(MULTI).hash
     );
     assert!(ended.code == 0 && ended.stderr.contains(&told), "{ended:?}");
@@ -487,7 +490,7 @@ fn a_dry_run_says_what_would_be_kept() {
     scan.lines();
     let text = report(&scan, &[]);
     assert!(text.contains("To be kept:\n") && text.contains(".img  1.00 GB, at most "), "{text}");
-    assert!(text.contains("      1 image to be staged by a run without --dry-run, "), "{text}");
+    assert!(text.contains("      1 image to stage without --dry-run, "), "{text}");
     assert_eq!(report(&scan, &["--kept"]), "");
 }
 
@@ -505,7 +508,7 @@ fn the_log_of_the_script_that_it_replaces_is_told_of() {
     ];
     fs::write(scan.log(), lines.join("\n")).expect("a log");
     let text = report(&scan, &[]);
-    assert!(text.contains("Run without a name"), "{text}");
+    assert!(text.contains("Run without an ID"), "{text}");
     assert!(text.contains("bar.img  0 B\n"), "{text}");
     assert!(text.contains("37 never begun"), "{text}");
 }
@@ -543,7 +546,7 @@ fn long_lists_are_cut_on_a_terminal_and_nowhere_else() {
     let on_terminal =
         common::run("bsdutils", "script", &["-qec", &format!("{program} report {}", log.display()), "/dev/null"], "");
     assert_eq!(on_terminal.matches("gone: ").count(), 40, "{on_terminal}");
-    assert!(on_terminal.contains("… and 20 more: imgsieve report --csv has all"), "{on_terminal}");
+    assert!(on_terminal.contains("… and 20 more: see imgsieve report --csv"), "{on_terminal}");
 }
 
 #[test]

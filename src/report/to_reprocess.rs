@@ -43,10 +43,10 @@ impl ToReprocess {
         let mut left_out = Vec::new();
         for (_, path) in &self.paths {
             if path.bytes().contains(&end) {
-                left_out.push(format!("{} is more than a line: use --kept -0", printable(path.bytes())));
+                left_out.push(format!("{} is more than one line: use --kept -0", printable(path.bytes())));
             } else if !path.as_path().is_absolute() {
                 // A command might take it for an option, and it was never logged by us.
-                left_out.push(format!("{} is no absolute path, and is left out", printable(path.bytes())));
+                left_out.push(format!("{} is not an absolute path; left out", printable(path.bytes())));
             } else if is_terminal {
                 writeln!(out, "{}", printable(path.bytes()))?;
             } else {
