@@ -102,7 +102,7 @@ impl<'a> Reprocess<'a> {
         &self.plan
     }
 
-    /// Does it, and tells `observers`. The caller has told of the plan's own errors and warnings.
+    /// Does it, and tells `observers`. The caller has reported the plan's own errors and warnings.
     #[must_use]
     pub fn run(&self, control: &Control, observers: &[&dyn Observer]) -> (Exit, Summary) {
         let begun = Instant::now();
@@ -191,7 +191,7 @@ impl Shared<'_> {
                 match std::thread::Builder::new().name(name).spawn_scoped(scope, work) {
                     Ok(worker) => workers.push(worker),
                     Err(error) => {
-                        tell(&format!("only {index} commands are run at a time: no thread for more: {error}"));
+                        tell(&format!("running only {index} commands at a time: no thread for more: {error}"));
                         break;
                     }
                 }
@@ -214,7 +214,7 @@ impl Shared<'_> {
         self.observers.emit(event)
     }
 
-    /// Tells of an image that something is in the way of.
+    /// Reports an image that cannot be processed.
     fn fail(&self, image: &StagedFile, cause: &Cause) {
         self.summary().fail(&image.path, crate::sanitize::printable_line(&cause.message));
         self.emit(&Event::Error { scope: Scope::Staged(image), cause });
