@@ -238,9 +238,9 @@ pub(super) fn check_name(name: &[u8]) -> Result<&OsStr, Error> {
     const NAME_MAX: usize = 255;
     let why = match name {
         b"" => "it is empty",
-        b"." | b".." => "it means a folder",
-        _ if name.contains(&b'/') || name.contains(&0) => "it holds a '/' or a NUL byte",
-        _ if super::is_partial(name) => "files that are not whole are named so, and swept",
+        b"." | b".." => "it refers to a folder",
+        _ if name.contains(&b'/') || name.contains(&0) => "it contains '/' or a NUL byte",
+        _ if super::is_partial(name) => "such names are reserved for partial files",
         _ if name.len() > NAME_MAX => "it is longer than 255 bytes",
         _ => return Ok(OsStr::from_bytes(name)),
     };
