@@ -63,7 +63,7 @@ pub struct Maps {
 #[derive(Default)]
 struct Images {
     count: u32,
-    /// Whether somebody wanted to know what their maps say.
+    /// Whether what their maps say was asked for.
     is_asked: bool,
 }
 
@@ -178,7 +178,7 @@ impl Maps {
         let is_there = file.is_some();
         let is_added = self.add(path, &file.unwrap_or_else(Content::empty));
         if let Some(candidate) = self.candidates.get_mut(&key).filter(|_| !is_there) {
-            let message = "it is a link, and what it leads to is not known";
+            let message = "it is a link whose target is not known";
             candidate.state = State::Unusable(Cause::new(Reason::RescueMap, message));
         }
         is_added
@@ -291,7 +291,7 @@ impl Maps {
         if let State::Unusable(cause) = &candidate.state
             && !candidate.is_told
         {
-            self.warnings.push(candidate.tell("is not taken into account", cause));
+            self.warnings.push(candidate.tell("is ignored", cause));
             candidate.is_told = true;
         }
     }
@@ -332,7 +332,7 @@ impl Maps {
     /// Warns once that not all is remembered.
     fn miss(&mut self) {
         if !std::mem::replace(&mut self.is_incomplete, true) {
-            let message = "there are too many images and files that may be rescue maps: not all are taken into account";
+            let message = "too many images and files that may be rescue maps: not all maps are used";
             self.warnings.push(Cause::new(Reason::RescueMap, message));
         }
     }

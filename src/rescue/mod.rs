@@ -35,7 +35,7 @@ const PIECE: usize = 64 << 10;
 /// The areas of a medium that were never read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RescueMap {
-    /// Those before `end`, in order, none touching the next: what was tried in vain, and what was not tried.
+    /// Those before `end`, in order, none touching the next: what could not be read, and what was not tried.
     unread: Vec<Range<u64>>,
     /// Where the last area of the map ends: nothing behind it was tried.
     end: u64,
@@ -43,7 +43,7 @@ pub struct RescueMap {
     read: u64,
 }
 
-/// Areas of a medium that are told of at most.
+/// Most areas of a medium that are reported.
 const AREAS_TOLD: usize = 64;
 
 /// How much of a medium was rescued.
@@ -87,14 +87,14 @@ pub enum Error {
         /// The first of them.
         at: u64,
     },
-    /// It is larger than any.
-    #[error("a rescue map of {size} bytes; at most {MAX_MAP_LEN} are read")]
+    /// It is larger than any real one.
+    #[error("the rescue map has {size} bytes; at most {MAX_MAP_LEN} are read")]
     TooLarge {
         /// Its size in bytes.
         size: u64,
     },
     /// It has more areas than are remembered.
-    #[error("a rescue map of more than {MAX_AREAS} areas")]
+    #[error("the rescue map has more than {MAX_AREAS} areas")]
     TooManyAreas,
     /// It could not be read.
     #[error("reading the rescue map")]
