@@ -45,7 +45,7 @@ impl From<&zst::Error> for Cause {
 
 impl From<zst::Padding> for Cause {
     fn from(zst::Padding { offset, length }: zst::Padding) -> Cause {
-        let message = format!("{length} zeros behind the last frame, from byte {offset} to the end: nothing is lost");
+        let message = format!("{length} zeros after the last frame, from byte {offset} to the end; nothing is lost");
         Cause::new(Reason::TrailingZeros, message)
     }
 }

@@ -21,7 +21,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The first block is not a tar header.
-    #[error("not a tar archive: its first block is no tar header ({found} bytes read)")]
+    #[error("not a tar archive: its first block is not a tar header ({found} bytes read)")]
     NotTar {
         /// How much of a first block there is, in bytes.
         found: u64,
@@ -211,7 +211,7 @@ pub enum PaxProblem {
         left: u64,
     },
     /// It has no `=`.
-    #[error("no equal sign")]
+    #[error("no equals sign")]
     NoEqualSign,
     /// Its last byte is not a newline.
     #[error("no newline at its end")]
@@ -270,7 +270,7 @@ pub enum SparseProblem {
         real_size: u64,
     },
     /// The segments come to more than what is stored.
-    #[error("segments come to more than the {stored} bytes stored")]
+    #[error("segments add up to more than the {stored} bytes stored")]
     MoreThanStored {
         /// The bytes stored for the member's data.
         stored: u64,

@@ -131,7 +131,7 @@ impl Sizes {
 impl Behind {
     fn of(blocks: &mut Blocks<'_>, start: u64, size: u64, saw_magic: bool) -> Self {
         let Some((end, next)) = padded(start, size) else { return Self::Past };
-        // What cannot be read speaks for nothing; whoever reads on is told of it.
+        // What cannot be read proves nothing; whoever reads on gets the error.
         let Ok(block) = blocks.block(next, BLOCK) else { return Self::Past };
         match Seen::of(block) {
             Seen::Header(header) if header.has_magic() || !saw_magic => Self::Header,
