@@ -36,7 +36,7 @@ fn an_archive_given_as_the_log_is_not_appended_to() {
     let before = fs::read(&archive).expect("readable");
     let ended = scan.run_with(&["--log", archive.to_str().expect("UTF-8")]);
     assert_eq!(ended.code, 1);
-    assert!(ended.stderr.contains("it is not a log"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("not a log: it does not begin with '{'"), "{}", ended.stderr);
     assert!(fs::read(&archive).expect("readable") == before);
 }
 
