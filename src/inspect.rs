@@ -20,6 +20,7 @@ use crate::member::{self, Content, Item};
 use crate::reason::Reason;
 use crate::rescue::Maps;
 use crate::sanitize::{printable, printable_line, printable_short};
+use crate::suffixes::Suffixes;
 use crate::units::human;
 use crate::zst::{self, Engine, Meter, ZstFile};
 
@@ -43,7 +44,7 @@ const MAX_WARNINGS: usize = 1000;
 #[derive(Clone)]
 pub struct Options {
     /// How the name of an image in an archive ends, ASCII case ignored.
-    pub image_suffix: String,
+    pub image_suffix: Suffixes,
     /// Largest zstd window, in bytes.
     pub max_window: u64,
     /// How zstd data are read.
@@ -142,8 +143,8 @@ impl Inspection {
     }
 
     fn archive(&mut self, zst: &ZstFile, options: &Options) -> Result<(), Cause> {
-        let mut images = Images::new(&options.image_suffix, None);
-        let mut maps = Maps::new(&options.image_suffix);
+        let mut images = Images::new(options.image_suffix.clone(), None);
+        let mut maps = Maps::new(options.image_suffix.clone());
         // Where each image is, while that is remembered.
         let mut contents: Vec<Option<Content>> = Vec::new();
         let mut held = 0;

@@ -29,7 +29,8 @@
 //! - [`ptable`]: bytes in, partition table out.
 //! - [`member`]: the members of a tar, and their content as bytes at an offset.
 //! - [`zst`]: the decompressed bytes of a `.zst`, at any offset.
-//! - [`config`], [`units`], [`sanitize`]: what a run is told; sizes; names on their way to a terminal.
+//! - [`config`], [`suffixes`], [`units`], [`sanitize`]: what a run is told; how names of images end; sizes; names on their
+//!   way to a terminal.
 
 mod account;
 mod archive;
@@ -71,5 +72,7 @@ pub mod sanitize;
 pub mod scan;
 #[doc(hidden)]
 pub mod staging;
+#[doc(hidden)]
+pub mod suffixes;
 #[doc(hidden)]
 pub mod units;

@@ -137,7 +137,7 @@ fn gpt_image(folder: &Path) -> Vec<u8> {
 
 fn report(path: &Path, engine: Engine) -> Value {
     let options = Options {
-        image_suffix: ".img".to_owned(),
+        image_suffix: ".img".parse().expect("a suffix"),
         max_window: 128 << 20,
         engine,
         deep_fs: false,

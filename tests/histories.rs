@@ -103,7 +103,7 @@ fn ours(medium: &Medium) -> Answer {
     let status = tar.args(["disk.img", "disk.map"]).status().expect("tar: install the Debian package tar");
     assert_eq!(status.code(), Some(0));
     let options = inspect::Options {
-        image_suffix: ".img".to_owned(),
+        image_suffix: ".img".parse().expect("a suffix"),
         max_window: 1 << 27,
         engine: Engine::Auto,
         deep_fs: false,

@@ -103,7 +103,7 @@ fn every_table_is_read_as_it_was_made_and_whoever_says_otherwise_is_listed() {
 /// What `inspect` says of the one image in a file.
 fn inspected(path: &Path, engine: Engine) -> Map<String, Value> {
     let options = inspect::Options {
-        image_suffix: ".img".to_owned(),
+        image_suffix: ".img".parse().expect("a suffix"),
         max_window: 1 << 27,
         engine,
         deep_fs: true,

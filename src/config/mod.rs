@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::log::record::Rules;
 use crate::log::{self, Logs};
+use crate::suffixes::Suffixes;
 use crate::units::{MinFree, Size};
 use crate::zst::Engine;
 
@@ -39,8 +40,8 @@ pub struct Site {
     pub min_partitions: u32,
     /// Space that has to stay free where staging lies.
     pub min_free: MinFree,
-    /// How the name of an image ends, ASCII case ignored; never empty.
-    pub image_suffix: String,
+    /// How the names of images end.
+    pub image_suffix: Suffixes,
     /// Base name of a program that must not run meanwhile; empty for none.
     pub wait_for: String,
     /// Folders that must not exist; a relative one lies beside the staging folder.
@@ -127,13 +128,6 @@ impl Site {
         if self.min_partitions == 0 {
             return refuse("min-partitions", &self.min_partitions, "must be at least 1, or every image would be kept");
         }
-        if self.image_suffix.is_empty() || self.image_suffix.contains(['/', '\0']) {
-            return refuse(
-                "image-suffix",
-                &self.image_suffix,
-                "must be the end of a file name, not empty and without '/'",
-            );
-        }
         if self.collection.is_empty() {
             return refuse("collection", &"[]", "must have at least one folder or archive");
         }
@@ -216,7 +210,7 @@ struct Partial {
     min_image_size: Option<Size>,
     min_partitions: Option<u32>,
     min_free: Option<MinFree>,
-    image_suffix: Option<String>,
+    image_suffix: Option<Suffixes>,
     wait_for: Option<String>,
     cleared: Option<Vec<PathBuf>>,
     max_window: Option<Size>,
@@ -287,7 +281,7 @@ impl Config {
         Rules {
             min_image_size: self.site.min_image_size.0,
             min_partitions: self.site.min_partitions,
-            image_suffix: self.site.image_suffix.clone(),
+            image_suffix: self.site.image_suffix.to_string(),
             keep_undecided: self.keep_undecided,
             fs: self.deep_fs,
         }

@@ -21,6 +21,7 @@ use crate::event::{Event, Live, Scope, StagedFile};
 use crate::exit::Exit;
 use crate::run::{Control, Observer, Observers, Queue, Stop, panics};
 use crate::staging::Folder;
+use crate::suffixes::Suffixes;
 
 use children::{Children, Relay};
 use plan::{Plan, Task};
@@ -37,8 +38,8 @@ pub struct Options {
     pub log: PathBuf,
     /// Other logs that tell of what was staged; folders of them, too.
     pub more_logs: Vec<PathBuf>,
-    /// How the name of an image ends.
-    pub image_suffix: String,
+    /// How the names of images end.
+    pub image_suffix: Suffixes,
     /// The command and its arguments, in which `{}` is the image's path.
     pub command: Vec<OsString>,
     /// Commands at a time, at least 1.

@@ -12,6 +12,7 @@ use crate::event::{CommandEnd, CommandOutcome, Event, Live, Scope, StagedFile};
 use crate::reason::Reason;
 use crate::run::panics;
 use crate::staging::{Folder, Held, Place};
+use crate::suffixes::Suffixes;
 use crate::units::human_seconds;
 
 use super::Shared;
@@ -228,11 +229,10 @@ fn end_of(status: ExitStatus) -> CommandEnd {
     }
 }
 
-/// Whether a name is 32 hex digits and the suffix of images.
-fn has_identity(name: &[u8], suffix: &str) -> bool {
-    name.split_at_checked(IDENTITY).is_some_and(|(identity, rest)| {
-        identity.iter().all(u8::is_ascii_hexdigit) && rest.eq_ignore_ascii_case(suffix.as_bytes())
-    })
+/// Whether a name is 32 hex digits and a suffix of images.
+fn has_identity(name: &[u8], suffixes: &Suffixes) -> bool {
+    let is_identity = |stem: &[u8]| stem.len() == IDENTITY && stem.iter().all(u8::is_ascii_hexdigit);
+    suffixes.stem(name).is_some_and(is_identity)
 }
 
 #[cfg(test)]
@@ -241,11 +241,12 @@ mod tests {
 
     #[test]
     fn an_identity_is_32_hex_digits() {
-        assert!(has_identity(b"2c26b46b68ffc68ff99b453c1d304134.img", ".img"));
-        assert!(has_identity(b"2C26B46B68FFC68FF99B453C1D304134.IMG", ".img"));
+        let suffix = ".img".parse().expect("a suffix");
+        assert!(has_identity(b"2c26b46b68ffc68ff99b453c1d304134.img", &suffix));
+        assert!(has_identity(b"2C26B46B68FFC68FF99B453C1D304134.IMG", &suffix));
         for name in ["2c26b46b68ffc68ff99b453c1d30413.img", "2c26b46b68ffc68ff99b453c1d30413g.img", "disk.img", ""] {
-            assert!(!has_identity(name.as_bytes(), ".img"), "{name}");
+            assert!(!has_identity(name.as_bytes(), &suffix), "{name}");
         }
-        assert!(!has_identity(b"2c26b46b68ffc68ff99b453c1d304134-2.img", ".img"));
+        assert!(!has_identity(b"2c26b46b68ffc68ff99b453c1d304134-2.img", &suffix));
     }
 }

@@ -37,7 +37,7 @@ impl<'r> Survey<'r> {
             meter,
             started: Instant::now(),
             identity: None,
-            images: Images::new(&site.image_suffix, Some(site.min_image_size.0)),
+            images: Images::new(site.image_suffix.clone(), Some(site.min_image_size.0)),
             verdicts: Verdicts::new(run, &archive),
             archive,
         };

@@ -38,7 +38,7 @@ impl<'r> Verdicts<'r> {
         Verdicts {
             run,
             teller: Teller::new(run, Arc::clone(archive)),
-            maps: Maps::new(&run.config.site.image_suffix),
+            maps: Maps::new(run.config.site.image_suffix.clone()),
             totals: ArchiveTotals { removed_files, engine: run.config.engine, ..ArchiveTotals::default() },
             open: OpenImages::default(),
             stager: Stager::new(run, Arc::clone(archive)),
