@@ -57,7 +57,7 @@ impl From<&staging::Error> for Cause {
 }
 
 impl From<&member::Error> for Cause {
-    /// Where the archive could not be read, the archive's own cause: that the walk noticed it is no news.
+    /// If the archive could not be read, the archive's own cause: that the walk noticed it adds nothing.
     fn from(error: &member::Error) -> Cause {
         match error {
             member::Error::Io { source, .. } => {

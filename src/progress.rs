@@ -37,9 +37,9 @@ pub enum Verbosity {
     Quiet,
     /// Errors and warnings.
     Normal,
-    /// A line for each archive, too.
+    /// Also a line for each archive.
     Archives,
-    /// A line for each image, too.
+    /// Also a line for each image.
     Images,
 }
 

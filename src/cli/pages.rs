@@ -134,11 +134,12 @@ fn log_page(program: &clap::Command) -> String {
              YYYY-MM-DDThh:mm:ssZ) and stage, and ends with run, 16 hexadecimal digits that are the same for all lines of a \
              run. Fields may be added by later versions, and are never renamed or dropped. A file that is not empty and \
              does not begin with { is not appended to.",
-            "Every archive that was started ends in one archive_complete or one error of scope archive, and every image that \
-             was found has one partition_check, unless the run was interrupted or aborted.",
+            "Every archive that was started ends in one archive_complete or one error of scope archive, and every image \
+             that was found has one partition_check, unless the run was interrupted or aborted.",
             "Names come from archives and are untrusted: what a terminal would interpret is escaped. The exact bytes of \
-             a name that is not UTF-8 are given in base64: img_bytes beside img, and likewise hash_bytes, member_bytes, path_bytes, \
-             archive_bytes, dest_bytes and output_bytes. A name of more than 4096 bytes is cut short, and ends in its SHA-256.",
+             a name that is not UTF-8 are given in base64: img_bytes beside img, and likewise hash_bytes, member_bytes, \
+             path_bytes, archive_bytes, dest_bytes and output_bytes. A name of more than 4096 bytes is cut short, and \
+             ends in its SHA-256.",
         ],
     );
     roff.control("SH", ["STAGES"]);

@@ -244,7 +244,7 @@ pub struct Config {
     pub abort_on_low_space: bool,
     /// Name the file systems in partitions even where that costs decoding again.
     pub deep_fs: bool,
-    /// Other logs than the site's that tell of earlier runs; folders of them, too.
+    /// Logs of earlier runs other than the site's, or folders of them.
     pub more_logs: Vec<PathBuf>,
     /// How archives are read.
     pub engine: Engine,
@@ -270,7 +270,7 @@ impl Config {
         }
     }
 
-    /// The logs that tell of earlier runs.
+    /// The logs of earlier runs.
     pub fn logs(&self) -> Result<Logs, log::Error> {
         Logs::open(&[std::slice::from_ref(&self.site.log), &self.more_logs].concat(), false)
     }

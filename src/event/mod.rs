@@ -58,7 +58,7 @@ pub enum Action {
     Kept(Kept),
     /// It would be, but this is a dry run.
     WouldKeep {
-        /// Most room that it could take, in bytes: its size less the holes that the archive tells of.
+        /// Most room that it could take, in bytes: its size less the holes that the archive records.
         at_most: u64,
     },
     /// There was no room for it, to the end of the run.
@@ -70,7 +70,8 @@ pub enum Action {
 }
 
 impl Image {
-    /// An image of these names; what is longer than [`NAME_LIMIT`] is cut behind it, where it shows that it was longer.
+    /// An image of these names; what is longer than [`NAME_LIMIT`] is cut one byte after it, which shows that it was
+    /// longer.
     #[must_use]
     pub fn new(name: &[u8], member: &[u8], size: u64, ordinal: u32) -> Image {
         let cut = |name: &[u8]| name[..name.len().min(NAME_LIMIT + 1)].to_vec();

@@ -39,7 +39,7 @@ struct Spent {
     whole: HashSet<u64>,
 }
 
-/// What is to be written.
+/// What to write.
 pub enum Fit {
     /// The line as it is.
     Whole,

@@ -79,7 +79,7 @@ pub struct At {
     pub length: usize,
 }
 
-/// Who is told what a log says.
+/// Receives the lines of a log.
 pub trait Listener {
     /// Another file begins, which is a part of this log.
     fn begin(&mut self, _log: usize) {}

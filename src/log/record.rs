@@ -562,8 +562,8 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Whether these are of an archive that was read to its end and has no image. The script that this program replaces counted
-    /// neither images nor bytes of the tar.
+    /// Whether these are of an archive that was read to its end and has no image. The script that this program replaces
+    /// counted neither images nor bytes of the tar.
     #[must_use]
     pub fn is_without_image(&self) -> bool {
         self.images == 0 && self.content_bytes > 0

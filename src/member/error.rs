@@ -59,7 +59,7 @@ pub enum Error {
         field: &'static str,
         /// What it holds.
         found: Vec<u8>,
-        /// Why that is no number for it.
+        /// Why that is not a valid number for it.
         problem: NumberProblem,
     },
     /// A size so large that the member would end past the largest offset there is (2^63 - 1).
@@ -245,7 +245,7 @@ pub enum PaxProblem {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SparseProblem {
-    /// A field is no number.
+    /// A field is not a number.
     #[error("segment {segment} is not two numbers")]
     BadNumber {
         /// Which segment, from 0.

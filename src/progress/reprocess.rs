@@ -28,7 +28,7 @@ impl Counts {
         Counts { images, bytes, ..Counts::default() }
     }
 
-    /// Takes note of an event; gives whether anything is to be drawn.
+    /// Takes note of an event; returns whether anything has to be drawn.
     pub(super) fn observe(&mut self, event: &Event<'_>) -> bool {
         match event {
             Event::ReprocessStart { image, .. } => self.running.push((*image).clone()),

@@ -1,4 +1,4 @@
-//! Where an image stands: by what the log tells of it, and by what the file system does.
+//! Where an image stands, according to the log and the file system.
 
 use std::io;
 
@@ -26,7 +26,7 @@ pub enum ImageState {
     Changed(String),
     /// What is there cannot be looked at: why.
     Unseen(String),
-    /// It would be kept, were it no dry run.
+    /// It would be kept, but this is a dry run.
     WouldKeep,
     /// There was no room for it.
     Deferred,
@@ -135,7 +135,7 @@ impl ImageState {
     }
 }
 
-/// Looks at what is at `path`, and says what is wrong with it where it is no file of this size.
+/// Looks at what is at `path`, and says what is wrong with it if it is not a file of this size.
 fn on_disk(path: &Name, size: Option<u64>) -> Result<(), ImageState> {
     let metadata = match std::fs::symlink_metadata(path.as_path()) {
         Ok(metadata) => metadata,

@@ -15,7 +15,7 @@ use super::{Context, ImageState, Remaining, Report, duration, end_of, is_multi, 
 
 /// Characters of a name that are shown.
 const NAME_SHOWN: usize = 120;
-/// Of a list that is cut short, entries that are shown.
+/// Entries of a list that are shown if it is cut short.
 const SHOWN: usize = 40;
 /// The same for what is listed within an entry.
 const SHOWN_WITHIN: usize = 5;
@@ -297,7 +297,7 @@ impl Report {
         self.write_warnings(out)
     }
 
-    /// What the one run that is told of did itself, and how fast.
+    /// What the one run of the report did itself, and how fast.
     fn pace(&self) -> Option<(&Sums, String)> {
         let mut own = self.account.runs.iter().filter(|run| run.is_last);
         let (Some(run), None) = (own.next(), own.next()) else { return None };

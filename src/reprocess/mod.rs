@@ -36,7 +36,7 @@ pub struct Options {
     pub staging: PathBuf,
     /// The log, which is appended to.
     pub log: PathBuf,
-    /// Other logs that tell of what was staged; folders of them, too.
+    /// Other logs that say what was staged, or folders of them.
     pub more_logs: Vec<PathBuf>,
     /// How the names of images end.
     pub image_suffix: Suffixes,
@@ -210,7 +210,7 @@ impl Shared<'_> {
         self.summary().not_begun += queue.left() as u64;
     }
 
-    /// Tells all observers, and gives whether all of them could take it.
+    /// Tells all observers, and returns whether each succeeded.
     fn emit(&self, event: &Event<'_>) -> bool {
         self.observers.emit(event)
     }

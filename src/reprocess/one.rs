@@ -32,7 +32,7 @@ struct Present {
 }
 
 impl Shared<'_> {
-    /// Does with an image what is to be done; a panic is told as its failure.
+    /// Does an image's task; a panic becomes its failure.
     pub(super) fn guarded(&self, chosen: &Chosen) {
         if let Err(cause) = panics::caught(|| self.one(chosen)) {
             self.fail(&chosen.image, &cause);

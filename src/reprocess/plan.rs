@@ -1,4 +1,4 @@
-//! Which staged images are to be processed again: what the log tells, as far as it is about the staging folder in force.
+//! Which staged images are to be processed again: what the log says about the staging folder in force.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -40,7 +40,7 @@ pub struct Chosen {
     pub was_reprocessed: bool,
 }
 
-/// What is to be done.
+/// What to do.
 pub struct Plan {
     /// The images, smallest first.
     pub images: Vec<Chosen>,
@@ -193,7 +193,7 @@ impl Plan {
         }
     }
 
-    /// Whether the log tells of an image that was staged to this path.
+    /// Whether an image was staged to this path, according to the log.
     pub fn is_staged(&self, path: &OsStr) -> bool {
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         log.staged.get(&Name::from(path)).is_some()

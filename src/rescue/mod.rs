@@ -2,7 +2,7 @@
 //!
 //! Format: GNU ddrescue manual, "Mapfile structure". Comments begin with `#`; the first other line is the status of the
 //! rescue; every further one is `position size status`, numbers decimal, `0x` or `0`-octal, status one of `?*/-+`, of
-//! which `+` alone means that the bytes are the medium's. What no line tells of was never tried. A map is read as
+//! which `+` alone means that the bytes are the medium's. What no line covers was never tried. A map is read as
 //! `ddrescuelog --complete-mapfile` reads it: areas may stand in any order, and overlap where they have the same status.
 //!
 //! [`Maps`] knows which files of an archive are maps of which image; [`Masked`] is an image without what its map says was

@@ -60,7 +60,7 @@ impl Control {
         self.stopped.load(Ordering::Relaxed)
     }
 
-    /// The flag itself, for layers that know no more than it.
+    /// The flag itself, for layers that know nothing else of the switch.
     #[must_use]
     pub fn flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.stopped)

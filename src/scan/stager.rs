@@ -22,7 +22,7 @@ pub(super) enum Outcome {
     Staged(Finding, Kept),
     /// It was there, whole, from an earlier run.
     There(Finding, Kept),
-    /// It would be staged, were this no dry run.
+    /// It would be staged, but this is a dry run.
     WouldKeep {
         /// Bytes of it that the archive does not tell to be holes.
         at_most: u64,

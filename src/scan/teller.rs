@@ -1,4 +1,4 @@
-//! What is told of one archive, from its first warning to its end.
+//! The events of one archive, from its first warning to its end.
 
 use std::sync::Arc;
 

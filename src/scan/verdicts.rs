@@ -184,7 +184,7 @@ impl<'r> Verdicts<'r> {
         self.close_verified(zst);
     }
 
-    /// The member behind an image is no rescue map of it.
+    /// The member after an image is not a rescue map of it.
     pub fn member_behind(&mut self, zst: &ZstFile) {
         while let Some(open) = self.open.take(Wait::NextMember) {
             self.close_done(Some(zst), open);

@@ -25,7 +25,7 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
-    /// There is something that is no folder.
+    /// There is something that is not a folder.
     #[error("{path} is not a folder (links are not followed)")]
     NotAFolder {
         /// What is there.

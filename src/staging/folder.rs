@@ -86,7 +86,7 @@ impl Folder {
         }
     }
 
-    /// Opens the folder `name` in this one, making it where it is not.
+    /// Opens the folder `name` in this one, creating it if it is missing.
     pub fn make_subfolder(&self, name: &OsStr) -> Result<Folder, Error> {
         let path = self.join(name);
         match rustix::fs::mkdirat(&self.handle, name, Mode::from_raw_mode(0o777)) {
@@ -109,7 +109,7 @@ impl Folder {
         rustix::fs::openat(&self.handle, name, flags, Mode::empty()).map(File::from)
     }
 
-    /// Opens the file `name` to read it and to append to it, making it where it is not.
+    /// Opens the file `name` to read it and to append to it, creating it if it is missing.
     pub fn open_append(&self, name: &OsStr) -> Result<File, Errno> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::APPEND | OFlags::NOFOLLOW;
         let flags = flags | OFlags::NONBLOCK | OFlags::CLOEXEC;

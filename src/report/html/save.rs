@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 const PAGE: &[u8] = b"<!doctype html";
 
 /// Has `write` write a file beside `path`, and gives it that name once it is synced: whatever happens before, what was
-/// there stays. What is no file, such as a pipe, is written to as it is. A file that is not a page is never replaced: a typing
-/// error must not cost a log.
+/// there stays. What is not a file, such as a pipe, is written to directly. A file that is not a page is never
+/// replaced: a typing error must not cost a log.
 pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     // A link stays, and what it leads to is replaced.
     let path = match path.canonicalize() {
