@@ -374,7 +374,7 @@ mod tests {
             (&[O("a.img", tar::EntryType::Symlink)], "no image: the archive has no files"),
             (
                 &[F("h.raw", 12), F("x/h.dd", 524), F("h.001", 30)],
-                "no image: no file's name ends in .img; the largest is x/h.dd, 524 B",
+                "no image: no file name ends in .img; the largest file is x/h.dd, 524 B",
             ),
             (&[F("a.img", 9), F("b.img", 7), F("c", 3)], "no image larger than 10: the largest is a.img, 9 B"),
             (

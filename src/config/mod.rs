@@ -173,7 +173,7 @@ impl Site {
 pub const COMMAND_FORM: &str = "must be a program and its arguments, in one of which {} stands for the image";
 
 /// Whether `command` is a program and its arguments, and one of these has the place of the image, `{}`. The image is never
-/// the program: what is in it is nobody's word.
+/// the program: its content is not to be trusted.
 #[must_use]
 pub fn is_command<S: AsRef<OsStr>>(command: &[S]) -> bool {
     let has_place = |word: &S| word.as_ref().as_bytes().windows(2).any(|pair| pair == b"{}");
@@ -371,7 +371,6 @@ mod tests {
     fn values_that_cannot_be_meant_are_refused() {
         for text in [
             "min_partitions = 0",
-            "image_suffix = ''",
             "collection = []",
             "jobs = 0",
             "max_window = '4GiB'",
@@ -383,7 +382,14 @@ mod tests {
         ] {
             assert!(read(text).expect("reads").check().is_err(), "{text}");
         }
-        for text in ["min_free = '120%'", "min_image_size = 'big'", "jobs = -1", "skip = 3", "reprocess = 'ntt {}'"] {
+        for text in [
+            "min_free = '120%'",
+            "min_image_size = 'big'",
+            "jobs = -1",
+            "skip = 3",
+            "reprocess = 'ntt {}'",
+            "image_suffix = ''",
+        ] {
             assert!(read(text).is_err(), "{text}");
         }
     }
