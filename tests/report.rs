@@ -361,7 +361,7 @@ fn a_log_that_cannot_be_told_of_is_one_line_and_exit_code_1() {
     let scan = Scan::new();
     for (text, message) in [
         (None, "No such file or directory"),
-        (Some(""), "no run ever began"),
+        (Some(""), "no run in the log "),
         (Some("\n\n"), "is not an imgsieve log: none of its 2 lines belongs to a run"),
         (Some("hello\n{\"level\":\"info\",\"msg\":\"other\"}\n"), "is not an imgsieve log: none of its 2 lines"),
         (Some("\0\u{1b}[2J\u{7}"), "is not an imgsieve log"),
@@ -540,12 +540,12 @@ fn long_lists_are_cut_on_a_terminal_and_nowhere_else() {
         lines.push(format!(r#"{{"ts":"2026-01-01T00:00:00Z","stage":"partition_check",{of}"img":"i","partitions":2,"action":"KEPT","path":"/nonexistent/h{number}/i","size_bytes":9,"run":"r"}}"#));
     }
     let scan = log_of(&lines.iter().map(String::as_str).collect::<Vec<_>>());
-    assert_eq!(report(&scan, &[]).matches("gone: ").count(), 60);
+    assert_eq!(report(&scan, &[]).matches("  gone from staging").count(), 60);
     let program = env!("CARGO_BIN_EXE_imgsieve");
     let log = scan.log();
     let on_terminal =
         common::run("bsdutils", "script", &["-qec", &format!("{program} report {}", log.display()), "/dev/null"], "");
-    assert_eq!(on_terminal.matches("gone: ").count(), 40, "{on_terminal}");
+    assert_eq!(on_terminal.matches("  gone from staging").count(), 40, "{on_terminal}");
     assert!(on_terminal.contains("… and 20 more: see imgsieve report --csv"), "{on_terminal}");
 }
 

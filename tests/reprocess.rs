@@ -370,7 +370,7 @@ fn an_image_that_is_gone_after_it_was_reprocessed_is_no_error() {
     assert_eq!(end(&mut reprocess(&scan, &[], NOTE)).code, 0);
     let ended = end(&mut reprocess(&scan, &["--again"], NOTE));
     assert_eq!((ended.code, ran(&scan).len()), (0, 1), "{ended:?}");
-    assert!(ended.stdout.contains("Gone from staging after they were reprocessed: 1 image."), "{}", ended.stdout);
+    assert!(ended.stdout.contains("Gone from staging after being reprocessed: 1 image."), "{}", ended.stdout);
     // A run that stages it again has it wait again.
     assert_eq!(scan.run().code, 0);
     assert_eq!(end(&mut reprocess(&scan, &[], NOTE)).code, 0);

@@ -73,7 +73,7 @@ impl Summary {
             )?;
         }
         if self.gone > 0 {
-            writeln!(text, "Already gone from staging, after being reprocessed: {}.", images(self.gone))?;
+            writeln!(text, "Gone from staging after being reprocessed: {}.", images(self.gone))?;
         }
         if self.not_begun > 0 {
             writeln!(text, "Not begun: {}.", images(self.not_begun))?;
