@@ -221,7 +221,7 @@ impl Inspection {
         match self.warnings.len() {
             ..MAX_WARNINGS => self.warnings.push(cause),
             MAX_WARNINGS => {
-                self.warnings.push(Cause::new(Reason::MoreWarnings, "further warnings about it are not shown"))
+                self.warnings.push(Cause::new(Reason::MoreWarnings, "further warnings about it are not shown"));
             }
             _ => {}
         }
