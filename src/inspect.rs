@@ -125,12 +125,6 @@ impl Inspection {
         }
         // A device has no length but where its end can be sought.
         let size = file.seek(SeekFrom::End(0)).map_err(io)?;
-        let mut head = vec![0; 512];
-        let length = file.read_at(0, &mut head).map_err(io)?;
-        head.truncate(length);
-        if let Some(format) = zst::known_format(&head) {
-            return Err(Cause::new(Reason::NotAnImage, format!("it is {format}, not an image or a .tar.zst")));
-        }
         self.image(path, &file, size);
         Ok(())
     }
@@ -368,7 +362,7 @@ fn is_zstd(file: &mut File) -> std::io::Result<bool> {
 }
 
 /// Whether the decompressed data begin with a tar header. Zeros, with which a tar of no members begins too, are an image.
-fn is_tar(zst: &ZstFile) -> bool {
+pub(crate) fn is_tar(zst: &ZstFile) -> bool {
     let mut first = [0xff; TAR_BLOCK];
     let is_blank = zst.read_exact_at(0, &mut first).is_ok() && first.iter().all(|&byte| byte == 0);
     !is_blank && !matches!(member::walk(zst).next(), Err(member::Error::NotTar { .. }))

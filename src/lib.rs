@@ -11,6 +11,8 @@
 //!   its removal.
 //! - [`scan`]: the run. What has to be in order first, which archives and in which order, the pool of workers, one
 //!   archive from open to verdicts, what is kept and what is tried again.
+//! - [`extract`]: an image, or a part of it, out of an archive.
+//! - [`verify`]: archives, decoded to their end for their checksums.
 //! - [`inspect`]: the partitions of every image in a file, with nothing written.
 //! - `progress`: bars and lines on the terminal, an observer of what happens.
 //! - `report`: what runs found and what remains to do, for a person, a browser, a spreadsheet or another program: four
@@ -36,11 +38,13 @@ mod account;
 mod archive;
 mod archive_name;
 mod cause;
+mod extract;
 mod images;
 pub mod member;
 mod progress;
 pub mod ptable;
 mod report;
+mod verify;
 pub mod zst;
 
 // What the program, the tests, the benchmarks and the fuzz targets need besides: no public API, and no promise.

@@ -50,6 +50,8 @@ reasons! {
     EntriesLost = "entries_lost",
     /// The database of a dynamic disk is damaged.
     LdmDamaged = "ldm_damaged",
+    /// It is a container, not an image: compressed, split or encoded, for another program to open.
+    Container = "container",
     /// The verdict rests on a sector that was never read, according to the rescue map.
     Unread = "unread",
     /// No verdict could be reached.
@@ -170,8 +172,10 @@ reasons! {
     StagingIsCollection = "staging_is_collection",
     /// Less than the minimum is free at the start.
     MinFree = "min_free",
-    /// `--only` names a hash that no archive has.
+    /// `--only` names a hash that the collection does not have.
     Only = "only",
+    /// The skip list names a hash that the collection does not have.
+    Skip = "skip",
     /// The log cannot be read, written or synced.
     Log = "log",
     /// The log of the earlier runs cannot be read.

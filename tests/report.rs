@@ -293,7 +293,7 @@ fn kept_paths_are_bytes_and_never_two_lines() {
     let output = command(&scan, &["--kept"]).output().expect("runs");
     assert_eq!(output.status.code(), Some(1));
     let stderr = String::from_utf8(output.stderr).expect("text");
-    assert!(stderr.contains(r"two\nlines\tand a tab.img is more than one line: use --kept -0"), "{stderr}");
+    assert!(stderr.contains(r"two\nlines\tand a tab.img is more than one line: use -0"), "{stderr}");
     let lines: Vec<PathBuf> = output
         .stdout
         .split(|&byte| byte == b'\n')

@@ -66,15 +66,16 @@ impl Fold {
         }
     }
 
-    /// Takes note of what became of staged images, whichever run reports it.
-    pub fn note_staged(&mut self, record: &Record) {
+    /// Takes note of what became of staged images, and of checksums, whichever run reports it.
+    pub fn note_since(&mut self, time: Option<SystemTime>, record: &Record) {
         self.account.staged.note(record);
+        self.account.verifications.note(time, record);
     }
 
     /// Takes note of what `run` reports, in a line of so many bytes. `is_last` if the run is accounted for itself, and not
     /// only as a run from which another took something over.
     pub fn note(&mut self, run: &str, time: Option<SystemTime>, record: Record, length: usize, is_last: bool) {
-        self.note_staged(&record);
+        self.note_since(time, &record);
         if self.is_of_reprocessing(run, &record) {
             return;
         }
@@ -91,10 +92,13 @@ impl Fold {
         }
     }
 
-    /// Whether a record is about staged images being processed again: its run does not survey.
+    /// Whether a record is about staged images being processed again, or about checksums: its run does not survey.
     fn is_of_reprocessing(&self, run: &str, record: &Record) -> bool {
         match record {
-            Record::ReprocessStart(_) | Record::ReprocessComplete(_) | Record::Removed(_) => true,
+            Record::ReprocessStart(_)
+            | Record::ReprocessComplete(_)
+            | Record::Removed(_)
+            | Record::ArchiveVerified(_) => true,
             Record::Interrupted(_) => !self.runs.contains_key(run),
             Record::Error(problem) | Record::Warning(problem) => problem.scope == "staged",
             _ => false,
@@ -149,7 +153,9 @@ impl Fold {
             return;
         }
         let end = match record {
-            Record::ArchiveComplete(end) => ArchiveEnd::Complete { time, totals: Box::new(end.totals()) },
+            Record::ArchiveComplete(end) => {
+                ArchiveEnd::Complete { time, totals: Box::new(end.totals()), left_out: end.left_out }
+            }
             Record::Error(error) if error.scope == "archive" => ArchiveEnd::Failed(Problem::of(time, *error)),
             Record::PartitionCheck(check) => return self.note_image(&hash, index, *check, length),
             Record::Warning(warning) => return self.note_warning(&hash, index, time, *warning, length),

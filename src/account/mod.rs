@@ -6,10 +6,14 @@ mod select;
 mod staged;
 mod sums;
 mod tally;
+mod verification;
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use crate::log::record::{self, ArchiveStart, Ended, PartitionCheck, ScriptComplete, ScriptStart, Totals};
+use crate::log::record::{
+    self, ArchiveStart, Ended, LeftOut, MembersLeftOut, PartitionCheck, ScriptComplete, ScriptStart, Totals,
+};
 use crate::log::{Error, Logs, Name, Reading, Record};
 
 pub use live::{Earlier, Live};
@@ -17,9 +21,14 @@ pub use select::{Runs, runs};
 pub use staged::{Staged, StagedImage, StagedState};
 pub use sums::Sums;
 pub use tally::{Lack, Tallies};
+pub use verification::{Currency, Verifications};
 
 /// Errors and warnings of a run, or of an archive, that are listed.
 const PROBLEMS_MOST: usize = 1000;
+/// Files of a rule that are named which a run did not survey.
+const LEFT_OUT_MOST: usize = 10_000;
+/// Rules by which a run may leave something out.
+const RULES_MOST: usize = 64;
 /// Times at which a run's free space is remembered.
 const SPACES_MOST: usize = 4096;
 
@@ -43,6 +52,8 @@ pub struct Account {
     pub archives: Vec<ArchiveAccount>,
     /// Images that any run staged, and what became of them.
     pub staged: Staged,
+    /// What the checksums of archives came to when they were last verified.
+    pub verifications: Verifications,
     /// How the log read.
     pub reading: Reading,
     /// Archives that are not listed, because there are too many.
@@ -78,6 +89,8 @@ pub struct Run {
     pub warnings: Vec<Problem>,
     /// Those of these warnings that are not among them, because there are too many.
     pub warnings_more: u64,
+    /// What it did not survey, by rule.
+    pub left_out: BTreeMap<String, LeftOut>,
     /// Archives that it took over from earlier runs.
     pub resumed: u64,
     /// How it ended; none where it still runs, or was killed.
@@ -110,6 +123,8 @@ pub struct Problem {
     pub path: Option<Name>,
     /// What was done with an archive until it ended that.
     pub totals: Option<Box<Totals>>,
+    /// Members of it that could be images and were not looked at, by rule.
+    pub left_out: Vec<MembersLeftOut>,
 }
 
 /// One archive, as one run found it.
@@ -138,6 +153,16 @@ pub struct ArchiveAccount {
 }
 
 impl ArchiveAccount {
+    /// Members that could be images and were not looked at, by rule.
+    #[must_use]
+    pub fn left_out(&self) -> &[MembersLeftOut] {
+        match &self.end {
+            ArchiveEnd::Open => &[],
+            ArchiveEnd::Complete { left_out, .. } => left_out,
+            ArchiveEnd::Failed(problem) => &problem.left_out,
+        }
+    }
+
     /// An archive that a run begins.
     #[must_use]
     pub fn begun(run: usize, time: Option<SystemTime>, start: &ArchiveStart) -> ArchiveAccount {
@@ -176,6 +201,8 @@ pub enum ArchiveEnd {
         time: Option<SystemTime>,
         /// What was found and done.
         totals: Box<Totals>,
+        /// Members that could be images and were not looked at, by rule.
+        left_out: Vec<MembersLeftOut>,
     },
     /// It ended in an error, which has the time.
     Failed(Problem),
@@ -255,6 +282,17 @@ impl Run {
                 // Runs of the script that imgsieve replaces have no names, and so are one.
                 self.end = None;
             }
+            Record::LeftOut(left_out) => {
+                let LeftOut { rule, count, size_bytes, files } = *left_out;
+                // A log may be anybody's.
+                if self.left_out.len() == RULES_MOST && !self.left_out.contains_key(&rule) {
+                    return;
+                }
+                let of_rule = self.left_out.entry(rule).or_default();
+                (of_rule.count, of_rule.size_bytes) = (count, size_bytes);
+                let room = LEFT_OUT_MOST.saturating_sub(of_rule.files.len());
+                of_rule.files.extend(files.into_iter().take(room));
+            }
             Record::ScriptComplete(end) => self.end = Some(RunEnd::Complete(end)),
             Record::Interrupted(end) => self.end = Some(RunEnd::Interrupted(end.signal)),
             Record::Abort(end) => self.end = Some(RunEnd::Aborted(end.message)),
@@ -311,7 +349,8 @@ impl Problem {
     pub fn of(time: Option<SystemTime>, record: record::Problem) -> Problem {
         let reason = record.reason.as_ref().map_or(String::new(), |reason| reason.as_str().to_owned());
         let totals = record.ended.as_ref().map(totals_of).map(Box::new);
-        Problem { time, reason, message: record.message, path: record.archive, totals }
+        let left_out = record.ended.map_or(Vec::new(), |ended| ended.left_out);
+        Problem { time, reason, message: record.message, path: record.archive, totals, left_out }
     }
 }
 

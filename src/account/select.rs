@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use crate::log::{At, Entry, Error, Head, Listener, Logs, Name, Record};
 
 use super::fold::{Fold, MEMORY};
-use super::{Account, Selection, Staged};
+use super::{Account, Selection, Staged, Verifications};
 
 /// Archives remembered as taken over by a run.
 const RESUMED_MOST: usize = 8_000_000;
@@ -142,7 +142,7 @@ impl Listener for Selected<'_> {
     fn wants(&mut self, head: &Head<'_>) -> bool {
         // What these say is said again by a later line of the archive, or is of no consequence.
         let is_said_again = matches!(&*head.stage, "img_found" | "extraction_start" | "cleanup" | "deferred");
-        if !is_said_again && (self.wanted.may_have(&head.run) || Staged::wants(head)) {
+        if !is_said_again && (self.wanted.may_have(&head.run) || Staged::wants(head) || Verifications::wants(head)) {
             return true;
         }
         if self.wanted.has_run(&head.run) {
@@ -160,7 +160,7 @@ impl Listener for Selected<'_> {
             let is_last = self.wanted.is_last(&entry.run);
             self.fold.note(&entry.run, entry.time(), entry.record, length, is_last);
         } else {
-            self.fold.note_staged(&entry.record);
+            self.fold.note_since(entry.time(), &entry.record);
         }
     }
 }

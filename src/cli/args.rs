@@ -14,8 +14,11 @@ use crate::suffixes::Suffixes;
 use crate::units::Size;
 use crate::zst::Engine;
 
+use super::config::ConfigArguments;
+use super::extract::{self, ExtractArguments};
 use super::reprocess::{self, ReprocessArguments};
 use super::site::SiteArguments;
+use super::verify::{self, VerifyArguments};
 
 pub(super) const EXIT_CODES: &str = "\
 Exit codes: 0 success; 1 an error, an image left without room, or a precondition not met; 2 wrong usage; \
@@ -58,7 +61,11 @@ Examples:
   imgsieve config > site.toml
       a site file to edit, and to pass to scan with --config
   imgsieve config --config site.toml --min-free 500GB
-      the settings that scan would use with these options";
+      the settings that scan would use with these options
+  imgsieve config --init /mnt/cold
+      begin ./imgsieve.toml for a collection, with every key explained
+  imgsieve config --init=~/.config/imgsieve/config.toml --log ~/imgsieve.jsonl /mnt/cold
+      the same for wherever you are";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -101,18 +108,33 @@ pub enum Command {
     /// the table.
     #[command(after_help = INSPECT_EXAMPLES)]
     Inspect(InspectArguments),
+    /// Write an image of an archive, or one partition of it, to a file
+    ///
+    /// What lies before the image is passed over if possible. Zeros become holes. The file gets its name when it
+    /// is whole and on the disk, and never replaces another. By its number, the archive is read no further than to the
+    /// image; by its name, or where none is given, to its end, for there may be another.
+    #[command(after_help = EXIT_CODES, after_long_help = extract_help())]
+    Extract(ExtractArguments),
+    /// Decode archives to their end, and check every checksum in them
+    ///
+    /// Each frame is decoded by libzstd, and each header of the tar is read. The result of each archive is printed, and a
+    /// total. The log keeps it with the file's size and time, and report shows it until these change. A frame without a
+    /// checksum that decodes to its end is reported, and is not a failure. Exit code 0 means that everything holds.
+    #[command(after_help = EXIT_CODES, after_long_help = verify_help())]
+    Verify(VerifyArguments),
     /// Report from the log what runs found, what went wrong, and what remains to be done
     ///
     /// The log says what was done, the file system what is still in staging. What remains to be done is listed with the
     /// commands that do it.
     #[command(after_help = REPORT_EXAMPLES)]
     Report(ReportArguments),
-    /// Print the site file in force: the built-in one, or --config's, with the options given
+    /// Print the site file in force, which it is and why, with the options given; or begin one
     ///
     /// A site file says where things are and what counts. Its comments explain each key; a key that is left out keeps its
-    /// built-in value.
+    /// built-in value. Every command goes by the first that there is of: the one that --config names, that
+    /// `IMGSIEVE_CONFIG` names, ./imgsieve.toml, ~/.config/imgsieve/config.toml, /etc/imgsieve.toml, the built-in one.
     #[command(after_help = CONFIG_EXAMPLES)]
-    Config(SiteArguments),
+    Config(ConfigArguments),
     /// Print completions for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions(CompletionsArguments),
@@ -123,6 +145,14 @@ pub enum Command {
 
 fn reprocess_help() -> String {
     format!("{}\n\n{EXIT_CODES}", reprocess::EXAMPLES)
+}
+
+fn extract_help() -> String {
+    format!("{}\n\n{EXIT_CODES}", extract::EXAMPLES)
+}
+
+fn verify_help() -> String {
+    format!("{}\n\n{EXIT_CODES}", verify::EXAMPLES)
 }
 
 fn concat_help() -> String {
@@ -153,6 +183,9 @@ pub struct ScanArguments {
     /// Write no images; only report what would be kept
     #[arg(long, short = 'n')]
     pub dry_run: bool,
+    /// Also enter folders within the collection's folders; never through links
+    #[arg(long)]
+    pub recursive: bool,
     /// Survey only the N smallest archives
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
@@ -233,7 +266,7 @@ pub struct ReportArguments {
     /// The same as LOG
     #[arg(long, value_name = "LOG")]
     pub log: Vec<PathBuf>,
-    /// Site file (TOML) instead of the built-in one; see `imgsieve config`
+    /// Site file (TOML) instead of the one in force; see `imgsieve config`
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Which run: its ID in the log, `last`, or `all` [default: last; with --kept, all]
@@ -241,24 +274,28 @@ pub struct ReportArguments {
     pub run: Option<Selection>,
     #[command(flatten)]
     pub format: ReportFormat,
-    /// With --kept: end each path with NUL instead of a newline
-    #[arg(short = '0', long = "null", requires = "kept")]
+    /// With --kept or --unchecked: end each path with NUL instead of a newline
+    #[arg(short = '0', long = "null", requires = "paths")]
     pub null: bool,
 }
 
 /// What `imgsieve report` prints instead of text.
 #[derive(Debug, Args)]
 #[group(multiple = false)]
+#[allow(clippy::struct_excessive_bools)]
 pub struct ReportFormat {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
-    /// Print comma-separated values: a header, then one row per image (RFC 4180)
+    /// Print comma-separated values: a header, then one row per image, and one for what has none (RFC 4180)
     #[arg(long)]
     pub csv: bool,
     /// Print only the paths of kept images not yet reprocessed, one per line
-    #[arg(long)]
+    #[arg(long, group = "paths")]
     pub kept: bool,
+    /// Print only the paths of archives and other files that were not fully checked, one per line
+    #[arg(long, group = "paths")]
+    pub unchecked: bool,
     /// Write a web page: one file, which needs no network; `-` is standard output
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub html: Option<PathBuf>,
@@ -312,8 +349,18 @@ impl ScanArguments {
             (true, _) => Engine::Decode,
             (false, engine) => engine,
         };
+        let is_elsewhere = !self.site.collection.is_empty();
+        let mut skip_expected = self.site.skip.clone();
+        let more_logs = self.site.more_logs();
+        let site = self.site.site()?;
+        // The skip list of a site file is of the site's collection, and not of what is named instead.
+        if site.has_own_skip && !is_elsewhere {
+            skip_expected = site.skip.keys().cloned().collect();
+        }
         Ok(Config {
             engine,
+            skip_expected,
+            recursive: self.recursive,
             dry_run: self.dry_run,
             limit: self.limit,
             only: self.only,
@@ -323,8 +370,8 @@ impl ScanArguments {
             keep_undecided: self.keep_undecided,
             abort_on_low_space: self.abort_on_low_space,
             deep_fs: self.fs,
-            more_logs: self.site.more_logs(),
-            ..Config::new(self.site.site()?)
+            more_logs,
+            ..Config::new(site)
         })
     }
 }

@@ -1,17 +1,18 @@
 //! What the command line says of itself: completions for shells, and the pages of the manual. Both are made of the types
 //! in [`args`](super::args), so that a subcommand or an option is in them as soon as it is there.
 
+use std::any::TypeId;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::CommandFactory;
-use clap::builder::PossibleValuesParser;
+use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
 use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, italic, roman};
 
 use super::args::{Arguments, EXIT_CODES};
-use crate::config::Site;
+use crate::config::{Site, expand};
 use crate::log::manual::{self, Field};
 use crate::reason::Reason;
 
@@ -37,12 +38,29 @@ pub struct Error {
 
 /// The command line; its options show the built-in site's values, and `man` knows the names of its pages.
 pub fn command() -> clap::Command {
-    let command = with_site_defaults(Arguments::command());
+    let command = with_home(with_site_defaults(Arguments::command()));
     let subcommands = command.get_subcommands().map(|each| each.get_name().to_owned());
     let names: Vec<String> = subcommands.chain([LOG_PAGE.to_owned()]).collect();
     command.mut_subcommand("man", |man| {
         let parser = PossibleValuesParser::new(names);
         man.mut_arg("subcommand", |name| name.value_parser(parser).hide_possible_values(true))
+    })
+}
+
+/// Has every path that is given take `~` for the user's own folder.
+fn with_home(command: clap::Command) -> clap::Command {
+    let names: Vec<String> = command.get_subcommands().map(|each| each.get_name().to_owned()).collect();
+    names.iter().fold(command, |command, name| {
+        command.mut_subcommand(name, |subcommand| {
+            subcommand.mut_args(|arg| {
+                let is_path = arg.get_value_parser().type_id() == TypeId::of::<PathBuf>();
+                if is_path {
+                    arg.value_parser(OsStringValueParser::new().try_map(|path| expand(Path::new(&path))))
+                } else {
+                    arg
+                }
+            })
+        })
     })
 }
 

@@ -36,7 +36,7 @@ pub struct ReprocessArguments {
     /// The command and its arguments; {} stands for the image's path [default: the site's `reprocess`]
     #[arg(value_name = "COMMAND", last = true)]
     command: Vec<OsString>,
-    /// Site file (TOML) instead of the built-in one; see `imgsieve config`
+    /// Site file (TOML) instead of the one in force; see `imgsieve config`
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The log that says which images were staged; appended to. If repeated, the others are only read: logs, rotated
@@ -115,6 +115,9 @@ pub fn run(arguments: ReprocessArguments) -> Exit {
         Ok(options) => options,
         Err(error) => return super::usage(&error),
     };
+    if let Err(exit) = super::logging::need_file(&options.log, "reprocess") {
+        return exit;
+    }
     let control = Control::new();
     if let Err(error) = control.listen() {
         return super::failure(&Cause::of(Reason::Signals, &error));

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::config::{self, Site};
+use crate::config::{self, LogTarget, Origin, Site};
 use crate::suffixes::Suffixes;
 use crate::units::{MinFree, Size};
 
@@ -14,14 +14,14 @@ pub struct SiteArguments {
     /// Folders whose *.tar.zst files are surveyed, or single archives of any size
     #[arg(value_name = "COLLECTION")]
     pub collection: Vec<PathBuf>,
-    /// Site file (TOML) instead of the built-in one; see `imgsieve config`
+    /// Site file (TOML) instead of the one in force; see `imgsieve config`
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Folder for the images that are kept
     #[arg(long, value_name = "FOLDER")]
     pub staging: Option<PathBuf>,
-    /// The log, in JSON Lines, appended to. If repeated, the others are only read, for what earlier runs found: logs,
-    /// rotated logs, or folders of them
+    /// The log, in JSON Lines, appended to; - is standard output, none is no log. If repeated, the others are only read,
+    /// for what earlier runs found: logs, rotated logs, or folders of them
     #[arg(long, value_name = "FILE")]
     pub log: Vec<PathBuf>,
     /// Leave out archives in folders that are no larger than this
@@ -61,17 +61,22 @@ impl SiteArguments {
 
     /// The site in force, checked.
     pub fn site(self) -> Result<Site, config::Error> {
-        let mut site = match &self.config {
-            Some(path) => Site::read(path)?,
-            None => Site::built_in(),
-        };
+        let site = Origin::find(self.config.as_deref())?.site()?;
+        self.over(site)
+    }
+
+    /// `site` with what is given here, checked.
+    pub fn over(self, mut site: Site) -> Result<Site, config::Error> {
         // The log and `imgsieve config` are read from anywhere.
         let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+        // `-` and `none` are not files.
+        let absolute_log =
+            |path: PathBuf| if LogTarget::of(&path) == LogTarget::File(&path) { absolute(path) } else { path };
         if !self.collection.is_empty() {
             site.collection = self.collection.into_iter().map(absolute).collect();
         }
         set(&mut site.staging, self.staging.map(absolute));
-        set(&mut site.log, self.log.into_iter().next().map(absolute));
+        set(&mut site.log, self.log.into_iter().next().map(absolute_log));
         set(&mut site.min_archive_size, self.min_archive_size);
         set(&mut site.min_image_size, self.min_image_size);
         set(&mut site.min_partitions, self.min_partitions);

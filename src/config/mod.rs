@@ -1,6 +1,9 @@
 //! What a run is told: the site (where things are, what counts) and the choices of one run. Checked here once, so that
 //! nothing below has to check again.
 
+mod origin;
+mod print;
+
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -13,6 +16,8 @@ use crate::log::{self, Logs};
 use crate::suffixes::Suffixes;
 use crate::units::{MinFree, Size};
 use crate::zst::Engine;
+
+pub use origin::{HERE, Origin, expand};
 
 /// The built-in site file: the places and rules of the script that this program replaces.
 pub const BUILT_IN: &str = include_str!("site.toml");
@@ -30,7 +35,7 @@ pub struct Site {
     pub collection: Vec<PathBuf>,
     /// Where kept images go.
     pub staging: PathBuf,
-    /// The log, JSON Lines.
+    /// The log, JSON Lines: see [`Site::log_target`].
     pub log: PathBuf,
     /// Archives in a folder have to be larger.
     pub min_archive_size: Size,
@@ -58,6 +63,9 @@ pub struct Site {
     pub jobs: Option<usize>,
     /// Hashes of archives that are never opened, with the reason.
     pub skip: BTreeMap<String, String>,
+    /// Whether the skip list is the file's own, and so is of its collection.
+    #[serde(skip)]
+    pub has_own_skip: bool,
 }
 
 /// Why a site file cannot be used.
@@ -80,6 +88,12 @@ pub enum Error {
         /// Line, column and what is wrong there.
         source: Box<toml::de::Error>,
     },
+    /// It was found, and another user could have put it there.
+    #[error("{path} belongs to another user and could run commands: name it with --config to use it anyway")]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
     /// A value that makes no sense.
     #[error("{key} = {value}: {why}")]
     Value {
@@ -96,7 +110,8 @@ impl Site {
     /// The site that is built in.
     #[must_use]
     pub fn built_in() -> Site {
-        toml::from_str(BUILT_IN).expect("the built-in site file is complete, which a test shows")
+        let site: Site = toml::from_str(BUILT_IN).expect("the built-in site file is complete, which a test shows");
+        Site { has_own_skip: true, ..site }
     }
 
     /// The site of the file at `path`.
@@ -108,16 +123,28 @@ impl Site {
         // The file's own text is what an error message has to point into, so a wrong type is looked for there first.
         let _: Partial = toml::from_str(&text).map_err(parse)?;
         let paths = ["collection", "staging", "log"].map(|key| (key, given.contains_key(key)));
+        let has_own_skip = given.contains_key("skip");
         merged.extend(given);
         let mut site: Site = merged.try_into().map_err(parse)?;
+        site.has_own_skip = has_own_skip;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let folder = folder.canonicalize().map_err(|source| Error::Read { path: path.to_owned(), source })?;
         for (key, _) in paths.into_iter().filter(|&(_, given)| given) {
             match key {
-                "collection" => site.collection.iter_mut().for_each(|path| *path = beside(&folder, path)),
-                "staging" => site.staging = beside(&folder, &site.staging),
-                _ => site.log = beside(&folder, &site.log),
+                "collection" => {
+                    for path in &mut site.collection {
+                        *path = beside(&folder, &expand(path)?);
+                    }
+                }
+                "staging" => site.staging = beside(&folder, &expand(&site.staging)?),
+                _ if matches!(site.log_target(), LogTarget::File(_)) => {
+                    site.log = beside(&folder, &expand(&site.log)?);
+                }
+                _ => {}
             }
+        }
+        for path in &mut site.cleared {
+            *path = expand(path)?;
         }
         Ok(site)
     }
@@ -159,13 +186,42 @@ impl Site {
         self.cleared.iter().map(|name| beside.join(name)).collect()
     }
 
-    /// The site as a file that [`Site::read`] reads back.
+    /// Where the log goes.
+    #[must_use]
+    pub fn log_target(&self) -> LogTarget<'_> {
+        LogTarget::of(&self.log)
+    }
+
+    /// The site as a file that [`Site::read`] reads back, with the comments of the built-in one.
     #[must_use]
     pub fn to_toml(&self) -> String {
-        if *self == Site::built_in() {
+        if (Site { has_own_skip: true, ..self.clone() }) == Site::built_in() {
             return BUILT_IN.to_owned();
         }
-        toml::to_string(self).unwrap_or_else(|error| format!("# cannot be written as TOML: {error}\n"))
+        print::commented(self).unwrap_or_else(|error| format!("# cannot be written as TOML: {error}\n"))
+    }
+}
+
+/// Where a log goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogTarget<'a> {
+    /// To a file, which is appended to.
+    File(&'a Path),
+    /// `-`: to standard output.
+    Stdout,
+    /// `none`: there is none.
+    Nowhere,
+}
+
+impl LogTarget<'_> {
+    /// What is meant by `path`.
+    #[must_use]
+    pub fn of(path: &Path) -> LogTarget<'_> {
+        match path.as_os_str().as_bytes() {
+            b"-" => LogTarget::Stdout,
+            b"none" => LogTarget::Nowhere,
+            _ => LogTarget::File(path),
+        }
     }
 }
 
@@ -232,6 +288,10 @@ pub struct Config {
     pub limit: Option<usize>,
     /// Only archives of these hashes; empty for all.
     pub only: Vec<String>,
+    /// Hashes on the skip list that have to be in the collection.
+    pub skip_expected: Vec<String>,
+    /// Enter folders in the folders of the collection.
+    pub recursive: bool,
     /// Wait for the program that must not run, rather than refuse.
     pub wait: bool,
     /// Run although that program runs, or the folders that have to be gone are there.
@@ -259,6 +319,8 @@ impl Config {
             dry_run: false,
             limit: None,
             only: Vec::new(),
+            skip_expected: Vec::new(),
+            recursive: false,
             wait: false,
             force: false,
             resume: false,
@@ -272,7 +334,11 @@ impl Config {
 
     /// The logs of earlier runs.
     pub fn logs(&self) -> Result<Logs, log::Error> {
-        Logs::open(&[std::slice::from_ref(&self.site.log), &self.more_logs].concat(), false)
+        let own = match self.site.log_target() {
+            LogTarget::File(_) => std::slice::from_ref(&self.site.log),
+            LogTarget::Stdout | LogTarget::Nowhere => &[],
+        };
+        Logs::open(&[own, &self.more_logs].concat(), false)
     }
 
     /// What the run's answers depend on.
@@ -383,12 +449,13 @@ mod tests {
             assert!(read(text).expect("reads").check().is_err(), "{text}");
         }
         for text in [
+            "image_suffix = ''",
+            "image_suffix = '*.img'",
             "min_free = '120%'",
             "min_image_size = 'big'",
             "jobs = -1",
             "skip = 3",
             "reprocess = 'ntt {}'",
-            "image_suffix = ''",
         ] {
             assert!(read(text).is_err(), "{text}");
         }

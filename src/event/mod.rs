@@ -5,14 +5,16 @@
 
 mod record;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use crate::cause::Cause;
 use crate::finding::Finding;
+use crate::images::{MemberRule, MembersLeftOut};
 use crate::rescue::Known;
 use crate::staging::Space;
 use crate::zst::Meter;
@@ -210,6 +212,53 @@ impl fmt::Display for CommandEnd {
     }
 }
 
+/// What came of decoding an archive.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Soundness {
+    /// Every frame has a checksum, and all of them hold.
+    Holds,
+    /// It decodes to its end, and some or all of its frames have no checksum.
+    NoChecksum,
+    /// It does not.
+    #[default]
+    Fails,
+}
+
+impl Soundness {
+    /// The log's word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Soundness::Holds => "verified",
+            Soundness::NoChecksum => "no_checksum",
+            Soundness::Fails => "failed",
+        }
+    }
+
+    /// The other way round; none where the word is another version's.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Soundness> {
+        [Soundness::Holds, Soundness::NoChecksum, Soundness::Fails].into_iter().find(|each| each.as_str() == word)
+    }
+}
+
+/// An archive that was decoded to its end, or to the error that ended it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Verified {
+    /// What came of it.
+    pub soundness: Soundness,
+    /// Why it fails.
+    pub cause: Option<Cause>,
+    /// Frames that were decoded to their end.
+    pub frames: u64,
+    /// Those of them with a checksum, which held.
+    pub checksummed_frames: u64,
+    /// Bytes of the tar that were decoded.
+    pub content_bytes: u64,
+    /// Wall time it took, in seconds.
+    pub seconds: f64,
+}
+
 /// What is only shown, and not logged.
 #[derive(Debug, Clone, Copy)]
 pub enum Live<'a> {
@@ -219,6 +268,22 @@ pub enum Live<'a> {
         images: usize,
         /// Their bytes.
         bytes: u64,
+    },
+    /// So many archives are going to be verified.
+    Verifying {
+        /// How many.
+        archives: usize,
+        /// Their compressed bytes.
+        bytes: u64,
+    },
+    /// An archive begins to be read, which is no survey of it; how far it is, to be polled.
+    Reading(&'a Arc<Archive>, &'a Arc<Meter>),
+    /// So many bytes are going to be extracted; how many were, to be polled.
+    Extracting {
+        /// In all.
+        bytes: u64,
+        /// So far.
+        done: &'a Arc<AtomicU64>,
     },
     /// The run is done with an image, whatever came of it.
     Done(&'a StagedFile),
@@ -243,18 +308,76 @@ pub enum Scope<'a> {
     Staged(&'a StagedFile),
 }
 
-/// Archives that a plan leaves out.
+/// A rule by which what is in a collection is not surveyed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rule {
+    /// An archive on the skip list.
+    SkipList,
+    /// An archive that is not larger than the minimum.
+    TooSmall,
+    /// An archive that was not asked for, by `--only` or `--limit`.
+    NotSelected,
+    /// A file whose name does not end as an archive's.
+    OtherEnding,
+    /// A folder in a folder, which is not entered.
+    Folder,
+    /// An archive that the run ended before.
+    NotBegun,
+}
+
+impl Rule {
+    /// The log's word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Rule::SkipList => "skip_list",
+            Rule::TooSmall => "too_small",
+            Rule::NotSelected => "not_selected",
+            Rule::OtherEnding => "other_ending",
+            Rule::Folder => "folder",
+            Rule::NotBegun => "not_begun",
+        }
+    }
+}
+
+/// A file, or a folder, that is not surveyed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsurveyed {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its length in bytes; none of a folder.
+    pub size: Option<u64>,
+    /// Why it is on the skip list, if it is.
+    pub reason: Option<String>,
+}
+
+/// What one rule leaves out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LeftOut {
-    /// On the skip list: hash and reason.
-    pub skipped: Vec<(OsString, String)>,
-    /// Not larger than the minimum.
-    pub too_small: u64,
-    /// Not asked for, by `--only` or `--limit`.
-    pub not_selected: u64,
-    /// No archives: files in a collection's folder whose names end in something else.
-    pub other_endings: u64,
+    /// How many.
+    pub count: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// The first [`LeftOut::NAMED_MOST`] of them.
+    pub files: Vec<Unsurveyed>,
 }
+
+impl LeftOut {
+    /// Files of a rule that are named. All are counted.
+    pub const NAMED_MOST: usize = 10_000;
+
+    /// Adds one.
+    pub fn add(&mut self, file: Unsurveyed) {
+        self.count += 1;
+        self.bytes = self.bytes.saturating_add(file.size.unwrap_or(0));
+        if self.files.len() < LeftOut::NAMED_MOST {
+            self.files.push(file);
+        }
+    }
+}
+
+/// What each rule leaves out.
+pub type LeftOutBy = BTreeMap<Rule, LeftOut>;
 
 /// What a run is going to do.
 #[derive(Debug, Clone)]
@@ -264,8 +387,8 @@ pub struct Start<'a> {
     /// Their compressed bytes.
     pub total_bytes: u64,
     /// What was left out.
-    pub left_out: &'a LeftOut,
-    /// Archives are larger than this, in bytes.
+    pub left_out: &'a LeftOutBy,
+    /// Minimum archive size in bytes: archives have to be larger.
     pub min_archive_size: u64,
     /// Whether nothing will be staged.
     pub dry_run: bool,
@@ -288,6 +411,17 @@ pub enum Event<'a> {
     ScriptStart {
         /// What is to be done.
         start: &'a Start<'a>,
+    },
+    /// What is not surveyed by a rule: some of it, if there is much.
+    LeftOut {
+        /// The rule.
+        rule: Rule,
+        /// How many there are in all.
+        count: u64,
+        /// The bytes of all.
+        bytes: u64,
+        /// Those that are named here.
+        files: &'a [Unsurveyed],
     },
     /// An archive is not read again: an earlier run completed it.
     ArchiveResumed {
@@ -354,8 +488,17 @@ pub enum Event<'a> {
         archive: &'a Archive,
         /// What was found and done.
         totals: &'a ArchiveTotals,
+        /// Members that could be images and were not looked at.
+        left_out: &'a BTreeMap<MemberRule, MembersLeftOut>,
         /// Space where staging lies, where that is known.
         space: Option<Space>,
+    },
+    /// An archive was decoded for its checksums, to its end or to an error.
+    ArchiveVerified {
+        /// Which.
+        archive: &'a Archive,
+        /// What came of it.
+        verified: &'a Verified,
     },
     /// Worth knowing, and nothing was lost by it.
     Warning {
@@ -370,6 +513,8 @@ pub enum Event<'a> {
         archive: &'a Archive,
         /// What was found and done until then.
         totals: &'a ArchiveTotals,
+        /// Members that could be images and were not looked at.
+        left_out: &'a BTreeMap<MemberRule, MembersLeftOut>,
         /// The error.
         cause: &'a Cause,
     },

@@ -58,6 +58,8 @@ macro_rules! stages {
 stages! {
     /// A run begins.
     ScriptStart = "script_start",
+    /// What is in the collection and is not surveyed, by one rule; a line for some hundreds of files.
+    LeftOut = "left_out",
     /// An archive is not read again: an earlier run completed it.
     ArchiveResumed = "archive_resumed",
     /// An archive is started.
@@ -92,6 +94,8 @@ stages! {
     ReprocessComplete = "reprocess_complete",
     /// A staged image was removed after it had been reprocessed.
     Removed = "removed",
+    /// An archive was decoded to its end, or to an error, for its checksums: `imgsieve verify`.
+    ArchiveVerified = "archive_verified",
 }
 
 impl Record {
@@ -111,6 +115,7 @@ impl Record {
             Record::ReprocessStart(record) => record.image.hash.as_ref(),
             Record::ReprocessComplete(record) => record.image.hash.as_ref(),
             Record::Removed(record) => record.hash.as_ref(),
+            Record::ArchiveVerified(record) => Some(&record.hash),
             _ => None,
         }
     }
@@ -169,9 +174,6 @@ pub struct ScriptStart {
     /// The runs that completed them.
     #[serde(deserialize_with = "form::optional_list", skip_serializing_if = "Option::is_none")]
     pub resumed_runs: Option<Vec<String>>,
-    /// The reason for each hash in `skipped`, in the same order.
-    #[serde(deserialize_with = "form::list")]
-    pub skip_reasons: Vec<String>,
     /// Minimum archive size in bytes: archives have to be larger.
     pub min_archive_bytes: Option<u64>,
 }
@@ -198,6 +200,35 @@ impl Rules {
         let fs = self.fs && wanted.fs;
         Rules { fs, ..self.clone() } == *wanted
     }
+}
+
+/// `left_out`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LeftOut {
+    /// The rule: `skip_list`, `too_small`, `not_selected`, `other_ending`, `folder` (not entered), or `not_begun`, of archives
+    /// that an interrupted run did not come to.
+    pub rule: String,
+    /// How many it leaves out in all.
+    pub count: u64,
+    /// Their bytes.
+    pub size_bytes: u64,
+    /// Some of them. Of one rule, 10,000 are named.
+    #[serde(deserialize_with = "form::list")]
+    pub files: Vec<LeftOutFile>,
+}
+
+/// A file, or a folder, that is not surveyed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct LeftOutFile {
+    /// Its path.
+    #[serde(flatten, with = "name::archive")]
+    pub archive: Name,
+    /// Its length in bytes; null of a folder.
+    pub size_bytes: Option<u64>,
+    /// Why it is on the skip list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// `archive_resumed`.
@@ -394,6 +425,9 @@ pub struct Table {
     /// What is wrong with it.
     #[serde(default, deserialize_with = "form::list", skip_serializing_if = "Vec::is_empty")]
     pub damage: Vec<Damage>,
+    /// The format around the disk, if the image has a header before it or a footer after it: `a VHD of fixed size`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
     /// What is on the whole disk, if there is no table.
     #[serde(flatten)]
     pub whole_disk: Option<FileSystem>,
@@ -499,6 +533,25 @@ pub struct ArchiveComplete {
     /// What was done.
     #[serde(flatten)]
     pub totals: Totals,
+    /// Members that could be images and were not looked at, by rule.
+    #[serde(default, deserialize_with = "form::list", skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<MembersLeftOut>,
+}
+
+/// Members of an archive that could be images and were not looked at, by one rule.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MembersLeftOut {
+    /// The rule: `too_small`, of what is named like an image; `other_ending`, of other files that are larger than images have
+    /// to be; `not_a_file`; `same_content`, of links to images; `link_target`, of links that lead nowhere.
+    pub rule: String,
+    /// How many.
+    pub count: u64,
+    /// The path of the largest.
+    #[serde(flatten, with = "name::member::optional")]
+    pub member: Option<Name>,
+    /// Its size in bytes.
+    pub size_bytes: u64,
 }
 
 impl ArchiveComplete {
@@ -652,6 +705,9 @@ pub struct Ended {
     /// What was done.
     #[serde(flatten)]
     pub totals: Totals,
+    /// Members that could be images and were not looked at, by rule.
+    #[serde(default, deserialize_with = "form::list", skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<MembersLeftOut>,
 }
 
 /// `low_space`.
@@ -776,3 +832,40 @@ pub struct ReprocessComplete {
 
 /// `removed`.
 pub type Removed = StagedId;
+
+/// `archive_verified`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ArchiveVerified {
+    /// The archive.
+    #[serde(flatten, with = "name::hash")]
+    pub hash: Name,
+    /// Its path.
+    #[serde(flatten, with = "name::archive::optional")]
+    pub archive: Option<Name>,
+    /// Its compressed bytes.
+    pub size_bytes: Option<u64>,
+    /// When it was last changed: seconds since 1970 and nanoseconds. What was found holds as long as this and its size do.
+    pub mtime: Option<String>,
+    /// `verified`: every frame has a checksum, and all hold; `no_checksum`: it decodes to its end, and a frame has none;
+    /// `failed`.
+    #[serde(default)]
+    pub outcome: String,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Told>,
+    /// The same in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Frames decoded to their end.
+    #[serde(default)]
+    pub frames: u64,
+    /// Those of them with a checksum, which held.
+    #[serde(default)]
+    pub checksummed_frames: u64,
+    /// Bytes of the tar that were decoded.
+    #[serde(default)]
+    pub content_bytes: u64,
+    /// Wall time that it took, in seconds.
+    #[serde(default, serialize_with = "form::milliseconds")]
+    pub seconds: f64,
+}

@@ -8,6 +8,7 @@
 use std::fs::{File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -93,6 +94,15 @@ impl Journal {
         }
     }
 
+    /// A log on standard output.
+    pub fn stdout(run: String) -> Result<Journal, OpenError> {
+        let path = PathBuf::from("standard output");
+        match io::stdout().as_fd().try_clone_to_owned() {
+            Ok(handle) => Ok(Journal { path, run, file: File::from(handle), is_file: false, state: Mutex::default() }),
+            Err(source) => Err(OpenError { path, source }),
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -116,7 +126,8 @@ impl Journal {
 
     /// Syncs what was written to disk.
     pub fn sync(&self) -> Result<(), Lost> {
-        self.guarded(|_| self.file.sync_data())
+        // A pipe or a terminal keeps nothing.
+        self.guarded(|_| if self.is_file { self.file.sync_data() } else { Ok(()) })
     }
 
     /// Writes `record`, shortened if it has to be, and what there is to say about that.

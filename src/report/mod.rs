@@ -3,10 +3,13 @@
 mod csv;
 pub mod html;
 mod json;
+mod left_out;
+mod paths;
 mod remaining;
 mod state;
 mod text;
 mod to_reprocess;
+mod unchecked;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,6 +24,7 @@ use crate::sanitize::printable;
 pub use remaining::{Context, Remaining};
 pub use state::ImageState;
 pub use to_reprocess::ToReprocess;
+pub use unchecked::Unchecked;
 
 /// What is reported of.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::account::ArchiveEnd;
-use crate::config::{self, Site};
+use crate::config::{self, Origin, Site};
 use crate::log::record::PartitionCheck;
 use crate::sanitize::shell_word;
 
@@ -28,10 +28,10 @@ pub struct Context {
 }
 
 impl Context {
-    /// Of the site file that was given, if one was.
-    pub fn of(config: Option<PathBuf>) -> Result<Context, config::Error> {
-        let site = config.as_deref().map_or_else(|| Ok(Site::built_in()), Site::read)?;
-        Ok(Context { config: config.map(|path| std::path::absolute(&path).unwrap_or(path)), site })
+    /// Of the site file that was given, or of the one that is found.
+    pub fn of(config: Option<&Path>) -> Result<Context, config::Error> {
+        let origin = Origin::find(config)?;
+        Ok(Context { config: origin.to_be_named(), site: origin.site()? })
     }
 }
 

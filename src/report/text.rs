@@ -5,12 +5,15 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::SystemTime;
 
-use crate::account::{ArchiveAccount, ArchiveEnd, Problem, Run, Sums};
-use crate::log::record::{PartitionCheck, ScriptStart};
+use crate::account::{ArchiveAccount, ArchiveEnd, Currency, Problem, Run, Sums};
+use crate::config::LogTarget;
+use crate::event::Soundness;
+use crate::log::record::PartitionCheck;
 use crate::reason::Told;
 use crate::sanitize::{printable, printable_line, printable_short};
-use crate::units::{Size, human, human_seconds};
+use crate::units::{human, human_seconds};
 
+use super::left_out::MembersOfRule;
 use super::{Context, ImageState, Remaining, Report, duration, end_of, is_multi, is_refused, remaining};
 
 /// Characters of a name that are shown.
@@ -43,6 +46,7 @@ impl Report {
     pub fn write_text(&self, out: &mut dyn Write, context: &Context, is_short: bool) -> io::Result<()> {
         let shown = Shown::of(is_short);
         self.write_runs(out, shown.entries)?;
+        self.write_verifications(out)?;
         writeln!(out)?;
         self.write_body(out, context, shown)
     }
@@ -53,10 +57,16 @@ impl Report {
         let Some(run) = self.account.runs.last().filter(|run| !is_refused(run)) else { return Ok(()) };
         if run.start.total_archives == 0 && run.problems.is_empty() {
             writeln!(out, "There was no archive to check.")?;
-            return self.write_left_out(out);
+            return self.write_left_out(out, SHOWN);
         }
         self.write_body(out, context, Shown::of(is_short))?;
-        writeln!(out, "No archive was changed. The log is {}.", printable(self.log.as_os_str().as_encoded_bytes()))
+        match LogTarget::of(&self.log) {
+            LogTarget::File(path) => {
+                writeln!(out, "No archive was changed. The log is {}.", printable(path.as_os_str().as_encoded_bytes()))
+            }
+            LogTarget::Stdout => writeln!(out, "No archive was changed. The log is standard output."),
+            LogTarget::Nowhere => writeln!(out, "No archive was changed. There is no log."),
+        }
     }
 
     fn write_body(&self, out: &mut dyn Write, context: &Context, shown: Shown) -> io::Result<()> {
@@ -64,7 +74,7 @@ impl Report {
         self.write_errors(out, shown.entries, shown.within)?;
         self.write_unfinished(out, shown.entries)?;
         writeln!(out)?;
-        self.write_left_out(out)?;
+        self.write_left_out(out, shown.within)?;
         self.write_totals(out)?;
         let remaining = Remaining::of(self, context);
         write_remaining(out, &remaining, self, shown.within)
@@ -220,33 +230,17 @@ impl Report {
         Ok(())
     }
 
-    fn write_left_out(&self, out: &mut dyn Write) -> io::Result<()> {
-        let Some(run) = self.account.runs.last() else { return Ok(()) };
-        let ScriptStart { skipped, skip_reasons, too_small, not_selected, other_endings, min_archive_bytes, .. } =
-            &run.start;
-        let mut parts = Vec::new();
-        if !skipped.is_empty() {
-            let reasons = skip_reasons.iter().map(Some).chain(std::iter::repeat(None));
-            let names = skipped.iter().zip(reasons).take(SHOWN).map(|(hash, reason)| {
-                let reason = reason.map_or(String::new(), |reason| format!(" ({})", printable_line(reason)));
-                format!("{}{reason}", printable_short(hash.as_bytes(), NAME_SHOWN))
-            });
-            let more = skipped.len().saturating_sub(SHOWN);
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            parts.push(format!("on the skip list: {}{more}", names.collect::<Vec<_>>().join(", ")));
+    fn write_left_out(&self, out: &mut dyn Write, shown: usize) -> io::Result<()> {
+        let parts: Vec<String> = self.left_out().iter().map(|left_out| left_out.in_words(shown)).collect();
+        if !parts.is_empty() {
+            writeln!(out, "Left out: {}.", parts.join("; "))?;
         }
-        if *too_small > 0 {
-            let least = min_archive_bytes.map_or("the minimum".to_owned(), |least| Size(least).to_string());
-            parts.push(format!("{} no larger than {least}", count(*too_small, "archive")));
+        let members = self.members_left_out();
+        let parts: Vec<String> = members.iter().map(MembersOfRule::in_words).collect();
+        if !parts.is_empty() {
+            writeln!(out, "Left out in archives: {}.", parts.join("; "))?;
         }
-        if *not_selected > 0 {
-            parts.push(format!("{} not selected", count(*not_selected, "archive")));
-        }
-        if *other_endings > 0 {
-            let verb = if *other_endings == 1 { "is" } else { "are" };
-            parts.push(format!("{} {verb} not .tar.zst", count(*other_endings, "file")));
-        }
-        if parts.is_empty() { Ok(()) } else { writeln!(out, "Left out: {}.", parts.join("; ")) }
+        Ok(())
     }
 
     fn write_totals(&self, out: &mut dyn Write) -> io::Result<()> {
@@ -274,6 +268,16 @@ impl Report {
                 human(sums.totals.passed_over_bytes),
                 human(sums.totals.content_bytes)
             )?;
+        } else if sums.totals.verified && sums.failed == 0 && sums.totals.frames > 0 {
+            let (archives, bytes) = (count(sums.checked(), "archive"), human(sums.compressed_bytes));
+            match sums.totals.frames.saturating_sub(sums.totals.checksummed_frames) {
+                0 => writeln!(out, "{archives}, {bytes}: every checksum holds.")?,
+                none => writeln!(
+                    out,
+                    "{archives}, {bytes}, decoded to their ends: {} without a checksum.",
+                    count(none, "frame")
+                )?,
+            }
         }
         let mut states: Vec<String> = Vec::new();
         let by_state = self.by_state();
@@ -303,6 +307,36 @@ impl Report {
         let (Some(run), None) = (own.next(), own.next()) else { return None };
         let seconds = duration(run).filter(|&seconds| seconds > 0.0)?;
         Some((&run.sums, format!("in {} ({})", human_seconds(seconds), rates(&run.sums, seconds))))
+    }
+
+    /// What `imgsieve verify` said of the archives, as far as they are as they were.
+    fn write_verifications(&self, out: &mut dyn Write) -> io::Result<()> {
+        let all = self.account.verifications.sorted();
+        if all.is_empty() {
+            return Ok(());
+        }
+        let (current, others): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|verification| verification.currency() == Currency::Current);
+        let of = |soundness| current.iter().filter(|each| each.soundness == soundness).collect::<Vec<_>>();
+        let failed = of(Soundness::Fails);
+        let counts = [
+            (of(Soundness::Holds).len(), "of which every checksum holds"),
+            (of(Soundness::NoChecksum).len(), "without a checksum"),
+            (failed.len(), "that failed"),
+            (others.len(), "changed or out of sight since"),
+        ];
+        let told: Vec<String> = counts
+            .iter()
+            .filter(|(number, _)| *number > 0)
+            .map(|(number, what)| format!("{} {what}", count(*number as u64, "archive")))
+            .collect();
+        writeln!(out, "Verified: {}.", told.join(", "))?;
+        for verification in failed.iter().take(SHOWN) {
+            let hash = printable_short(verification.record.hash.bytes(), NAME_SHOWN);
+            let message = verification.record.message.as_deref().unwrap_or_default();
+            writeln!(out, "  {hash}: {}", printable_line(message))?;
+        }
+        write_more(out, "  ", failed.len(), SHOWN, "in --json")
     }
 
     fn write_warnings(&self, out: &mut dyn Write) -> io::Result<()> {

@@ -207,7 +207,7 @@ impl Shared<'_> {
                 handle.close();
             }
         });
-        self.summary().not_begun += queue.left() as u64;
+        self.summary().not_begun += queue.left().count() as u64;
     }
 
     /// Tells all observers, and returns whether each succeeded.

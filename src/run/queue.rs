@@ -28,8 +28,8 @@ impl<'a, I: Iterator> Queue<'a, I> {
         self.next_with(Some)
     }
 
-    /// How many were not given out.
-    pub fn left(self) -> usize {
-        self.items.into_inner().unwrap_or_else(PoisonError::into_inner).count()
+    /// Those that were not given out.
+    pub fn left(self) -> I {
+        self.items.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -229,7 +229,8 @@ impl<'a> History<'a> {
                 self.forget(hash);
             }
             Record::ArchiveComplete(end) => {
-                told.archive.end = ArchiveEnd::Complete { time, totals: Box::new(end.totals()) };
+                let (totals, is_verified) = (Box::new(end.totals()), end.totals.verified);
+                told.archive.end = ArchiveEnd::Complete { time, totals, left_out: end.left_out };
                 let Some(told) = open.remove(hash) else { return };
                 if let Some(lack) = lack {
                     // Nobody knows what else it was.
@@ -237,7 +238,7 @@ impl<'a> History<'a> {
                     self.lacking.insert(hash.to_owned(), lack);
                 } else {
                     self.lacking.remove(hash);
-                    self.complete(hash, told, end.totals.verified);
+                    self.complete(hash, told, is_verified);
                 }
             }
             _ => {}

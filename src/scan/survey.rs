@@ -212,7 +212,7 @@ impl<'r> Survey<'r> {
         totals.seconds = self.started.elapsed().as_secs_f64();
         totals.decoded_bytes = self.meter.decoded();
         if !is_stopped {
-            teller.end(&totals);
+            teller.end(&totals, self.images.left_out());
         }
     }
 }

@@ -1,9 +1,11 @@
 //! The events of one archive, from its first warning to its end.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::cause::Cause;
 use crate::event::{Archive, ArchiveTotals, Event, Image, Scope};
+use crate::images::{MemberRule, MembersLeftOut};
 use crate::reason::Reason;
 
 use super::Shared;
@@ -66,7 +68,7 @@ impl<'r> Teller<'r> {
     }
 
     /// The last lines of the archive.
-    pub fn end(&self, totals: &ArchiveTotals) {
+    pub fn end(&self, totals: &ArchiveTotals, left_out: &BTreeMap<MemberRule, MembersLeftOut>) {
         let archive = &*self.archive;
         if let Some(untold @ 1..) = self.warnings.checked_sub(MAX_WARNINGS) {
             let message = format!("{untold} further warnings about it are not shown");
@@ -75,8 +77,8 @@ impl<'r> Teller<'r> {
         let (removed_files, kept_images) = (totals.removed_files, totals.kept);
         self.emit(&Event::Cleanup { archive, removed_files, kept_images });
         match &self.failure {
-            Some(cause) => self.emit(&Event::ArchiveFailed { archive, totals, cause }),
-            None => self.emit(&Event::ArchiveComplete { archive, totals, space: self.run.space() }),
+            Some(cause) => self.emit(&Event::ArchiveFailed { archive, totals, left_out, cause }),
+            None => self.emit(&Event::ArchiveComplete { archive, totals, left_out, space: self.run.space() }),
         }
     }
 }

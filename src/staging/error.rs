@@ -41,6 +41,12 @@ pub enum Error {
         /// Size of the image, in bytes.
         expected: u64,
     },
+    /// There is something where a new file was to be.
+    #[error("{path} exists, and is not replaced; move or remove it, or name another file")]
+    Exists {
+        /// What is there.
+        path: PathBuf,
+    },
     /// The image's name cannot be a file's name.
     #[error("not usable as a file name: {why}")]
     Name {
@@ -85,7 +91,7 @@ impl Error {
             Error::Io { .. } => Reason::StagingIo,
             Error::Locked { .. } => Reason::Locked,
             Error::NotAFolder { .. } => Reason::NotAFolder,
-            Error::InTheWay { .. } => Reason::InTheWay,
+            Error::InTheWay { .. } | Error::Exists { .. } => Reason::InTheWay,
             Error::Name { .. } => Reason::Name,
             Error::NoSpace { .. } => Reason::NoSpace,
             Error::LowSpace { .. } => Reason::LowSpace,

@@ -25,7 +25,7 @@ pub use error::Error;
 pub use folder::{Folder, Found, Held};
 pub use keep::{Keep, Room, Staged};
 
-use crate::units::MinFree;
+use crate::units::{MinFree, Size};
 
 /// Partials are named `.imgsieve-N.partial`: hidden, and short enough for every file system.
 const PARTIAL_PREFIX: &[u8] = b".imgsieve-";
@@ -161,6 +161,29 @@ impl Staging {
     pub fn destination(&self, hash: &OsStr) -> PathBuf {
         self.root.join(hash)
     }
+}
+
+/// Begins to write a file of `size` bytes at `path`, wherever that is, as images are written to staging: nothing is replaced,
+/// and no half file is seen under its name. Room is taken as it is needed, and no minimum stays free.
+pub fn create(path: &Path, size: u64) -> Result<Keep, Error> {
+    let name = file_name(path.file_name().unwrap_or_default().as_bytes())?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = Folder::open(parent)?;
+    if folder.look(name).map_err(folder::failed("looking at", path))?.is_some() {
+        return Err(Error::Exists { path: path.to_owned() });
+    }
+    let budget = Budget::new(Arc::new(folder.try_clone()?), MinFree::Bytes(Size(0)));
+    let reservation = budget.try_reserve(0).map_err(|refusal| keep::refused(&folder, 0, refusal))?;
+    // Not a name that staging sweeps: nobody holds its lock here.
+    let partial = |number| OsString::from(format!(".imgsieve-{}-{number}.partial", std::process::id()));
+    let is_free = |name: &OsString| matches!(folder.look(name), Ok(None));
+    let partial = (0..u32::MAX).map(partial).find(is_free).unwrap_or_default();
+    Keep::create(vec![folder], partial, name, size, Room::Growing, reservation)
+}
+
+/// `name`, which is untrusted, as that of a file.
+pub fn file_name(name: &[u8]) -> Result<&OsStr, Error> {
+    folder::check_name(name)
 }
 
 impl Place<'_> {

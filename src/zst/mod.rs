@@ -84,7 +84,6 @@ use positioned_io::ReadAt;
 
 pub use decode::decoder::Totals;
 pub use error::{Change, Error};
-pub use format::frame::known_format;
 pub use meter::Meter;
 pub use options::{Engine, Options};
 pub use source::{Identity, Padding};

@@ -423,8 +423,14 @@ mod tests {
             message: Some("m".repeat(1_000_000)),
             ..PartitionCheck::default()
         };
-        let problem =
-            Problem { time: None, reason: "r".to_owned(), message: "m".repeat(1_000_000), path: None, totals: None };
+        let problem = Problem {
+            time: None,
+            reason: "r".to_owned(),
+            message: "m".repeat(1_000_000),
+            path: None,
+            totals: None,
+            left_out: Vec::new(),
+        };
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("log.jsonl");
         let line = format!("{{\"stage\":\"archive_start\",\"hash\":\"{}\"}}\n", "h".repeat(16 << 10));
