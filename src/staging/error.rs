@@ -25,7 +25,7 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
-    /// There is something that is no folder.
+    /// There is something that is not a folder.
     #[error("{path} is not a folder (links are not followed)")]
     NotAFolder {
         /// What is there.
@@ -54,13 +54,13 @@ pub enum Error {
         path: PathBuf,
     },
     /// The image's name cannot be a file's name.
-    #[error("the name cannot be given to a file: {why}")]
+    #[error("not usable as a file name: {why}")]
     Name {
         /// What is wrong with it.
         why: &'static str,
     },
     /// No room, now or in the middle of a write.
-    #[error("no room for {wanted} bytes in {path}: {available} can be had now")]
+    #[error("no room for {wanted} bytes in {path}: {available} available now")]
     NoSpace {
         /// The folder.
         path: PathBuf,
@@ -78,7 +78,7 @@ pub enum Error {
         missing: u64,
     },
     /// What was written is not as long as the member.
-    #[error("{path}: {written} bytes came of {expected}")]
+    #[error("{path}: {written} of {expected} bytes were written")]
     Length {
         /// The partial file.
         path: PathBuf,

@@ -86,7 +86,7 @@ impl Folder {
         }
     }
 
-    /// Opens the folder `name` in this one, making it where it is not.
+    /// Opens the folder `name` in this one, creating it if it is missing.
     pub fn make_subfolder(&self, name: &OsStr) -> Result<Folder, Error> {
         let path = self.join(name);
         match rustix::fs::mkdirat(&self.handle, name, Mode::from_raw_mode(0o777)) {
@@ -109,7 +109,7 @@ impl Folder {
         rustix::fs::openat(&self.handle, name, flags, Mode::empty()).map(File::from)
     }
 
-    /// Opens the file `name` to read it and to append to it, making it where it is not.
+    /// Opens the file `name` to read it and to append to it, creating it if it is missing.
     pub fn open_append(&self, name: &OsStr) -> Result<File, Errno> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::APPEND | OFlags::NOFOLLOW;
         let flags = flags | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -264,9 +264,9 @@ pub(super) fn check_name(name: &[u8]) -> Result<&OsStr, Error> {
     const NAME_MAX: usize = 255;
     let why = match name {
         b"" => "it is empty",
-        b"." | b".." => "it means a folder",
-        _ if name.contains(&b'/') || name.contains(&0) => "it holds a '/' or a NUL byte",
-        _ if super::is_partial(name) => "files that are not whole are named so, and swept",
+        b"." | b".." => "it refers to a folder",
+        _ if name.contains(&b'/') || name.contains(&0) => "it contains '/' or a NUL byte",
+        _ if super::is_partial(name) => "such names are reserved for partial files",
         _ if name.len() > NAME_MAX => "it is longer than 255 bytes",
         _ => return Ok(OsStr::from_bytes(name)),
     };

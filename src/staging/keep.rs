@@ -158,7 +158,7 @@ impl Keep {
         let folder = self.folder();
         let shortfall = self.reservation.budget().shortfall();
         match shortfall.map_err(|source| Error::Io {
-            action: "asking free space of",
+            action: "asking for the free space of",
             path: folder.path().to_owned(),
             source,
         })? {
@@ -239,7 +239,7 @@ pub(super) fn refused(folder: &Folder, wanted: u64, refusal: Refusal) -> Error {
     let path = folder.path().to_owned();
     match refusal {
         Refusal::NotNow { available } => Error::NoSpace { path, wanted, available },
-        Refusal::Unknown(source) => Error::Io { action: "asking free space of", path, source },
+        Refusal::Unknown(source) => Error::Io { action: "asking for the free space of", path, source },
     }
 }
 
@@ -247,7 +247,7 @@ pub(super) fn in_the_way(folder: &Folder, name: &OsStr, expected: u64) -> Error 
     let found = match folder.look(name) {
         Ok(Some(Found::File { length, .. })) => format!("a file of {length} bytes"),
         Ok(Some(Found::Folder)) => "a folder".to_owned(),
-        _ => "something that is no regular file".to_owned(),
+        _ => "something that is not a regular file".to_owned(),
     };
     Error::InTheWay { path: folder.join(name), found, expected }
 }

@@ -57,7 +57,7 @@ pub struct Staging {
 }
 
 impl Staging {
-    /// Opens the staging folder at `path`, making it where it is not, and locks it for as long as the value lives: the
+    /// Opens the staging folder at `path`, creating it if it is missing, and locks it for as long as the value lives: the
     /// kernel drops the lock when the process dies, however it dies. Fails where nothing can be written.
     pub fn open(path: &Path, min_free: MinFree) -> Result<Staging, Error> {
         if let Err(source) = DirBuilder::new().recursive(true).create(path) {
