@@ -35,9 +35,7 @@ fn in_mid_write(site: &Site, arguments: &[&str], mut meanwhile: impl FnMut()) ->
     for _ in 0..20 {
         let mut run = site.start(site.command(&arguments));
         if run.stop_at("extraction_start") {
-            let staged = site.staged();
-            let partial = staged.iter().find(|(name, _)| name.ends_with(".partial"));
-            if partial.is_some_and(|(_, &length)| length < SLOW / 2) {
+            if site.written_of_partial().is_some_and(|bytes| bytes < SLOW / 2) {
                 meanwhile();
                 signal("CONT", run.child.id());
                 return run.end();
@@ -137,14 +135,14 @@ fn whatever_has_the_final_name_is_left_alone() {
     let bytes = image(2, 2 * MIB, 1);
     let victim = vec![b'v'; bytes.len()];
     let cases: [(&str, Make, &str); 5] = [
-        ("a link to a file", |path, victim| symlink(victim, path).expect("a link"), "no regular file"),
-        ("a dangling link", |path, _| symlink("nowhere", path).expect("a link"), "no regular file"),
+        ("a link to a file", |path, victim| symlink(victim, path).expect("a link"), "not a regular file"),
+        ("a dangling link", |path, _| symlink("nowhere", path).expect("a link"), "not a regular file"),
         ("a folder", |path, _| fs::create_dir(path).expect("a folder"), "a folder"),
         ("a shorter file", |path, _| fs::write(path, "mine").expect("a file"), "a file of 4 bytes"),
         (
             "a FIFO",
             |path, _| assert!(std::process::Command::new("mkfifo").arg(path).status().expect("coreutils").success()),
-            "no regular file",
+            "not a regular file",
         ),
     ];
     for (what, make, found) in cases {

@@ -25,8 +25,8 @@ use crate::sanitize;
 use super::limit::{Fit, Limits};
 use super::record::{Entry, Record};
 
-/// How often a lock is asked for that another run holds, and how long is waited each time. Who holds it longer than that
-/// was stopped, and is not waited for.
+/// How often a lock that another run holds is asked for, and how long to wait each time. A run that holds it longer than
+/// that was stopped, and is not waited for.
 const LOCK_TRIES: u32 = 100;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
@@ -76,8 +76,7 @@ pub struct Lost {
 }
 
 impl Journal {
-    /// Opens the log at `path` for append, making it, and the folder it is in, where they are not. `run` marks every
-    /// line.
+    /// Opens the log at `path` for append, creating it and its folder if they are missing. `run` marks every line.
     pub fn open(path: &Path, run: String) -> Result<Journal, OpenError> {
         match open(path) {
             Ok((file, is_file)) => Ok(Journal::new(path.to_owned(), run, file, is_file)),
@@ -125,7 +124,7 @@ impl Journal {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does `work` on the log, unless it failed before: after a failure it is not known what the disk has.
+    /// Does `work` on the log, unless it failed before: after a failure nobody knows what is on the disk.
     fn guarded(&self, work: impl FnOnce(&mut State) -> io::Result<()>) -> Result<(), Lost> {
         let mut state = self.state();
         if state.lost.is_none() {
@@ -137,18 +136,18 @@ impl Journal {
         }
     }
 
-    /// Writes what is written of `record`: as little as the archive that it is about may still write.
+    /// Writes `record`, or as much of it as its archive may still write.
     pub fn write(&self, record: &Record) -> Result<(), Lost> {
         self.guarded(|state| self.note(state, record))
     }
 
-    /// Has what was written last as long as the disk does.
+    /// Syncs what was written to disk.
     pub fn sync(&self) -> Result<(), Lost> {
         // A pipe or a terminal keeps nothing.
         self.guarded(|state| if state.is_file { state.file.sync_data() } else { Ok(()) })
     }
 
-    /// Writes what is written of `record`, and what more is to be said.
+    /// Writes `record`, shortened if it has to be, and what there is to say about that.
     fn note(&self, state: &mut State, record: &Record) -> io::Result<()> {
         let more = state.limits.close(record);
         let line = self.line(record.clone())?;
@@ -188,7 +187,7 @@ impl Journal {
                 Ok(())
             }
             Ok(written) => {
-                // Where that fails, who appends next ends the line.
+                // If that fails, the next run to append ends the line.
                 let _ = cut_off(file, before, &line[..written]);
                 Err(io::ErrorKind::StorageFull.into())
             }
@@ -224,7 +223,7 @@ fn is_moved(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
-/// A lock on the log while a line is appended. A file system that has none is done without.
+/// A lock on the log while a line is appended; none on a file system without locks.
 struct Lock<'a>(Option<&'a File>);
 
 impl Lock<'_> {
@@ -252,9 +251,7 @@ impl Drop for Lock<'_> {
 fn check_is_log(file: &mut File) -> io::Result<()> {
     let mut first = [0];
     match file.read(&mut first)? {
-        1 if first != *b"{" => {
-            Err(io::Error::new(io::ErrorKind::InvalidData, "it is not a log, it begins with something else"))
-        }
+        1 if first != *b"{" => Err(io::Error::new(io::ErrorKind::InvalidData, "not a log: it does not begin with '{'")),
         _ => Ok(()),
     }
 }
@@ -267,7 +264,7 @@ fn is_torn(file: &File, length: u64) -> io::Result<bool> {
     Ok(last != *b"\n")
 }
 
-/// Cuts `torn` off the log, which had `before` bytes before it, unless somebody else has appended since.
+/// Cuts `torn` off the log, which had `before` bytes before it, unless another run has appended since.
 fn cut_off(file: &File, before: u64, torn: &[u8]) -> io::Result<()> {
     let mut end = vec![0; torn.len()];
     file.read_exact_at(&mut end, before)?;
@@ -277,7 +274,7 @@ fn cut_off(file: &File, before: u64, torn: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// A name for a run that no other run has: 64 random bits.
+/// A new run's name, which no other run has: 64 random bits.
 #[must_use]
 pub fn new_run_id() -> String {
     format!("{:016x}", RandomState::new().hash_one((SystemTime::now(), std::process::id())))

@@ -28,7 +28,7 @@ use crate::event::{Archive, ArchiveTotals, Event, LeftOut, Resumed, Rule, Scope,
 use crate::exit::Exit;
 use crate::log::Record;
 use crate::reason::Reason;
-use crate::run::{Control, Observer, Observers, Queue, Stop, panics};
+use crate::run::{Control, End, Observer, Observers, Queue, Stop, panics};
 use crate::staging::{self, Space, Staging};
 use crate::zst::Meter;
 
@@ -94,10 +94,10 @@ impl Shared<'_> {
             Ok(prepared) => prepared,
             Err(cause) => {
                 self.emit(&Event::Error { scope: Scope::Run, cause: &cause });
-                return self.observers.end_early().unwrap_or(Exit::Failure);
+                return self.end_early().unwrap_or(Exit::Failure);
             }
         };
-        if let Some(exit) = self.observers.end_early() {
+        if let Some(exit) = self.end_early() {
             return exit;
         }
         self.begin(&plan, resumed);
@@ -106,14 +106,14 @@ impl Shared<'_> {
         held.sort_by_key(Survey::rank);
         held.into_iter().for_each(Survey::retry);
         self.tell_left_out(Rule::NotBegun, &not_begun);
-        if let Some(exit) = self.observers.end_early() {
+        if let Some(exit) = self.end_early() {
             return exit;
         }
         let mut complete = self.account().complete();
         complete.totals.removed_files += self.swept_elsewhere;
         self.emit(&Event::ScriptComplete(&complete));
         // The last line may be the one that the log could not take.
-        if let Some(exit) = self.observers.end_early() {
+        if let Some(exit) = self.end_early() {
             return exit;
         }
         let is_clean = complete.errors == 0 && complete.deferred == 0 && !self.space_was_low.load(Ordering::SeqCst);
@@ -181,10 +181,8 @@ impl Shared<'_> {
             for (hash, count) in &self.swept {
                 if !plan.archives.iter().any(|archive| archive.hash == *hash) {
                     let folder = staging.destination(hash);
-                    let message = format!(
-                        "{count} partial files that an earlier run left were removed from {}",
-                        folder.display()
-                    );
+                    let message =
+                        format!("removed partial files, left by an earlier run, from {}: {count}", folder.display());
                     self.emit(&Event::Warning { scope: Scope::Run, cause: &Cause::new(Reason::Swept, message) });
                     swept_elsewhere += count;
                 }
@@ -224,7 +222,8 @@ impl Shared<'_> {
         let pool = match rayon::ThreadPoolBuilder::new().num_threads(jobs).thread_name(name).build() {
             Ok(pool) => pool,
             Err(error) => {
-                let cause = Cause::new(Reason::Threads, format!("starting {jobs} workers: {error}; try fewer --jobs"));
+                let cause =
+                    Cause::new(Reason::Threads, format!("starting {jobs} workers: {error}; try --jobs with fewer"));
                 self.emit(&Event::Error { scope: Scope::Run, cause: &cause });
                 plan.archives.iter().for_each(leave);
                 return (Vec::new(), not_begun);
@@ -263,6 +262,13 @@ impl Shared<'_> {
         if let Some(record) = Record::of(event) {
             self.account().note(record);
         }
+    }
+
+    /// The end of a run that was stopped, if it was.
+    fn end_early(&self) -> Option<Exit> {
+        let end = End::of(self.control)?;
+        self.emit(&end.event());
+        Some(end.exit())
     }
 
     fn account(&self) -> std::sync::MutexGuard<'_, Live> {
