@@ -21,10 +21,10 @@ use std::ffi::OsString;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::account::{Account, ArchiveEnd, Earlier, Live};
+use crate::account::{self, Account, ArchiveEnd, Earlier};
 use crate::cause::Cause;
 use crate::config::Config;
-use crate::event::{Archive, ArchiveTotals, Event, LeftOut, Resumed, Rule, Scope, Start, Unsurveyed};
+use crate::event::{Archive, ArchiveTotals, Event, LeftOut, Live, Resumed, Rule, Scope, Start, Unsurveyed};
 use crate::exit::Exit;
 use crate::log::Record;
 use crate::reason::Reason;
@@ -49,7 +49,7 @@ struct Shared<'a> {
     swept_elsewhere: u64,
     /// Archives with which an earlier run found something wrong, by hash.
     doubted: HashSet<OsString>,
-    account: Mutex<Live>,
+    account: Mutex<account::Live>,
     space_is_low: AtomicBool,
     space_was_low: AtomicBool,
 }
@@ -152,6 +152,8 @@ impl Shared<'_> {
                 minimum: self.staging.as_ref().zip(space).map(|(staging, space)| staging.budget().minimum(&space)),
             },
         });
+        let sizes: Vec<u64> = plan.archives.iter().map(|archive| archive.size).collect();
+        self.emit(&Event::Live(Live::Queue { jobs: self.config.jobs(), sizes: &sizes }));
         for (&rule, left_out) in &plan.left_out {
             self.tell_left_out(rule, left_out);
         }
@@ -271,7 +273,7 @@ impl Shared<'_> {
         Some(end.exit())
     }
 
-    fn account(&self) -> std::sync::MutexGuard<'_, Live> {
+    fn account(&self) -> std::sync::MutexGuard<'_, account::Live> {
         self.account.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
