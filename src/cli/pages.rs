@@ -2,11 +2,14 @@
 //! in [`args`](super::args), so that a subcommand or an option is in them as soon as it is there.
 
 use std::any::TypeId;
+use std::fmt::Display;
 use std::io;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use clap::CommandFactory;
-use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
+use clap::builder::{OsStringValueParser, PossibleValuesParser, StringValueParser, TypedValueParser};
 use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, italic, roman};
@@ -52,7 +55,7 @@ pub struct Error {
 
 /// The command line; its options show the built-in site's values, and `man` knows the names of its pages.
 pub fn command() -> clap::Command {
-    let command = with_home(with_site_defaults(Arguments::command()));
+    let command = with_numbers(with_home(with_site_defaults(Arguments::command())));
     let subcommands = command.get_subcommands().map(|each| each.get_name().to_owned());
     let names: Vec<String> = subcommands.chain(TOPICS.map(str::to_owned)).collect();
     command.mut_subcommand("man", |man| {
@@ -76,6 +79,33 @@ fn with_home(command: clap::Command) -> clap::Command {
             })
         })
     })
+}
+
+/// Has every number that is given say what it has to be, where it is none; one below zero, too, which looks like an option.
+fn with_numbers(command: clap::Command) -> clap::Command {
+    let names: Vec<String> = command.get_subcommands().map(|each| each.get_name().to_owned()).collect();
+    names.iter().fold(command, |command, name| {
+        command.mut_subcommand(name, |subcommand| {
+            subcommand.mut_args(|arg| {
+                let arg = with_number::<usize>(arg, usize::MIN);
+                let arg = with_number::<u32>(arg, u32::MIN);
+                let arg = with_number::<u64>(arg, u64::MIN);
+                with_number::<NonZeroUsize>(arg, NonZeroUsize::MIN)
+            })
+        })
+    })
+}
+
+/// The same where the option's value is a `T`, of which `least` is the least.
+fn with_number<T>(arg: clap::Arg, least: T) -> clap::Arg
+where
+    T: FromStr + Display + Copy + Send + Sync + 'static,
+{
+    if arg.get_value_parser().type_id() != TypeId::of::<T>() {
+        return arg;
+    }
+    let parse = move |text: String| text.parse::<T>().map_err(|_| format!("must be a whole number, {least} or more"));
+    arg.value_parser(StringValueParser::new().try_map(parse)).allow_negative_numbers(true)
 }
 
 /// Each subcommand's options that override a key of the site file, with the value that the built-in one has.

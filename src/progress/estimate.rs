@@ -9,6 +9,8 @@ use std::collections::{BinaryHeap, VecDeque};
 
 /// Wall time before which nothing is said, in seconds.
 const SECONDS_LEAST: f64 = 2.0;
+/// Archives that have to be done before what they took is told apart.
+const COUNT_LEAST: f64 = 3.0;
 /// Share of the bytes before which nothing is said.
 const SHARE_LEAST: f64 = 0.01;
 
@@ -56,22 +58,16 @@ impl Sums {
         self.pace += seconds / size;
     }
 
-    /// Seconds an archive, and seconds a byte: least squares, in which an archive counts by the inverse of its size, for
-    /// the larger ones differ by more. Neither is negative.
-    fn fit(&self) -> (f64, f64) {
+    /// What an archive takes by itself, in seconds: by least squares, in which an archive counts by the inverse of its size,
+    /// for the larger ones differ by more. At most half of what they took on average: that much is no chance.
+    fn fixed(&self) -> f64 {
         let determinant = self.inverse * self.bytes - self.count * self.count;
-        // Where all are of one size, one cannot be told from the other.
-        if determinant > 1e-3 * self.count * self.count {
-            let fixed = (self.pace * self.bytes - self.count * self.seconds) / determinant;
-            let by_byte = (self.inverse * self.seconds - self.count * self.pace) / determinant;
-            if by_byte <= 0.0 {
-                return (self.seconds / self.count, 0.0);
-            }
-            if fixed > 0.0 {
-                return (fixed, by_byte);
-            }
+        // Where all are of about one size, it cannot be told from what their bytes take.
+        if self.count < COUNT_LEAST || determinant < 0.05 * self.count * self.count {
+            return 0.0;
         }
-        (0.0, self.seconds / self.bytes.max(1.0))
+        let fixed = (self.pace * self.bytes - self.count * self.seconds) / determinant;
+        fixed.clamp(0.0, self.seconds / self.count / 2.0)
     }
 }
 
@@ -101,11 +97,15 @@ impl Estimate {
         if elapsed < SECONDS_LEAST || (read as f64) < SHARE_LEAST * self.total as f64 {
             return None;
         }
-        let mut sums = self.sums;
-        for archive in running.iter().filter(|archive| archive.position > 0) {
-            sums.add(archive.position as f64, archive.seconds);
+        let fixed = self.sums.fixed();
+        // Of what is being read, so many archives as that is in sum.
+        let (mut archives, mut bytes, mut seconds) = (self.sums.count, self.sums.bytes, self.sums.seconds);
+        for archive in running {
+            archives += archive.position as f64 / archive.size.max(1) as f64;
+            bytes += archive.position as f64;
+            seconds += archive.seconds;
         }
-        let (fixed, by_byte) = sums.fit();
+        let by_byte = ((seconds - fixed * archives) / bytes.max(1.0)).max(0.0);
         // When each worker is free, in microseconds from now, the earliest first.
         let micros = |seconds: f64| std::cmp::Reverse(whole(seconds * 1e6));
         let mut free: BinaryHeap<_> =

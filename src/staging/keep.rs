@@ -167,6 +167,17 @@ impl Keep {
         }
     }
 
+    /// Bytes of the image that were appended.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// The same as [`Keep::finish`] where no more of the image comes: the file is as long as what was appended.
+    pub fn finish_short(mut self) -> Result<Staged, Error> {
+        self.size = self.position;
+        self.finish()
+    }
+
     fn length_error(&self, written: u64) -> Error {
         Error::Length { path: self.partial_path(), written, expected: self.size }
     }
