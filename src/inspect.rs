@@ -21,6 +21,7 @@ use crate::reason::Reason;
 use crate::rescue::Maps;
 use crate::sanitize::{printable, printable_line, printable_short};
 use crate::units::human;
+use crate::vouch;
 use crate::zst::{self, Engine, Meter, ZstFile};
 
 /// Magic numbers of a Zstandard frame and of skippable ones, without the free bits: RFC 8878 section 3.1.
@@ -109,6 +110,7 @@ impl Report {
                 engine: options.engine,
                 max_window: options.max_window,
                 meter: Arc::clone(&options.meter),
+                voucher: Some(vouch::vouches),
             };
             let of_zst = |error: zst::Error| Cause::from(&error);
             let zst = ZstFile::open(path, zst_options).map_err(of_zst)?;

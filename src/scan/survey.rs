@@ -17,6 +17,7 @@ use crate::member::{self, Content, Item, Member};
 use crate::reason::Reason;
 use crate::rescue::Maps;
 use crate::staging::Room;
+use crate::vouch;
 use crate::zst::{self, Engine, Identity, Meter, Options, ZstFile};
 
 use super::judge::Pending;
@@ -158,6 +159,7 @@ impl<'r> Survey<'r> {
             engine: if self.is_doubted() { Engine::Decode } else { self.run.config.engine },
             max_window: self.run.config.site.max_window.0,
             meter: Arc::clone(&self.meter),
+            voucher: Some(vouch::vouches),
         }
     }
 

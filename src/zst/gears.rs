@@ -87,8 +87,13 @@ pub(super) struct Gears {
 
 impl Gears {
     pub fn new(source: Arc<Source>, meter: Arc<Meter>) -> Gears {
+        Gears::over(Index::new(source, Arc::clone(&meter)), meter)
+    }
+
+    /// Gears that give the bytes where `index` says that they are.
+    pub fn over(index: Index, meter: Arc<Meter>) -> Gears {
         Gears {
-            index: Index::new(source, Arc::clone(&meter)),
+            index,
             memo: Memo::new(),
             meter,
             vain: 0,

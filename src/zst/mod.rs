@@ -69,6 +69,7 @@ mod gears;
 mod meter;
 mod options;
 mod pass;
+mod presumed;
 mod ranges;
 mod reader;
 mod source;
@@ -86,7 +87,7 @@ pub use decode::decoder::Totals;
 pub use error::{Change, Error};
 pub use format::frame::known_format;
 pub use meter::Meter;
-pub use options::{Engine, Options};
+pub use options::{Engine, Options, SURE_TAIL, Voucher};
 pub use source::{Identity, Padding};
 
 use reader::Reader;
