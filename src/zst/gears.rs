@@ -134,6 +134,11 @@ impl Gears {
         self.index.window_before(position)
     }
 
+    /// Passes over whole frames that say how long they are, as far as it goes and not behind the byte at `position`.
+    pub fn jump(&mut self, position: u64) -> Result<(), Miss> {
+        self.index.jump(position).map_err(Miss::from)
+    }
+
     /// Passes on until the byte at `position` is passed, or the file ends.
     pub fn advance(&mut self, position: u64) -> Result<(), Miss> {
         self.index.advance(position).map_err(Miss::from)

@@ -154,11 +154,12 @@ impl Reader {
     /// Passes on until the byte at `position` is passed, or the file ends. False if something is wrong on the way, and all
     /// is decoded from now on.
     fn advance(&mut self, position: u64) -> Result<bool, Error> {
-        self.presume(position)?;
         let Some(gears) = &mut self.gears else { return Ok(false) };
         if let Some((compressed, decompressed)) = self.decoder.frame_end() {
             gears.resume(compressed, decompressed);
         }
+        self.presume(position)?;
+        let Some(gears) = &mut self.gears else { return Ok(false) };
         match gears.advance(position) {
             Ok(()) => Ok(true),
             Err(Miss::Read(error)) => Err(error),
@@ -172,7 +173,13 @@ impl Reader {
     /// Takes all blocks for full, once for the whole file, where it is far to `position`; and forgets it unless that is proven.
     fn presume(&mut self, position: u64) -> Result<(), Error> {
         let Some(gears) = &mut self.gears else { return Ok(()) };
-        if position.saturating_sub(gears.reached().max(self.decoder.reached())) < WORTH_PRESUMING {
+        // Whatever is wrong is found again on the way.
+        if self.presumable.is_none() || gears.jump(position).is_err() {
+            return Ok(());
+        }
+        if position.saturating_sub(gears.reached().max(self.decoder.reached())) < WORTH_PRESUMING
+            || gears.size().is_some()
+        {
             return Ok(());
         }
         let Some(Presumable { source, meter, voucher }) = self.presumable.take() else { return Ok(()) };

@@ -22,10 +22,9 @@ use crate::zst::pass::seek_table::SeekTable;
 use crate::zst::source::{Source, Tail};
 use crate::zst::tail;
 
-/// Compressed blocks of a frame that are sized at its beginning, and which ones after that: encoders that end blocks
-/// early do so before long.
+/// Compressed blocks that are sized at first, and which ones after that: encoders that end blocks early do so before long.
 const SIZED_FIRST: u64 = 4;
-const SIZED_EACH: u64 = 512;
+const SIZED_EACH: u64 = 1 << 10;
 /// Compressed blocks that are remembered, for the tables that the last block of a frame repeats.
 const REMEMBERED: usize = 1 << 12;
 /// Blocks between two looks at whether somebody wants an end.
@@ -47,7 +46,7 @@ pub(in crate::zst) struct FullPass {
     are_proven: bool,
     /// Headers of the latest compressed blocks of the frame.
     recent: VecDeque<u64>,
-    /// Compressed blocks of the frame, and blocks of all frames.
+    /// Compressed blocks so far, and blocks of any kind.
     compressed: u64,
     blocks: u64,
 }
@@ -106,7 +105,6 @@ impl FullPass {
                     self.place.frame = Some(OpenFrame { start, origin, header, setters });
                     self.place.compressed += header.length;
                     self.recent.clear();
-                    self.compressed = 0;
                 }
                 Ok(FrameStart::Skippable { length }) => {
                     let end = start.saturating_add(length);

@@ -205,38 +205,51 @@ impl Index {
         }
     }
 
-    /// Passes on until the byte at `position` is passed, or the file ends.
-    pub fn advance(&mut self, position: u64) -> Result<(), Stop> {
+    /// Passes over whole frames that say how long they are, until one of them holds the byte at `position`, or another frame
+    /// comes.
+    pub fn jump(&mut self, position: u64) -> Result<(), Stop> {
         if !self.is_table_known {
             self.table = SeekTable::find(&self.source)?;
             self.is_table_known = true;
         }
-        while self.reached() <= position && !self.frontier.is_at_end() {
+        while self.reached() <= position {
             if self.meter.is_stopped() {
                 return Err(Stop::Read(Error::Interrupted));
             }
             let start = self.reached();
-            if self.frontier.jump(position, self.table.as_mut())? {
-                self.passed.jumped += self.reached() - start;
-                self.begin_stretch();
-                self.map.note(self.frontier.place());
-            } else {
-                let Index { frontier, map, recent, stretches, .. } = self;
-                // With a seek table the next frame may be jumped.
-                let most = if self.table.is_some() { 1 } else { usize::MAX };
-                frontier.step(most, &mut |block, place| {
-                    recent.push(block);
-                    if map.note(place) || recent.blocks.len() == MAX_STRETCH {
-                        let passed = std::mem::replace(recent, Stretch::at(recent.end));
-                        remember(stretches, passed);
-                    }
-                })?;
-                self.passed.sized += self.reached() - start;
-                self.passed.sequences += self.frontier.sequences();
+            if !self.frontier.jump(position, self.table.as_mut())? {
+                break;
             }
+            self.passed.jumped += self.reached() - start;
+            self.begin_stretch();
+            self.map.note(self.frontier.place());
             self.meter.advance(self.frontier.place().compressed, 0);
         }
         Ok(())
+    }
+
+    /// Passes on until the byte at `position` is passed, or the file ends.
+    pub fn advance(&mut self, position: u64) -> Result<(), Stop> {
+        loop {
+            self.jump(position)?;
+            if self.reached() > position || self.frontier.is_at_end() {
+                return Ok(());
+            }
+            let start = self.reached();
+            let Index { frontier, map, recent, stretches, .. } = self;
+            // With a seek table the next frame may be jumped.
+            let most = if self.table.is_some() { 1 } else { usize::MAX };
+            frontier.step(most, &mut |block, place| {
+                recent.push(block);
+                if map.note(place) || recent.blocks.len() == MAX_STRETCH {
+                    let passed = std::mem::replace(recent, Stretch::at(recent.end));
+                    remember(stretches, passed);
+                }
+            })?;
+            self.passed.sized += self.reached() - start;
+            self.passed.sequences += self.frontier.sequences();
+            self.meter.advance(self.frontier.place().compressed, 0);
+        }
     }
 
     /// Goes on at the end of a frame that somebody else has read, if it lies ahead.
