@@ -8,9 +8,9 @@ use std::sync::Mutex;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use imgsieve::config::{Config, Site};
-use imgsieve::control::{Control, Stop};
-use imgsieve::event::{Event, Observer};
+use imgsieve::event::Event;
 use imgsieve::exit::Exit;
+use imgsieve::run::{Control, Observer, Stop};
 use imgsieve::staging::{Place, Room, Staging};
 use imgsieve::units::{MinFree, Size};
 

@@ -15,8 +15,10 @@
 //! - [`inspect`]: the partitions of every image in a file, with nothing written.
 //! - [`log`], `progress`, `summary`: three observers of what happens. JSON Lines, one typed record a line; bars and
 //!   lines on the terminal; the end of the run for a person.
-//! - `report`: what the log tells, for a person, a browser, a spreadsheet or another program; `account`: the log,
+//! - `report`: what the log tells, for a person, a browser, a spreadsheet or another program; [`account`]: the log,
 //!   folded into what is told.
+//! - [`run`]: what surveying and reprocessing have in common: the switch that ends them, those who are told, the queue that
+//!   workers take from, and what becomes of a panic.
 //! - [`event`]: what happens, in the words that the layers above share; `cause` and [`reason`]: why, in the log's words.
 //! - `archive`: images in a `.tar.zst`, and doubt about bytes that were not decoded; `archive_name`: what is one by its name.
 //! - `vouch`: what a tar proves of places in a `.zst` that are only presumed.
@@ -27,10 +29,8 @@
 //! - [`ptable`]: bytes in, partition table out.
 //! - [`member`]: the members of a tar, and their content as bytes at an offset.
 //! - [`zst`]: the decompressed bytes of a `.zst`, at any offset.
-//! - [`config`], [`control`], [`units`], [`sanitize`]: what a run is told; the switch that ends it; sizes; names on their
-//!   way to a terminal.
+//! - [`config`], [`units`], [`sanitize`]: what a run is told; sizes; names on their way to a terminal.
 
-mod account;
 mod archive;
 mod archive_name;
 mod cause;
@@ -45,11 +45,11 @@ pub mod zst;
 
 // What the program, the tests, the benchmarks and the fuzz targets need besides: no public API, and no promise.
 #[doc(hidden)]
+pub mod account;
+#[doc(hidden)]
 pub mod cli;
 #[doc(hidden)]
 pub mod config;
-#[doc(hidden)]
-pub mod control;
 #[doc(hidden)]
 pub mod event;
 #[doc(hidden)]
@@ -66,6 +66,8 @@ pub mod reason;
 pub mod reprocess;
 #[doc(hidden)]
 pub mod rescue;
+#[doc(hidden)]
+pub mod run;
 #[doc(hidden)]
 pub mod sanitize;
 #[doc(hidden)]

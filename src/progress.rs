@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::control::Stop;
-use crate::event::{Archive, ArchiveTotals, Event, Live, Observer, Resumed, Scope};
+use crate::event::{Archive, ArchiveTotals, Event, Live, Resumed, Scope};
+use crate::run::{Observer, Stop};
 use crate::sanitize::{printable, printable_line, printable_short};
 use crate::units::{human, human_seconds};
 use crate::zst::Meter;

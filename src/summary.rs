@@ -8,8 +8,8 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use crate::config::Config;
-use crate::control::Stop;
-use crate::event::{Action, Check, EarlierImage, Event, Image, LeftOut, Observer, RunTotals, Scope};
+use crate::event::{Action, Check, EarlierImage, Event, Image, LeftOut, RunTotals, Scope};
+use crate::run::{Observer, Stop};
 use crate::sanitize::{printable, printable_line, printable_short};
 use crate::units::{human, human_seconds};
 

@@ -13,9 +13,9 @@ use std::io::{BufReader, Read};
 use std::sync::{Mutex, OnceLock};
 
 use imgsieve::config::{self, Config};
-use imgsieve::control::{Control, Stop};
-use imgsieve::event::{Action, Event, Observer};
+use imgsieve::event::{Action, Event};
 use imgsieve::exit::Exit;
+use imgsieve::run::{Control, Observer, Stop};
 use imgsieve::scan;
 use proptest::prelude::*;
 use support::*;

@@ -14,10 +14,10 @@ use std::sync::Mutex;
 
 use common::fixture;
 use common::scan::{Scan, end, imgsieve, of_stage, words};
-use imgsieve::control::{Control, Stop};
-use imgsieve::event::{Event, Observer};
+use imgsieve::event::Event;
 use imgsieve::exit::Exit;
 use imgsieve::reprocess::{Options, Reprocess};
+use imgsieve::run::{Control, Observer, Stop};
 use serde_json::{Value, json};
 
 /// Fixtures with an image each, in the order of their hashes.

@@ -16,9 +16,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use imgsieve::config::{self, Config};
-use imgsieve::control::{Control, Stop};
-use imgsieve::event::{Event, Observer};
+use imgsieve::event::Event;
 use imgsieve::exit::Exit;
+use imgsieve::run::{Control, Observer, Stop, panics};
 use imgsieve::scan;
 use sha2::{Digest, Sha256};
 use support::*;
@@ -210,7 +210,7 @@ fn sabotaged(stage: &'static str, panics: bool) -> (Site, Exit, Vec<String>) {
     site.archive(BIG, &zst(&tar(&members)));
     let config = Config::new(config::Site::read(&site.folder.path().join("site.toml")).expect("a site file"));
     let saboteur = Saboteur { stage, panics, done: AtomicBool::new(false), seen: Mutex::default() };
-    scan::panics::install_hook();
+    panics::install_hook();
     let exit = scan::run(&config, &Control::new(), &[&saboteur]);
     assert!(saboteur.done.load(Ordering::SeqCst), "{stage} came");
     (site, exit, saboteur.seen.into_inner().expect("not poisoned"))

@@ -1,137 +1,18 @@
-//! How an account is made of lines: which of them are wanted, and how much of them can be remembered.
+//! How an account is made of records, and how much of them can be remembered.
 
-use std::collections::hash_map::RandomState;
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::hash::BuildHasher;
+use std::collections::HashMap;
 use std::time::SystemTime;
 
 use crate::log::record::{ArchiveStart, PartitionCheck, Problem as Told};
-use crate::log::{At, Entry, Error, Head, Listener, Logs, Name, Record};
+use crate::log::{Name, Record};
 
-use super::{Account, ArchiveAccount, ArchiveEnd, PROBLEMS_MOST, Problem, Run, Selection, Staged};
+use super::{Account, ArchiveAccount, ArchiveEnd, PROBLEMS_MOST, Problem, Run};
 
 /// Memory for archives, images, partitions and runs, in bytes, roughly. What lies beyond is only counted.
-const MEMORY: usize = 768 << 20;
-/// Archives of which is remembered that a run took them over.
-const RESUMED_MOST: usize = 8_000_000;
-/// Runs that are listed.
-const RUNS_LISTED: usize = 20;
-
-/// The runs of a log.
-#[derive(Debug, Default)]
-pub struct Runs {
-    /// The last ones: name, and when they began.
-    pub last: VecDeque<(String, Option<SystemTime>)>,
-    /// How many there are before those.
-    pub more: u64,
-}
-
-impl Listener for Runs {
-    fn wants(&mut self, head: &Head<'_>) -> bool {
-        if head.stage == "script_start" {
-            if self.last.len() == RUNS_LISTED {
-                self.last.pop_front();
-                self.more += 1;
-            }
-            self.last.push_back((head.run.clone().into_owned(), head.time()));
-        }
-        false
-    }
-
-    fn note(&mut self, _entry: Entry, _at: At) {}
-}
-
-/// The runs that were begun in the logs.
-pub fn runs(logs: &Logs) -> Result<Runs, Error> {
-    let mut runs = Runs::default();
-    logs.read(&mut runs)?;
-    Ok(runs)
-}
-
-/// What of a log is wanted.
-struct Wanted<'a> {
-    selection: &'a Selection,
-    /// The log that is being read.
-    log: usize,
-    /// The run of each log; none for all.
-    runs: HashMap<usize, Taken>,
-    hasher: RandomState,
-}
-
-/// A run, and what it took over.
-#[derive(Default)]
-struct Taken {
-    run: String,
-    /// The runs that it took something over from.
-    resumed_runs: HashSet<String>,
-    /// What it took over: by which run, and which archive, as one number.
-    resumed: HashSet<u64>,
-}
-
-impl Listener for Wanted<'_> {
-    fn begin(&mut self, log: usize) {
-        // A run that is named may be in any of them.
-        self.log = if *self.selection == Selection::Last { log } else { 0 };
-    }
-
-    /// Finds the run.
-    fn wants(&mut self, head: &Head<'_>) -> bool {
-        match self.selection {
-            // A run that was refused says no more than that.
-            Selection::Run(id) if self.runs.is_empty() && head.run == **id => {
-                self.runs.insert(0, Taken { run: id.clone(), ..Taken::default() });
-            }
-            Selection::Last if head.stage == "script_start" => {
-                self.runs.insert(self.log, Taken { run: head.run.clone().into_owned(), ..Taken::default() });
-            }
-            _ => {}
-        }
-        head.stage == "archive_resumed" && self.runs.get(&self.log).is_some_and(|taken| taken.run == head.run)
-    }
-
-    /// Finds what it took over.
-    fn note(&mut self, entry: Entry, _at: At) {
-        if let Record::ArchiveResumed(resumed) = entry.record
-            && let Some(taken) = self.runs.get_mut(&self.log).filter(|taken| taken.resumed.len() < RESUMED_MOST)
-        {
-            taken.resumed.insert(self.hasher.hash_one((resumed.by_run.as_str(), &resumed.hash)));
-            taken.resumed_runs.insert(resumed.by_run);
-        }
-    }
-}
-
-impl Wanted<'_> {
-    /// What is wanted of the logs. None where they have no run of those that were selected.
-    fn read<'a>(logs: &Logs, selection: &'a Selection) -> Result<Option<Wanted<'a>>, Error> {
-        let mut wanted = Wanted { selection, log: 0, runs: HashMap::new(), hasher: RandomState::new() };
-        if *selection != Selection::All {
-            logs.read(&mut wanted)?;
-            if wanted.runs.is_empty() {
-                return Ok(None);
-            }
-        }
-        Ok(Some(wanted))
-    }
-
-    fn has_run(&self, run: &str) -> bool {
-        self.runs.is_empty() || self.runs.values().any(|taken| taken.run == run)
-    }
-
-    fn has(&self, run: &str, hash: &Name) -> bool {
-        let took = |taken: &Taken| {
-            taken.resumed_runs.contains(run) && taken.resumed.contains(&self.hasher.hash_one((run, hash)))
-        };
-        self.has_run(run) || self.runs.values().any(took)
-    }
-
-    fn may_have(&self, run: &str) -> bool {
-        self.has_run(run) || self.runs.values().any(|taken| taken.resumed_runs.contains(run))
-    }
-}
+pub(super) const MEMORY: usize = 768 << 20;
 
 /// An account in the making.
-pub(super) struct Fold<'a> {
-    wanted: &'a Wanted<'a>,
+pub(super) struct Fold {
     account: Account,
     runs: HashMap<String, usize>,
     /// Where each archive is in the account, and what it takes of the memory.
@@ -142,69 +23,74 @@ pub(super) struct Fold<'a> {
     is_full: bool,
 }
 
-impl Listener for Fold<'_> {
-    fn wants(&mut self, head: &Head<'_>) -> bool {
-        // What these say is said again by a later line of the archive, or is of no consequence.
-        let is_said_again = matches!(&*head.stage, "img_found" | "extraction_start" | "cleanup" | "deferred");
-        if !is_said_again && (self.wanted.may_have(&head.run) || Staged::wants(head)) {
-            return true;
-        }
-        if let Some(&run) = self.runs.get(&*head.run)
-            && self.wanted.has_run(&head.run)
-        {
-            let run = &mut self.account.runs[run];
-            run.heard = head.time().max(run.heard);
-        }
-        false
+impl Fold {
+    /// Of nothing yet, in so many bytes of memory, roughly.
+    pub fn new(memory: usize) -> Fold {
+        let (runs, archives) = (HashMap::new(), HashMap::new());
+        Fold { account: Account::default(), runs, archives, memory, is_full: false }
     }
 
-    fn note(&mut self, entry: Entry, At { length, .. }: At) {
-        self.account.staged.note(&entry.record);
-        if self.is_of_reprocessing(&entry) {
-            return;
-        }
-        let is_wanted = match entry.record.hash() {
-            Some(hash) => self.wanted.has(&entry.run, hash),
-            None => self.wanted.has_run(&entry.run),
+    /// What was folded.
+    pub fn into_account(self) -> Account {
+        self.account
+    }
+
+    /// What was folded so far.
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// Takes over an archive as `run` found it.
+    pub fn take_over(&mut self, run: &str, archive: ArchiveAccount, weight: usize) {
+        let Some(run) = self.run(run, archive.began, 0, false) else {
+            return self.account.add_more(&archive);
         };
-        if !is_wanted {
+        self.account.runs[run].sums.add(&archive);
+        if !self.take(weight) {
+            return self.account.add_more(&archive);
+        }
+        self.archives.insert(archive.hash.clone(), (self.account.archives.len(), weight));
+        self.account.archives.push(ArchiveAccount { run, ..archive });
+    }
+
+    /// A run, known or not, was heard of.
+    pub fn hear(&mut self, run: &str, time: Option<SystemTime>) {
+        if let Some(&run) = self.runs.get(run) {
+            let run = &mut self.account.runs[run];
+            run.heard = time.max(run.heard);
+        }
+    }
+
+    /// Takes note of what became of staged images, whichever run it was that tells.
+    pub fn note_staged(&mut self, record: &Record) {
+        self.account.staged.note(record);
+    }
+
+    /// Takes note of what `run` tells, in a line of so many bytes. `is_last` of a run that is accounted for, and not only
+    /// taken something over from.
+    pub fn note(&mut self, run: &str, time: Option<SystemTime>, record: Record, length: usize, is_last: bool) {
+        self.note_staged(&record);
+        if self.is_of_reprocessing(run, &record) {
             return;
         }
-        let Some(run) = self.run(&entry, length) else {
+        let Some(run) = self.run(run, time, length, is_last) else {
             self.account.lines_more += 1;
             return;
         };
-        match entry.record.hash() {
+        match record.hash() {
             Some(hash) => {
                 let hash = hash.clone();
-                self.note_archive(run, hash, entry, length);
+                self.note_archive(run, hash, time, record, length);
             }
-            None => self.account.runs[run].note(entry),
+            None => self.account.runs[run].note(time, record),
         }
     }
-}
 
-impl<'a> Fold<'a> {
-    fn new(wanted: &'a Wanted<'a>, memory: usize) -> Fold<'a> {
-        let (runs, archives) = (HashMap::new(), HashMap::new());
-        Fold { wanted, account: Account::default(), runs, archives, memory, is_full: false }
-    }
-}
-
-impl Fold<'_> {
-    /// The account of the logs. None where they have no run of those that were selected.
-    pub fn read(logs: &Logs, selection: &Selection) -> Result<Option<Account>, Error> {
-        let Some(wanted) = Wanted::read(logs, selection)? else { return Ok(None) };
-        let mut fold = Fold::new(&wanted, MEMORY);
-        let reading = logs.read(&mut fold)?;
-        Ok(Some(Account { reading, ..fold.account }))
-    }
-
-    /// Whether a line tells of staged images being processed again, which is no run that surveys.
-    fn is_of_reprocessing(&self, entry: &Entry) -> bool {
-        match &entry.record {
+    /// Whether a record tells of staged images being processed again, which is no run that surveys.
+    fn is_of_reprocessing(&self, run: &str, record: &Record) -> bool {
+        match record {
             Record::ReprocessStart(_) | Record::ReprocessComplete(_) | Record::Removed(_) => true,
-            Record::Interrupted(_) => !self.runs.contains_key(&entry.run),
+            Record::Interrupted(_) => !self.runs.contains_key(run),
             Record::Error(problem) | Record::Warning(problem) => problem.scope == "staged",
             _ => false,
         }
@@ -219,15 +105,13 @@ impl Fold<'_> {
         !self.is_full
     }
 
-    fn run(&mut self, entry: &Entry, length: usize) -> Option<usize> {
-        let time = entry.time();
-        let run = match self.runs.get(&entry.run).copied() {
+    fn run(&mut self, id: &str, time: Option<SystemTime>, length: usize, is_last: bool) -> Option<usize> {
+        let run = match self.runs.get(id).copied() {
             Some(run) => run,
             None if self.take(size_of::<Run>() + 2 * length) => {
                 let runs = &mut self.account.runs;
-                let is_last = self.wanted.runs.values().any(|taken| taken.run == entry.run);
-                runs.push(Run { is_last, ..Run::new(&entry.run, time) });
-                self.runs.insert(entry.run.clone(), runs.len() - 1);
+                runs.push(Run { is_last, ..Run::new(id, time) });
+                self.runs.insert(id.to_owned(), runs.len() - 1);
                 runs.len() - 1
             }
             None => return None,
@@ -237,10 +121,9 @@ impl Fold<'_> {
         Some(run)
     }
 
-    fn note_archive(&mut self, run: usize, hash: Name, entry: Entry, length: usize) {
-        let time = entry.time();
-        self.account.runs[run].sums.note(&entry.record);
-        match entry.record {
+    fn note_archive(&mut self, run: usize, hash: Name, time: Option<SystemTime>, record: Record, length: usize) {
+        self.account.runs[run].sums.note(&record);
+        match record {
             Record::ArchiveStart(start) => return self.begin(run, hash, time, *start, length),
             Record::ArchiveResumed(_) => {
                 self.account.runs[run].resumed += 1;
@@ -251,7 +134,7 @@ impl Fold<'_> {
         }
         let Some(&(index, _)) = self.archives.get(&hash) else {
             if self.is_full {
-                self.account.more.note(&entry.record);
+                self.account.more.note(&record);
                 self.account.images_more = self.account.more.images;
             }
             return;
@@ -260,7 +143,7 @@ impl Fold<'_> {
         if self.account.archives[index].run != run {
             return;
         }
-        let end = match entry.record {
+        let end = match record {
             Record::ArchiveComplete(end) => ArchiveEnd::Complete { time, totals: Box::new(end.totals()) },
             Record::Error(error) if error.scope == "archive" => ArchiveEnd::Failed(Problem::of(time, *error)),
             Record::PartitionCheck(check) => return self.note_image(&hash, index, *check, length),
@@ -297,22 +180,12 @@ impl Fold<'_> {
         if is_room && self.take_for(hash, size_of::<Problem>() + length) {
             self.account.archives[index].warnings.push(Problem::of(time, warning));
         } else {
-            self.account.more.note(&Record::Warning(Box::new(warning)));
+            self.account.archives[index].warnings_more += 1;
         }
     }
 
     fn begin(&mut self, run: usize, hash: Name, time: Option<SystemTime>, start: ArchiveStart, length: usize) {
-        let archive = ArchiveAccount {
-            hash: hash.clone(),
-            path: start.archive.clone(),
-            size: start.size_bytes.unwrap_or(0),
-            run,
-            worker: start.worker,
-            began: time,
-            end: ArchiveEnd::Open,
-            images: Vec::new(),
-            warnings: Vec::new(),
-        };
+        let archive = ArchiveAccount::begun(run, time, &start);
         // Its end will take something, too.
         let weight = 2 * size_of::<ArchiveAccount>() + 2 * length;
         if let Some((index, taken)) = self.archives.get_mut(&hash) {
@@ -330,47 +203,5 @@ impl Fold<'_> {
                 sums.compressed_bytes = sums.compressed_bytes.saturating_add(size);
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_too_much_to_be_remembered_is_counted() {
-        let lines: Vec<String> = (0..100)
-            .flat_map(|number| {
-                [
-                    format!(r#"{{"stage":"archive_start","hash":"{number}","size_bytes":5,"run":"r"}}"#),
-                    format!(
-                        r#"{{"stage":"partition_check","hash":"{number}","img":"i","action":"KEPT","size_bytes":9,"path":"/s/{number}","run":"r"}}"#
-                    ),
-                    format!(r#"{{"stage":"archive_complete","hash":"{number}","content_bytes":7,"run":"r"}}"#),
-                ]
-            })
-            .collect();
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let path = folder.path().join("log.jsonl");
-        std::fs::write(&path, lines.join("\n")).expect("a log");
-        let logs = Logs::open(&[path], false).expect("a log");
-        let wanted = Wanted::read(&logs, &Selection::All).expect("a log").expect("all");
-        let sums = |memory| {
-            let mut fold = Fold::new(&wanted, memory);
-            logs.read(&mut fold).expect("a log");
-            let mut sums = fold.account.more.clone();
-            fold.account.archives.iter().for_each(|archive| sums.add(archive));
-            (fold.account, sums)
-        };
-        let (all, of_all) = sums(MEMORY);
-        assert_eq!((all.archives.len(), all.archives_more, all.images_more), (100, 0, 0));
-        assert_eq!((of_all.complete, of_all.kept, of_all.compressed_bytes, of_all.content_bytes), (100, 100, 500, 700));
-        let (some, of_some) = sums(20_000);
-        assert!((1..50).contains(&some.archives.len()), "{}", some.archives.len());
-        assert_eq!(some.archives.len() as u64 + some.archives_more, 100);
-        assert_eq!(of_some, of_all);
-        assert_eq!(some.runs[0].sums, all.runs[0].sums);
-        let (none, _) = sums(0);
-        assert_eq!((none.runs.len(), none.lines_more), (0, 300));
     }
 }

@@ -1,18 +1,19 @@
 //! What runs found, archive by archive: the state of a collection as the log tells it.
 
 mod fold;
+mod live;
+mod select;
 mod staged;
 mod sums;
 mod tally;
 
 use std::time::SystemTime;
 
-use crate::log::record::{self, PartitionCheck, Totals};
-use crate::log::{Entry, Error, Logs, Name, Reading, Record};
+use crate::log::record::{self, ArchiveStart, Ended, PartitionCheck, ScriptComplete, ScriptStart, Totals};
+use crate::log::{Error, Logs, Name, Reading, Record};
 
-use fold::Fold;
-
-pub use fold::{Runs, runs};
+pub use live::{Earlier, Live};
+pub use select::{Runs, runs};
 pub use staged::{Staged, StagedImage, State};
 pub use sums::Sums;
 pub use tally::{Lack, Tallies};
@@ -63,22 +64,10 @@ pub struct Run {
     pub began: Option<SystemTime>,
     /// When it was last heard of: its last line.
     pub heard: Option<SystemTime>,
-    /// Version of imgsieve.
-    pub version: Option<String>,
-    /// Whether nothing was to be staged.
-    pub dry_run: bool,
+    /// What it said that it was going to do.
+    pub start: ScriptStart,
     /// Whether it was selected as the last one of a log.
     pub is_last: bool,
-    /// Archives read at a time.
-    pub jobs: u64,
-    /// Partitions that made an image one to be kept.
-    pub min_partitions: u32,
-    /// Archives that were chosen.
-    pub total_archives: u64,
-    /// Their compressed bytes.
-    pub total_bytes: u64,
-    /// What had to stay free where staging lies, in bytes.
-    pub minimum: Option<u64>,
     /// Free space in staging, in bytes, as often as it was logged, or every so often in a long run.
     pub space: Vec<(SystemTime, u64)>,
     /// What it did, over all archives that it is told to have begun, be they begun again since or not.
@@ -87,6 +76,8 @@ pub struct Run {
     pub problems_more: u64,
     /// What it warned of that is about no archive.
     pub warnings: Vec<Problem>,
+    /// Those of these warnings that are not among them, because there are too many.
+    pub warnings_more: u64,
     /// Archives that it took over from earlier runs.
     pub resumed: u64,
     /// How it ended; none where it still runs, or was killed.
@@ -96,10 +87,10 @@ pub struct Run {
 }
 
 /// How a run ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum RunEnd {
-    /// It was done.
-    Complete,
+    /// It was done, and came to this.
+    Complete(Box<ScriptComplete>),
     /// By a signal.
     Interrupted(String),
     /// It could not go on.
@@ -142,6 +133,36 @@ pub struct ArchiveAccount {
     pub images: Vec<PartitionCheck>,
     /// What was warned of.
     pub warnings: Vec<Problem>,
+    /// Warnings that are not among these, because there are too many.
+    pub warnings_more: u64,
+}
+
+impl ArchiveAccount {
+    /// An archive that a run begins.
+    #[must_use]
+    pub fn begun(run: usize, time: Option<SystemTime>, start: &ArchiveStart) -> ArchiveAccount {
+        ArchiveAccount {
+            hash: start.hash.clone(),
+            path: start.archive.clone(),
+            size: start.size_bytes.unwrap_or(0),
+            run,
+            worker: start.worker,
+            began: time,
+            end: ArchiveEnd::Open,
+            images: Vec::new(),
+            warnings: Vec::new(),
+            warnings_more: 0,
+        }
+    }
+
+    /// Takes note of a warning of it.
+    pub fn warn(&mut self, time: Option<SystemTime>, warning: record::Problem) {
+        if self.warnings.len() < PROBLEMS_MOST {
+            self.warnings.push(Problem::of(time, warning));
+        } else {
+            self.warnings_more += 1;
+        }
+    }
 }
 
 /// How an archive ended.
@@ -163,12 +184,30 @@ pub enum ArchiveEnd {
 impl Account {
     /// Reads the logs. None where they have no run of those that were selected.
     pub fn read(logs: &Logs, selection: &Selection) -> Result<Option<Account>, Error> {
-        let account = Fold::read(logs, selection)?;
+        let account = select::read(logs, selection)?;
         Ok(account.filter(|account| !account.runs.is_empty()))
     }
 }
 
 impl Account {
+    /// Sums over all that is accounted for.
+    #[must_use]
+    pub fn sums(&self) -> Sums {
+        let mut sums = self.more.clone();
+        for archive in &self.archives {
+            sums.add(archive);
+        }
+        sums.warnings += self.runs.iter().map(|run| run.warnings.len() as u64 + run.warnings_more).sum::<u64>();
+        sums
+    }
+
+    /// Adds what is not told of one by one.
+    fn add_more(&mut self, archive: &ArchiveAccount) {
+        self.archives_more += 1;
+        self.images_more += archive.images.len() as u64;
+        self.more.add(archive);
+    }
+
     /// What earlier runs knew of a staged image, and the last one could not say: whether its frames held, and how much of
     /// the medium was rescued.
     pub fn recall(&mut self) {
@@ -187,26 +226,20 @@ impl Account {
 
 impl Run {
     fn new(id: &str, began: Option<SystemTime>) -> Run {
-        Run { id: id.to_owned(), began, min_partitions: 2, ..Run::default() }
+        Run { id: id.to_owned(), began, ..Run::default() }
     }
 
     /// Takes note of what is said about no archive.
-    fn note(&mut self, entry: Entry) {
-        let time = entry.time();
-        match entry.record {
+    fn note(&mut self, time: Option<SystemTime>, record: Record) {
+        match record {
             Record::ScriptStart(start) => {
                 self.note_space(time, start.available_bytes);
-                self.version = start.version;
-                self.dry_run = start.dry_run;
-                self.jobs = start.jobs.max(1);
-                self.min_partitions = start.rules.map_or(2, |rules| rules.min_partitions);
-                self.total_archives = start.total_archives;
-                self.total_bytes = start.total_bytes;
-                self.minimum = start.minimum_bytes;
+                self.start = *start;
+                self.start.jobs = self.start.jobs.max(1);
                 // Runs of the script that imgsieve replaces have no names, and so are one.
                 self.end = None;
             }
-            Record::ScriptComplete(_) => self.end = Some(RunEnd::Complete),
+            Record::ScriptComplete(end) => self.end = Some(RunEnd::Complete(end)),
             Record::Interrupted(end) => self.end = Some(RunEnd::Interrupted(end.signal)),
             Record::Abort(end) => self.end = Some(RunEnd::Aborted(end.message)),
             Record::LowSpace(low) => self.note_space(time, low.available_bytes),
@@ -218,10 +251,18 @@ impl Run {
                 self.sums.warnings += 1;
                 if self.warnings.len() < PROBLEMS_MOST {
                     self.warnings.push(Problem::of(time, *warning));
+                } else {
+                    self.warnings_more += 1;
                 }
             }
             _ => {}
         }
+    }
+
+    /// Partitions that made an image one to be kept.
+    #[must_use]
+    pub fn min_partitions(&self) -> u32 {
+        self.start.rules.as_ref().map_or(2, |rules| rules.min_partitions)
     }
 
     fn note_space(&mut self, time: Option<SystemTime>, available: Option<u64>) {
@@ -237,12 +278,17 @@ impl Run {
     }
 }
 
+/// What was done with an archive until an error ended it.
+fn totals_of(ended: &Ended) -> Totals {
+    Totals { images: ended.imgs, multi: ended.multipart_imgs, ..ended.totals.clone() }
+}
+
 impl Problem {
-    fn of(time: Option<SystemTime>, record: record::Problem) -> Problem {
+    /// What a record says of it.
+    #[must_use]
+    pub fn of(time: Option<SystemTime>, record: record::Problem) -> Problem {
         let reason = record.reason.as_ref().map_or(String::new(), |reason| reason.as_str().to_owned());
-        let totals = record
-            .ended
-            .map(|ended| Box::new(Totals { images: ended.imgs, multi: ended.multipart_imgs, ..ended.totals }));
+        let totals = record.ended.as_ref().map(totals_of).map(Box::new);
         Problem { time, reason, message: record.message, path: record.archive, totals }
     }
 }
@@ -293,7 +339,7 @@ mod tests {
         assert_eq!(image.partitions()[0].fs.as_deref(), Some("ext4"));
         assert!(matches!(&account.archives[0].end, ArchiveEnd::Complete { totals, .. } if totals.multi == 1));
         assert!(matches!(&account.archives[1].end, ArchiveEnd::Failed(problem) if problem.reason == "corrupt"));
-        assert_eq!((account.runs[1].resumed, &account.runs[1].end), (1, &Some(RunEnd::Complete)));
+        assert_eq!((account.runs[1].resumed, matches!(account.runs[1].end, Some(RunEnd::Complete(_)))), (1, true));
         assert!(account.staged.get(image.path.as_ref().expect("kept")).is_some());
     }
 

@@ -6,7 +6,7 @@ use crate::log::record::Totals;
 use super::{ArchiveAccount, ArchiveEnd};
 
 /// Sums over archives and their images.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Sums {
     /// Archives that were begun.
     pub archives: u64,
@@ -18,14 +18,8 @@ pub struct Sums {
     pub compressed_bytes: u64,
     /// Those that were read to their end, and hold no image.
     pub without_image: u64,
-    /// Bytes of the tars that were read to their end.
-    pub content_bytes: u64,
-    /// Those that were never decoded.
-    pub passed_over_bytes: u64,
-    /// Bytes written to staging.
-    pub bytes_written: u64,
-    /// What workers spent on archives that were read to their end, in seconds of wall time.
-    pub seconds: f64,
+    /// What was done with those that ended.
+    pub totals: Totals,
     /// Images that were checked.
     pub images: u64,
     /// Images in staging.
@@ -34,7 +28,7 @@ pub struct Sums {
     pub would_keep: u64,
     /// Images for which there was no room.
     pub deferred: u64,
-    /// Images that are not retained.
+    /// Images that are not kept.
     pub not_retained: u64,
     /// Images that could not be decided on, or not be kept.
     pub image_errors: u64,
@@ -42,19 +36,40 @@ pub struct Sums {
     pub warnings: u64,
 }
 
+impl Default for Sums {
+    fn default() -> Sums {
+        Sums {
+            archives: 0,
+            complete: 0,
+            failed: 0,
+            compressed_bytes: 0,
+            without_image: 0,
+            totals: Totals { verified: true, ..Totals::default() },
+            images: 0,
+            kept: 0,
+            would_keep: 0,
+            deferred: 0,
+            not_retained: 0,
+            image_errors: 0,
+            warnings: 0,
+        }
+    }
+}
+
 impl Sums {
+    /// Archives that were read to their end, or to the error that ended them.
+    #[must_use]
+    pub fn checked(&self) -> u64 {
+        self.complete + self.failed
+    }
+
     /// Takes note of what is said about an archive, or an image in it. Of the archive's size, `archive_start` tells.
     pub(super) fn note(&mut self, record: &Record) {
         match record {
             Record::ArchiveStart(_) => self.archives += 1,
-            Record::ArchiveComplete(end) => {
-                self.complete += 1;
-                self.add_totals(&end.totals);
-                self.without_image += u64::from(end.totals().is_without_image());
-            }
+            Record::ArchiveComplete(end) => self.add_complete(&end.totals()),
             Record::Error(error) if error.scope == "archive" => {
-                self.failed += 1;
-                error.ended.iter().for_each(|ended| self.add_totals(&ended.totals));
+                self.add_failed(error.ended.as_ref().map(super::totals_of).as_ref());
             }
             Record::Warning(_) => self.warnings += 1,
             Record::PartitionCheck(check) => self.add_image(&check.action),
@@ -67,30 +82,28 @@ impl Sums {
         self.archives += 1;
         match &archive.end {
             ArchiveEnd::Open => {}
-            ArchiveEnd::Failed(problem) => {
-                self.failed += 1;
-                problem.totals.iter().for_each(|totals| self.add_totals(totals));
-            }
-            ArchiveEnd::Complete { totals, .. } => {
-                self.complete += 1;
-                self.add_totals(totals);
-                self.without_image += u64::from(totals.is_without_image());
-            }
+            ArchiveEnd::Failed(problem) => self.add_failed(problem.totals.as_deref()),
+            ArchiveEnd::Complete { totals, .. } => self.add_complete(totals),
         }
         if archive.end != ArchiveEnd::Open {
             self.compressed_bytes = self.compressed_bytes.saturating_add(archive.size);
         }
-        self.warnings += archive.warnings.len() as u64;
+        self.warnings += archive.warnings.len() as u64 + archive.warnings_more;
         for image in &archive.images {
             self.add_image(&image.action);
         }
     }
 
-    fn add_totals(&mut self, totals: &Totals) {
-        self.content_bytes = self.content_bytes.saturating_add(totals.content_bytes);
-        self.passed_over_bytes = self.passed_over_bytes.saturating_add(totals.passed_over_bytes);
-        self.bytes_written = self.bytes_written.saturating_add(totals.bytes_written);
-        self.seconds += totals.seconds.max(0.0);
+    fn add_complete(&mut self, totals: &Totals) {
+        self.complete += 1;
+        self.without_image += u64::from(totals.is_without_image());
+        self.totals.add(totals);
+    }
+
+    fn add_failed(&mut self, totals: Option<&Totals>) {
+        self.failed += 1;
+        self.totals.verified = false;
+        totals.iter().for_each(|totals| self.totals.add(totals));
     }
 
     fn add_image(&mut self, action: &str) {

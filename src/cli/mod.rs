@@ -14,15 +14,15 @@ use clap::FromArgMatches;
 
 use crate::cause::Cause;
 use crate::config::Config;
-use crate::control::Control;
-use crate::event::Observer;
 use crate::exit::Exit;
 use crate::inspect;
 use crate::log::{self, Journal};
 use crate::progress::Terminal;
 use crate::reason::Reason;
+use crate::run::panics;
+use crate::run::{Control, Observer};
 use crate::sanitize::{self, printable_line};
-use crate::scan::{self, panics};
+use crate::scan;
 use crate::summary::Summary;
 use crate::zst::Meter;
 
@@ -113,7 +113,7 @@ fn run_inspect(arguments: InspectArguments) -> Exit {
     let mut exit = Exit::Success;
     for file in &arguments.files {
         let report = inspect::Report::of(file, &options);
-        if let Some(crate::control::Stop::Signal(signal)) = control.cause() {
+        if let Some(crate::run::Stop::Signal(signal)) = control.cause() {
             return Exit::Signal(signal);
         }
         if !report.is_clean() {

@@ -8,13 +8,13 @@ use clap::Args;
 
 use crate::cause::Cause;
 use crate::config::{self, COMMAND_FORM};
-use crate::control::Control;
-use crate::event::{Event, Observer, Scope};
+use crate::event::{Event, Scope};
 use crate::exit::Exit;
 use crate::log::{self, Journal};
 use crate::progress::{Terminal, Verbosity};
 use crate::reason::Reason;
 use crate::reprocess::{Options, Reprocess};
+use crate::run::{Control, Observer};
 
 use super::site::SiteArguments;
 

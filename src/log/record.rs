@@ -510,6 +510,10 @@ pub struct Totals {
     pub sized_bytes: u64,
     /// Those passed over in whole frames, counted as often as they were.
     pub jumped_bytes: u64,
+    /// Those passed over by the headers of blocks that were presumed to be full, and then proven to be.
+    pub presumed_bytes: u64,
+    /// Times that blocks were presumed to be full, and that could not be proven.
+    pub refuted: u64,
     /// Bytes found by following matches.
     pub traced_bytes: u64,
     /// Times that libzstd had to do it after all.
@@ -539,6 +543,36 @@ impl Totals {
     #[must_use]
     pub fn is_without_image(&self) -> bool {
         self.images == 0 && self.content_bytes > 0
+    }
+
+    /// Adds those of another archive. The sum is verified if each of them is, an empty one too.
+    pub fn add(&mut self, other: &Totals) {
+        self.verified &= other.verified;
+        self.engine = other.engine;
+        self.seconds += other.seconds.max(0.0);
+        for (sum, more) in [
+            (&mut self.images, other.images),
+            (&mut self.multi, other.multi),
+            (&mut self.kept, other.kept),
+            (&mut self.bytes_written, other.bytes_written),
+            (&mut self.removed_files, other.removed_files),
+            (&mut self.members, other.members),
+            (&mut self.content_bytes, other.content_bytes),
+            (&mut self.decoded_bytes, other.decoded_bytes),
+            (&mut self.passed_over_bytes, other.passed_over_bytes),
+            (&mut self.sized_bytes, other.sized_bytes),
+            (&mut self.jumped_bytes, other.jumped_bytes),
+            (&mut self.presumed_bytes, other.presumed_bytes),
+            (&mut self.refuted, other.refuted),
+            (&mut self.traced_bytes, other.traced_bytes),
+            (&mut self.fallbacks, other.fallbacks),
+            (&mut self.requested_bytes, other.requested_bytes),
+            (&mut self.frames, other.frames),
+            (&mut self.checksummed_frames, other.checksummed_frames),
+            (&mut self.rewinds, other.rewinds),
+        ] {
+            *sum = sum.saturating_add(more);
+        }
     }
 }
 

@@ -15,8 +15,6 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::control::Stop;
-use crate::event::{Event, Observer};
 use crate::sanitize;
 
 use super::limit::{Fit, Limits};
@@ -63,6 +61,14 @@ impl OpenError {
     }
 }
 
+/// The log failed, and nothing more is written to it.
+#[derive(Debug, thiserror::Error)]
+#[error("the log {path} can no longer be written: {why}")]
+pub struct Lost {
+    path: PathBuf,
+    why: String,
+}
+
 impl Journal {
     /// Opens the log at `path` for append, making it, and the folder it is in, where they are not. `run` marks every
     /// line.
@@ -93,18 +99,25 @@ impl Journal {
     }
 
     /// Does `work` on the log, unless it failed before: after a failure it is not known what the disk has.
-    fn guarded(&self, work: impl FnOnce(&mut State) -> io::Result<()>) -> Result<(), Stop> {
+    fn guarded(&self, work: impl FnOnce(&mut State) -> io::Result<()>) -> Result<(), Lost> {
         let mut state = self.state();
         if state.lost.is_none() {
             state.lost = work(&mut state).err().map(|error| error.to_string());
         }
         match &state.lost {
             None => Ok(()),
-            Some(why) => {
-                let path = self.path.display();
-                Err(Stop::Observer(format!("the log {path} can no longer be written: {why}")))
-            }
+            Some(why) => Err(Lost { path: self.path.clone(), why: why.clone() }),
         }
+    }
+
+    /// Writes what is written of `record`: as little as the archive that it is about may still write.
+    pub fn write(&self, record: &Record) -> Result<(), Lost> {
+        self.guarded(|state| self.note(state, record))
+    }
+
+    /// Has what was written last as long as the disk does.
+    pub fn sync(&self) -> Result<(), Lost> {
+        self.guarded(|_| self.file.sync_data())
     }
 
     /// Writes what is written of `record`, and what more is to be said.
@@ -153,17 +166,6 @@ impl Journal {
             }
             Err(error) => Err(error),
         }
-    }
-}
-
-impl Observer for Journal {
-    fn observe(&self, event: &Event<'_>) -> Result<(), Stop> {
-        let Some(record) = Record::of(event) else { return Ok(()) };
-        self.guarded(|state| self.note(state, &record))
-    }
-
-    fn sync(&self) -> Result<(), Stop> {
-        self.guarded(|_| self.file.sync_data())
     }
 }
 
@@ -228,10 +230,11 @@ pub fn new_run_id() -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::record::Interrupted;
     use super::*;
 
-    fn interrupted() -> Event<'static> {
-        Event::Interrupted { signal: signal_hook::consts::SIGINT }
+    fn interrupted() -> Record {
+        Record::Interrupted(Box::new(Interrupted { signal: "SIGINT".to_owned() }))
     }
 
     fn log(text: &str) -> (tempfile::TempDir, PathBuf) {
@@ -248,7 +251,7 @@ mod tests {
     #[test]
     fn a_torn_last_line_is_ended_before_anything_is_appended() {
         let (_folder, path) = log("{\"stage\": \"script_start\"}\n{\"stage\": \"archi");
-        Journal::open(&path, "r".to_owned()).expect("opens").observe(&interrupted()).expect("written");
+        Journal::open(&path, "r".to_owned()).expect("opens").write(&interrupted()).expect("written");
         let text = read(&path);
         assert_eq!(text.lines().count(), 3);
         assert!(text.lines().nth(2).expect("ours").contains("\"stage\":\"interrupted\",\"signal\":\"SIGINT\""));
@@ -258,10 +261,10 @@ mod tests {
     fn a_line_that_another_run_tore_is_ended_too() {
         let (_folder, path) = log("");
         let journal = Journal::open(&path, "r".to_owned()).expect("opens");
-        journal.observe(&interrupted()).expect("written");
+        journal.write(&interrupted()).expect("written");
         OpenOptions::new().append(true).open(&path).and_then(|mut other| other.write_all(b"{\"st")).expect("torn");
-        journal.observe(&interrupted()).expect("written");
-        journal.observe(&interrupted()).expect("written");
+        journal.write(&interrupted()).expect("written");
+        journal.write(&interrupted()).expect("written");
         let text = read(&path);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!((lines.len(), lines[1]), (4, "{\"st"));
@@ -274,7 +277,7 @@ mod tests {
         let other = File::open(&path).expect("a log");
         let journal = Journal::open(&path, "r".to_owned()).expect("opens");
         flock(&other, FlockOperation::LockExclusive).expect("a lock");
-        journal.observe(&interrupted()).expect("written");
+        journal.write(&interrupted()).expect("written");
         assert_eq!(read(&path).lines().count(), 1);
     }
 
@@ -289,7 +292,7 @@ mod tests {
     fn a_log_that_cannot_be_written_ends_the_run_and_is_left_alone() {
         let journal = Journal::open(Path::new("/dev/full"), "r".to_owned()).expect("opens");
         for _ in 0..2 {
-            assert!(matches!(journal.observe(&interrupted()), Err(Stop::Observer(text)) if text.contains("/dev/full")));
+            assert!(matches!(journal.write(&interrupted()), Err(lost) if lost.to_string().contains("/dev/full")));
         }
         assert!(journal.sync().is_err());
     }

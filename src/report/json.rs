@@ -29,7 +29,7 @@ impl Report {
             }),
         );
         head.insert("runs".to_owned(), account.runs.iter().map(|run| self.run(run)).collect());
-        head.insert("totals".to_owned(), totals(&self.sums()));
+        head.insert("totals".to_owned(), totals(&self.account.sums()));
         let states = self
             .by_state()
             .into_iter()
@@ -63,15 +63,15 @@ impl Report {
             "heard": moment(run.heard),
             "end": end,
             "end_message": why,
-            "version": run.version,
-            "dry_run": run.dry_run,
-            "jobs": run.jobs,
-            "min_partitions": run.min_partitions,
-            "total_archives": run.total_archives,
-            "total_bytes": run.total_bytes,
+            "version": run.start.version,
+            "dry_run": run.start.dry_run,
+            "jobs": run.start.jobs,
+            "min_partitions": run.min_partitions(),
+            "total_archives": run.start.total_archives,
+            "total_bytes": run.start.total_bytes,
             "archives_resumed": run.resumed,
             "archives_never_begun": self.never_begun(run),
-            "minimum_bytes": run.minimum,
+            "minimum_bytes": run.start.minimum_bytes,
             "totals": totals(&run.sums),
             "errors": run.problems.iter().map(problem).collect::<Vec<_>>(),
             "errors_not_listed": run.problems_more,
@@ -160,10 +160,10 @@ fn totals(sums: &Sums) -> Value {
         "archives_failed": sums.failed,
         "archives_without_image": sums.without_image,
         "compressed_bytes": sums.compressed_bytes,
-        "content_bytes": sums.content_bytes,
-        "passed_over_bytes": sums.passed_over_bytes,
-        "bytes_written": sums.bytes_written,
-        "seconds": sums.seconds,
+        "content_bytes": sums.totals.content_bytes,
+        "passed_over_bytes": sums.totals.passed_over_bytes,
+        "bytes_written": sums.totals.bytes_written,
+        "seconds": sums.totals.seconds,
         "imgs": sums.images,
         "kept_imgs": sums.kept,
         "would_keep": sums.would_keep,

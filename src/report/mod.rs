@@ -11,7 +11,7 @@ mod text;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::account::{self, Account, ArchiveAccount, ArchiveEnd, Run, RunEnd, Selection, Sums};
+use crate::account::{self, Account, ArchiveAccount, ArchiveEnd, Run, RunEnd, Selection};
 use crate::cause::Cause;
 use crate::log::Logs;
 use crate::log::record::PartitionCheck;
@@ -96,17 +96,6 @@ impl Report {
         })
     }
 
-    /// Sums over the archives of the account.
-    #[must_use]
-    pub fn sums(&self) -> Sums {
-        let mut sums = self.account.more.clone();
-        for archive in &self.account.archives {
-            sums.add(archive);
-        }
-        sums.warnings += self.account.runs.iter().map(|run| run.warnings.len() as u64).sum::<u64>();
-        sums
-    }
-
     /// Images by where they stand, and their bytes; words of no image are left out.
     #[must_use]
     pub fn by_state(&self) -> BTreeMap<&'static str, (u64, u64)> {
@@ -130,7 +119,7 @@ impl Report {
     /// Archives that were chosen for a run and that it never came to. Only of a single run is that known.
     #[must_use]
     pub fn never_begun(&self, run: &Run) -> u64 {
-        run.total_archives.saturating_sub(run.sums.archives + run.resumed)
+        run.start.total_archives.saturating_sub(run.sums.archives + run.resumed)
     }
 }
 
@@ -138,20 +127,20 @@ impl Report {
 fn is_multi(image: &PartitionCheck, run: &Run) -> bool {
     match image.action.as_str() {
         "KEPT" | "would_keep" | "deferred" => true,
-        "error" => image.partitions.is_some_and(|count| count >= u64::from(run.min_partitions)),
+        "error" => image.partitions.is_some_and(|count| count >= u64::from(run.min_partitions())),
         _ => false,
     }
 }
 
 /// Whether a run never came to its first archive: a precondition did not hold.
 fn is_refused(run: &Run) -> bool {
-    run.end.is_none() && run.total_archives == 0 && run.sums.archives == 0 && !run.problems.is_empty()
+    run.end.is_none() && run.start.total_archives == 0 && run.sums.archives == 0 && !run.problems.is_empty()
 }
 
 /// How a run ended: a word, and what more there is to say.
 fn end_of(run: &Run) -> (Option<&'static str>, Option<&str>) {
     match &run.end {
-        Some(RunEnd::Complete) => (Some("complete"), None),
+        Some(RunEnd::Complete(_)) => (Some("complete"), None),
         Some(RunEnd::Interrupted(signal)) => (Some("interrupted"), Some(signal)),
         Some(RunEnd::Aborted(message)) => (Some("aborted"), Some(message)),
         None if is_refused(run) => (Some("refused"), run.problems.first().map(|problem| problem.message.as_str())),

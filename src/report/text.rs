@@ -44,7 +44,7 @@ impl Report {
         let taken_over = |index| self.account.archives.iter().filter(|archive| archive.run == index).count() as u64;
         for (index, run) in runs.iter().enumerate().skip(hidden) {
             // What a run was resumed from has no line of its own in the account but those of archives.
-            if run.version.is_none()
+            if run.start.version.is_none()
                 && run.end.is_none()
                 && index + 1 < runs.len()
                 && runs.last().is_some_and(|last| last.resumed > 0)
@@ -138,8 +138,8 @@ impl Report {
     }
 
     fn write_totals(&self, out: &mut dyn Write) -> io::Result<()> {
-        let sums = self.sums();
-        let passed_over = match sums.passed_over_bytes {
+        let sums = self.account.sums();
+        let passed_over = match sums.totals.passed_over_bytes {
             0 => String::new(),
             bytes => format!(", {} of it passed over", human(bytes)),
         };
@@ -148,7 +148,7 @@ impl Report {
             "\nChecked {}: {} compressed, {} of content{passed_over}.",
             count(sums.complete + sums.failed, "archive"),
             human(sums.compressed_bytes),
-            human(sums.content_bytes),
+            human(sums.totals.content_bytes),
         )?;
         let mut states: Vec<String> = Vec::new();
         let by_state = self.by_state();
@@ -163,24 +163,24 @@ impl Report {
         if sums.without_image > 0 {
             writeln!(out, "{} without an image.", count(sums.without_image, "archive"))?;
         }
-        if sums.bytes_written > 0 {
-            writeln!(out, "Wrote {} to staging.", human(sums.bytes_written))?;
+        if sums.totals.bytes_written > 0 {
+            writeln!(out, "Wrote {} to staging.", human(sums.totals.bytes_written))?;
         }
         self.write_warnings(out)?;
         let seconds: f64 = self.account.runs.iter().filter_map(duration).sum();
         if let [run] = &self.account.runs[..]
             && seconds > 0.0
         {
-            let (compressed, content) = (run.sums.compressed_bytes, run.sums.content_bytes);
+            let (compressed, content) = (run.sums.compressed_bytes, run.sums.totals.content_bytes);
             let rates = format!("{}, {}", rate(compressed, seconds, "compressed"), rate(content, seconds, "content"));
             writeln!(out, "Took {}: {rates}.", in_seconds(seconds))?;
-        } else if sums.seconds > 0.0 {
+        } else if sums.totals.seconds > 0.0 {
             let rates = format!(
                 "{}, {}",
-                rate(sums.compressed_bytes, sums.seconds, "compressed"),
-                rate(sums.content_bytes, sums.seconds, "content")
+                rate(sums.compressed_bytes, sums.totals.seconds, "compressed"),
+                rate(sums.totals.content_bytes, sums.totals.seconds, "content")
             );
-            writeln!(out, "Took {} of workers' time: {rates} a worker.", human_seconds(sums.seconds))?;
+            writeln!(out, "Took {} of workers' time: {rates} a worker.", human_seconds(sums.totals.seconds))?;
         }
         Ok(())
     }
@@ -206,11 +206,11 @@ impl Report {
 
 fn write_run(out: &mut dyn Write, report: &Report, run: &Run) -> io::Result<()> {
     let mut facts = vec![name(run)];
-    facts.extend(run.version.as_ref().map(|version| format!("imgsieve {}", printable(version.as_bytes()))));
-    if run.jobs > 0 {
-        facts.push(format!("{} at a time", count(run.jobs, "archive")));
+    facts.extend(run.start.version.as_ref().map(|version| format!("imgsieve {}", printable(version.as_bytes()))));
+    if run.start.jobs > 0 {
+        facts.push(format!("{} at a time", count(run.start.jobs, "archive")));
     }
-    if run.dry_run {
+    if run.start.dry_run {
         facts.push("dry run".to_owned());
     }
     writeln!(out, "Run {}", facts.join(", "))?;
@@ -241,8 +241,8 @@ fn write_run(out: &mut dyn Write, report: &Report, run: &Run) -> io::Result<()> 
     writeln!(
         out,
         "  {} chosen ({}): {} checked{failed}{resumed}{never}",
-        count(run.total_archives, "archive"),
-        human(run.total_bytes),
+        count(run.start.total_archives, "archive"),
+        human(run.start.total_bytes),
         run.sums.complete + run.sums.failed
     )
 }

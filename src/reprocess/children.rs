@@ -16,7 +16,7 @@ use signal_hook::iterator::{Handle, SignalsInfo};
 use signal_hook::low_level::siginfo::Cause as Sender;
 use signal_hook::low_level::signal_name;
 
-use crate::control::{Control, Stop};
+use crate::run::{Control, Stop};
 
 /// How often a command that is watched is looked at.
 const INTERVAL: Duration = Duration::from_millis(100);

@@ -17,15 +17,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::cause::Cause;
-use crate::control::{Control, Stop};
-use crate::event::{Event, Live, Observer, Scope, StagedFile};
+use crate::event::{Event, Live, Scope, StagedFile};
 use crate::exit::Exit;
-use crate::reason::Reason;
-use crate::scan::panics;
+use crate::run::{Control, Observer, Observers, Queue, Stop, panics};
 use crate::staging::Folder;
 
 use children::{Children, Relay};
-use plan::{Chosen, Plan, Task};
+use plan::{Plan, Task};
 
 pub use report::Report;
 
@@ -65,14 +63,14 @@ pub struct Reprocess<'a> {
     program: Option<PathBuf>,
 }
 
-/// What all workers of a run share.
-struct Run<'a> {
+/// What all workers share.
+struct Shared<'a> {
     options: &'a Options,
     plan: &'a Plan,
     staging: &'a Folder,
     program: Option<&'a PathBuf>,
     control: &'a Control,
-    observers: &'a [&'a dyn Observer],
+    observers: Observers<'a>,
     children: Children,
     report: Mutex<Report>,
 }
@@ -110,19 +108,19 @@ impl<'a> Reprocess<'a> {
         let begun = Instant::now();
         let report = Report::new(self.plan.reprocessed_before);
         let Some(staging) = &self.staging else { return (self.exit(&report, control), report) };
-        let run = Run {
+        let shared = Shared {
             options: self.options,
             plan: &self.plan,
             staging,
             program: self.program.as_ref(),
             control,
-            observers,
+            observers: Observers::new(control, observers),
             children: Children::default(),
             report: Mutex::new(report),
         };
-        run.all();
-        let exit = run.end_early();
-        let mut report = run.report.into_inner().unwrap_or_else(PoisonError::into_inner);
+        shared.all();
+        let exit = shared.observers.end_early();
+        let mut report = shared.report.into_inner().unwrap_or_else(PoisonError::into_inner);
         report.seconds = begun.elapsed().as_secs_f64();
         (exit.unwrap_or_else(|| self.exit(&report, control)), report)
     }
@@ -132,23 +130,23 @@ impl<'a> Reprocess<'a> {
     pub fn dry_run(&self, control: &Control, observers: &[&dyn Observer]) -> (Exit, String) {
         let mut text = String::new();
         let Some(staging) = &self.staging else { return (self.exit(&Report::default(), control), text) };
-        let run = Run {
+        let shared = Shared {
             options: self.options,
             plan: &self.plan,
             staging,
             program: None,
             control,
-            observers,
+            observers: Observers::new(control, observers),
             children: Children::default(),
             report: Mutex::default(),
         };
         for chosen in self.plan.images.iter().take_while(|_| !control.is_stopped()) {
-            if let Some(line) = run.dry_one(chosen) {
+            if let Some(line) = shared.dry_one(chosen) {
                 text.push_str(&line);
                 text.push('\n');
             }
         }
-        let exit = self.exit(&run.report(), control);
+        let exit = self.exit(&shared.report(), control);
         (exit, text)
     }
 
@@ -162,15 +160,15 @@ impl<'a> Reprocess<'a> {
     }
 }
 
-impl Run<'_> {
+impl Shared<'_> {
     /// Processes all images, each started after the smaller ones.
     fn all(&self) {
         let images = &self.plan.images;
         let bytes = images.iter().fold(0_u64, |sum, chosen| sum.saturating_add(chosen.image.size));
         self.emit(&Event::Live(Live::Reprocessing { images: images.len(), bytes }));
-        let queue = Mutex::new(images.iter());
+        let queue = Queue::new(self.control, images.iter());
         let work = || {
-            while let Some(chosen) = self.next(&queue) {
+            while let Some(chosen) = queue.next() {
                 self.guarded(chosen);
             }
         };
@@ -208,34 +206,12 @@ impl Run<'_> {
                 handle.close();
             }
         });
-        let left = queue.into_inner().unwrap_or_else(PoisonError::into_inner).count();
-        self.report().not_begun += left as u64;
+        self.report().not_begun += queue.left() as u64;
     }
 
-    fn next<'p>(&self, queue: &Mutex<impl Iterator<Item = &'p Chosen>>) -> Option<&'p Chosen> {
-        let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.control.is_stopped() { None } else { queue.next() }
-    }
-
-    /// Tells all observers, and gives whether all of them could take it. One that cannot go on ends the run.
+    /// Tells all observers, and gives whether all of them could take it.
     fn emit(&self, event: &Event<'_>) -> bool {
-        self.all_observers(|observer| observer.observe(event))
-    }
-
-    /// Has what was told last as long as the disk does.
-    fn sync(&self) -> bool {
-        self.all_observers(|observer| observer.sync())
-    }
-
-    fn all_observers(&self, tell: impl Fn(&dyn Observer) -> Result<(), Stop>) -> bool {
-        let mut all = true;
-        for observer in self.observers {
-            if let Err(stop) = tell(*observer) {
-                self.control.stop(stop);
-                all = false;
-            }
-        }
-        all
+        self.observers.emit(event)
     }
 
     /// Tells of an image that something is in the way of.
@@ -246,20 +222,5 @@ impl Run<'_> {
 
     fn report(&self) -> MutexGuard<'_, Report> {
         self.report.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The end of a run that was stopped, if it was: the last line of the log says why.
-    fn end_early(&self) -> Option<Exit> {
-        match self.control.cause()? {
-            Stop::Signal(signal) => {
-                self.emit(&Event::Interrupted { signal });
-                Some(Exit::Signal(signal))
-            }
-            Stop::Observer(message) => {
-                self.emit(&Event::Abort { cause: &Cause::new(Reason::Log, message) });
-                Some(Exit::Failure)
-            }
-            Stop::LowSpace => Some(Exit::Failure),
-        }
     }
 }

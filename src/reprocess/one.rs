@@ -1,10 +1,8 @@
 //! One image, from a look at it to its removal.
 
-use std::any::Any;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Instant;
@@ -12,11 +10,11 @@ use std::time::Instant;
 use crate::cause::Cause;
 use crate::event::{CommandEnd, Event, Live, Outcome, Scope, StagedFile};
 use crate::reason::Reason;
-use crate::scan::panics;
+use crate::run::panics;
 use crate::staging::{Folder, Held, Place};
 use crate::units::human_seconds;
 
-use super::Run;
+use super::Shared;
 use super::command;
 use super::output::{self, Output};
 use super::plan::{Chosen, Task};
@@ -32,15 +30,10 @@ struct Present {
     path: PathBuf,
 }
 
-impl Run<'_> {
+impl Shared<'_> {
     /// Does with an image what is to be done; a panic is told as its failure.
     pub(super) fn guarded(&self, chosen: &Chosen) {
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.one(chosen)));
-        let failure = outcome.unwrap_or_else(|payload: Box<dyn Any + Send>| {
-            let message = format!("a fault of imgsieve itself, please report it: {}", panics::message(&*payload));
-            Err(Cause::new(Reason::Panic, message))
-        });
-        if let Err(cause) = failure {
+        if let Err(cause) = panics::caught(|| self.one(chosen)) {
             self.fail(&chosen.image, &cause);
         }
         self.emit(&Event::Live(Live::Done(&chosen.image)));
@@ -199,7 +192,7 @@ impl Run<'_> {
 
     /// Removes an image whose success is logged, once the log is on the disk.
     fn remove(&self, image: &StagedFile, present: &Present) -> Result<(), Cause> {
-        if !self.sync() {
+        if !self.observers.sync() {
             return Ok(());
         }
         let name = OsStr::from_bytes(&image.name);

@@ -8,10 +8,10 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::account::{Lack, Staged, StagedImage, State, Tallies};
 use crate::cause::Cause;
-use crate::control::Control;
 use crate::event::StagedFile;
 use crate::log::{self, At, Entry, Head, Listener, Logs, Name};
 use crate::reason::Reason;
+use crate::run::Control;
 use crate::sanitize::printable;
 use crate::staging::Place;
 

@@ -5,8 +5,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use crate::control::Control;
 use crate::member::{Content, Extent};
+use crate::run::Control;
 use crate::zst::{self, CopyError, ZstFile};
 
 /// Bytes of the staged file that are read at a time.

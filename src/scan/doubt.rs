@@ -8,10 +8,10 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 
-use crate::control::Control;
 use crate::event::Archive;
 use crate::log::{At, Entry, Head, Listener, Record};
 use crate::reason::{Reason, Told};
+use crate::run::Control;
 
 /// The archives that are not to be passed over.
 pub struct Doubts<'a> {

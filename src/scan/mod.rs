@@ -6,14 +6,15 @@
 
 mod compare;
 mod doubt;
-mod judge;
-mod keep;
-pub mod panics;
+mod open;
 pub mod plan;
 pub mod preflight;
 mod process;
 mod resume;
+mod stager;
 mod survey;
+mod teller;
+mod verdicts;
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
@@ -22,10 +23,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::cause::Cause;
 use crate::config::Config;
-use crate::control::{Control, Stop};
-use crate::event::{Archive, ArchiveTotals, Earlier, Event, Observer, Resumed, RunTotals, Scope, Start};
+use crate::event::{Archive, ArchiveTotals, Earlier, Event, Resumed, RunTotals, Scope, Start};
 use crate::exit::Exit;
 use crate::reason::Reason;
+use crate::run::{Control, Observer, Observers, Queue, Stop, panics};
 use crate::staging::{self, Space, Staging};
 use crate::zst::Meter;
 
@@ -33,11 +34,11 @@ use doubt::Doubts;
 use plan::Plan;
 use survey::Survey;
 
-/// What all workers of a run share.
-struct Run<'a> {
+/// What all workers share.
+struct Shared<'a> {
     config: &'a Config,
     control: &'a Control,
-    observers: &'a [&'a dyn Observer],
+    observers: Observers<'a>,
     /// None in a dry run.
     staging: Option<Staging>,
     /// Partials of earlier runs that were removed, by hash.
@@ -53,7 +54,8 @@ struct Run<'a> {
 /// last.
 #[must_use]
 pub fn run(config: &Config, control: &Control, observers: &[&dyn Observer]) -> Exit {
-    let mut run = Run {
+    let observers = Observers::new(control, observers);
+    let mut run = Shared {
         config,
         control,
         observers,
@@ -71,10 +73,10 @@ pub fn run(config: &Config, control: &Control, observers: &[&dyn Observer]) -> E
         Ok(prepared) => prepared,
         Err(cause) => {
             run.emit(&Event::Error { scope: Scope::Run, cause: &cause });
-            return run.end_early().unwrap_or(Exit::Failure);
+            return observers.end_early().unwrap_or(Exit::Failure);
         }
     };
-    if let Some(exit) = run.end_early() {
+    if let Some(exit) = observers.end_early() {
         return exit;
     }
     let space = run.space();
@@ -110,20 +112,20 @@ pub fn run(config: &Config, control: &Control, observers: &[&dyn Observer]) -> E
     // What found no room is tried again one image at a time, the smallest archive's first.
     held.sort_by_key(Survey::rank);
     held.into_iter().for_each(Survey::retry);
-    if let Some(exit) = run.end_early() {
+    if let Some(exit) = observers.end_early() {
         return exit;
     }
     let totals = run.totals().clone();
     run.emit(&Event::ScriptComplete { totals: &totals });
     // The last line may be the one that the log could not take.
-    if let Some(exit) = run.end_early() {
+    if let Some(exit) = observers.end_early() {
         return exit;
     }
     let is_clean = totals.errors == 0 && totals.deferred == 0 && !run.space_was_low.load(Ordering::SeqCst);
     if is_clean { Exit::Success } else { Exit::Failure }
 }
 
-impl Run<'_> {
+impl Shared<'_> {
     fn prepare(&mut self) -> Result<(Plan, Option<Resumed>), Cause> {
         preflight::check_surroundings(self.config, self.control, &mut |cause| {
             self.emit(&Event::Warning { scope: Scope::Run, cause: &cause });
@@ -186,12 +188,12 @@ impl Run<'_> {
                 return Vec::new();
             }
         };
-        let queue = Mutex::new(plan.archives.iter());
+        let queue = Queue::new(self.control, plan.archives.iter());
         let held = Mutex::new(Vec::new());
         // Each thread of the pool takes archives off one queue. Were they tasks of the pool, a worker that waits for
         // work inside its archive could begin another one, out of order and on top of its own memory.
         pool.broadcast(|context| {
-            while let Some((archive, meter)) = self.next_archive(&queue, context.index()) {
+            while let Some((archive, meter)) = queue.next_with(|archive| self.begin(archive, context.index())) {
                 if let Some(survey) = Survey::run(self, archive, meter) {
                     held.lock().unwrap_or_else(PoisonError::into_inner).push(survey);
                 }
@@ -200,17 +202,9 @@ impl Run<'_> {
         held.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next archive, which is told of while the queue is locked: the log has them in the order of their ranks.
-    fn next_archive<'p>(
-        &self,
-        queue: &Mutex<impl Iterator<Item = &'p Arc<Archive>>>,
-        worker: usize,
-    ) -> Option<(Arc<Archive>, Arc<Meter>)> {
-        let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.control.is_stopped() {
-            return None;
-        }
-        let archive = Arc::clone(queue.next()?);
+    /// Tells of the next archive while the queue is locked: the log has them in the order of their ranks.
+    fn begin(&self, archive: &Arc<Archive>, worker: usize) -> Option<(Arc<Archive>, Arc<Meter>)> {
+        let archive = Arc::clone(archive);
         self.check_space();
         if self.control.is_stopped() {
             return None;
@@ -220,18 +214,14 @@ impl Run<'_> {
         Some((archive, meter))
     }
 
-    /// Tells all observers. An observer that cannot go on ends the run.
+    /// Tells all observers, and counts what went wrong.
     fn emit(&self, event: &Event<'_>) {
         match event {
             Event::Error { .. } | Event::ArchiveFailed { .. } => self.totals().errors += 1,
             Event::Warning { .. } => self.totals().warnings += 1,
             _ => {}
         }
-        for observer in self.observers {
-            if let Err(stop) = observer.observe(event) {
-                self.control.stop(stop);
-            }
-        }
+        self.observers.emit(event);
     }
 
     fn totals(&self) -> std::sync::MutexGuard<'_, RunTotals> {
@@ -258,6 +248,8 @@ impl Run<'_> {
         sum.passed_over_bytes += totals.passed_over_bytes;
         sum.sized_bytes += totals.sized_bytes;
         sum.jumped_bytes += totals.jumped_bytes;
+        sum.presumed_bytes += totals.presumed_bytes;
+        sum.refuted += totals.refuted;
         sum.traced_bytes += totals.traced_bytes;
         sum.fallbacks += totals.fallbacks;
         sum.requested_bytes += totals.requested_bytes;
@@ -307,27 +299,5 @@ impl Run<'_> {
                 self.control.stop(Stop::LowSpace);
             }
         }
-    }
-
-    /// The end of a run that was stopped, if it was: the last line of the log says why.
-    fn end_early(&self) -> Option<Exit> {
-        let exit = match self.control.cause()? {
-            Stop::Signal(signal) => {
-                self.emit(&Event::Interrupted { signal });
-                Exit::Signal(signal)
-            }
-            Stop::LowSpace => {
-                let cause =
-                    Cause::new(Reason::LowSpace, "free space is below the minimum, and --abort-on-low-space was given");
-                self.emit(&Event::Abort { cause: &cause });
-                Exit::Failure
-            }
-            Stop::Observer(message) => {
-                // The log is what could not be written; the terminal still can.
-                self.emit(&Event::Abort { cause: &Cause::new(Reason::Log, message) });
-                Exit::Failure
-            }
-        };
-        Some(exit)
     }
 }

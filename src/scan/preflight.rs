@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::cause::Cause;
 use crate::config::Config;
-use crate::control::Control;
 use crate::reason::Reason;
+use crate::run::Control;
 use crate::staging::{self, Staging};
 use crate::units::human;
 

@@ -92,8 +92,8 @@ fn states(report: &Report) -> Vec<Segment> {
 
 #[allow(clippy::cast_precision_loss)]
 fn facts(report: &Report) -> Vec<Fact> {
-    let sums = report.sums();
-    let (content, passed_over) = (sums.content_bytes, sums.passed_over_bytes);
+    let sums = report.account.sums();
+    let (content, passed_over) = (sums.totals.content_bytes, sums.totals.passed_over_bytes);
     let images = || report.account.archives.iter().flat_map(|archive| &archive.images);
     let sum = |wanted: &str| {
         let of = images().filter(|image: &&PartitionCheck| image.action == wanted);

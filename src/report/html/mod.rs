@@ -115,7 +115,7 @@ pub fn write(report: &Report, made: SystemTime, out: &mut dyn Write) -> io::Resu
         collection: data::collection(account),
         title: run.map_or(String::new(), words::run_title),
         story: run.map_or(String::new(), words::run_story),
-        version: run.and_then(|run| run.version.as_deref()).map(|version| words::name(version.as_bytes())),
+        version: run.and_then(|run| run.start.version.as_deref()).map(|version| words::name(version.as_bytes())),
         glance: glance::glance(report, &verdicts),
         drawings,
         runs_more,

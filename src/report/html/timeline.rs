@@ -274,7 +274,7 @@ fn room(account: &Account, run: usize, length: u64) -> Option<Room> {
     points.sort_by_key(|&(time, _)| time);
     let least = points.iter().map(|&(_, room)| room).min()?;
     let most = points.iter().map(|&(_, room)| room).max()?;
-    let minimum = told.minimum;
+    let minimum = told.start.minimum_bytes;
     let top = most.max(minimum.unwrap_or(0)).max(1) as f64 * 1.08;
     let y = |room: u64| CURVE * (1.0 - room as f64 / top);
     let mut line = String::new();

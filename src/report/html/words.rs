@@ -54,7 +54,7 @@ fn stamp(time: SystemTime) -> String {
 
 /// What a run is called.
 pub fn run_title(run: &Run) -> String {
-    let kind = if run.dry_run { "Dry run" } else { "Run" };
+    let kind = if run.start.dry_run { "Dry run" } else { "Run" };
     match run.began {
         Some(began) => format!("{kind} of {}", moment(began)),
         None => format!("{kind} {}", name(run.id.as_bytes())),
@@ -66,7 +66,7 @@ pub fn run_story(run: &Run) -> String {
     let passed = run.began.zip(run.heard).and_then(|(began, heard)| heard.duration_since(began).ok());
     let took = human_seconds(passed.unwrap_or_default().as_secs_f64());
     match &run.end {
-        Some(RunEnd::Complete) => format!("done in {took}"),
+        Some(RunEnd::Complete(_)) => format!("done in {took}"),
         Some(RunEnd::Interrupted(signal)) => format!("interrupted by {} after {took}", name(signal.as_bytes())),
         Some(RunEnd::Aborted(message)) => format!("given up after {took}: {}", sentence(message)),
         None if is_refused(run) => "refused before its first archive".to_owned(),

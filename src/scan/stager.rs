@@ -1,32 +1,32 @@
 //! An image on its way from archive to staging: when it may, how it fares, and what becomes of it.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use crate::cause::Cause;
-use crate::control::Control;
-use crate::event::{Action, Check, Event, Image, Kept};
+use crate::event::{Archive, Event, Image, Kept};
 use crate::finding::Finding;
 use crate::member::{Content, Extent};
 use crate::reason::Reason;
+use crate::run::Control;
 use crate::staging::{self, Keep, Place, Room, Staged, Staging};
 use crate::units::human;
 use crate::zst::{self, CopyError, ZstFile};
 
+use super::Shared;
 use super::compare;
-use super::survey::Survey;
 
-/// What became of an image that is to be kept.
+/// What became of an image that is to be kept. What was found in it is what the file in staging says, where it can be read
+/// to its end.
 pub(super) enum Outcome {
     /// It is whole in staging; its frames are still to be read to their end.
-    Staged {
-        /// The verdict, once they are.
-        check: Check,
-        /// Where its data lie in the archive.
-        data: Range<u64>,
+    Staged(Finding, Kept),
+    /// It was there, whole, from an earlier run.
+    There(Finding, Kept),
+    /// It would be staged, were this no dry run.
+    WouldKeep {
+        /// Bytes of it that the archive does not tell to be holes.
+        at_most: u64,
     },
-    /// The verdict can be given now.
-    Decided(Check),
     /// There is no room for it now.
     NoRoom(Cause),
     /// It cannot be kept.
@@ -41,16 +41,22 @@ enum CopyFailure {
     Staging(staging::Error),
 }
 
-impl Survey<'_> {
+/// Stages the images of one archive.
+pub(super) struct Stager<'r> {
+    run: &'r Shared<'r>,
+    archive: Arc<Archive>,
+    /// Partials that came to nothing.
+    pub removed_files: u64,
+}
+
+impl<'r> Stager<'r> {
+    /// Nothing of `archive` was staged yet.
+    pub fn new(run: &'r Shared<'r>, archive: Arc<Archive>) -> Stager<'r> {
+        Stager { run, archive, removed_files: 0 }
+    }
+
     /// Stages an image, or says what a run that is not dry would do.
-    pub(super) fn stage(
-        &mut self,
-        zst: &ZstFile,
-        image: &Image,
-        finding: &Finding,
-        content: &Content,
-        room: Room,
-    ) -> Outcome {
+    pub fn stage(&mut self, zst: &ZstFile, image: &Image, finding: &Finding, content: &Content, room: Room) -> Outcome {
         let site = &self.run.config.site;
         if let Some(limit) = site.max_image_size
             && image.size > limit.0
@@ -68,12 +74,7 @@ impl Survey<'_> {
         }
         let run = self.run;
         let Some(staging) = &run.staging else {
-            let action = Action::WouldKeep { at_most: data_bytes(content) };
-            return Outcome::Decided(Check {
-                finding: Some(finding.clone()),
-                action,
-                reason: finding.undecidable.clone(),
-            });
+            return Outcome::WouldKeep { at_most: data_bytes(content) };
         };
         match staging.existing(&place, image.size) {
             Ok(None) => {}
@@ -86,20 +87,19 @@ impl Survey<'_> {
                     );
                     return Outcome::Failed(Cause::new(Reason::InTheWay, message));
                 }
-                let is_doubted = self.is_doubted();
+                let is_doubted = run.doubted.contains(&archive.hash);
                 if (is_doubted || compare::is_older(&staged.file, &archive.path))
                     && let Some(outcome) = differs(zst, content, &staged, run.control)
                 {
                     return outcome;
                 }
-                if is_doubted {
-                    let mut check = kept_check(finding, whole, staged, image.size, Some(true));
-                    if let Action::Kept(kept) = &mut check.action {
-                        kept.existing = true;
-                    }
-                    return Outcome::Staged { check, data: content.data() };
-                }
-                return Outcome::Decided(kept_check(finding, whole, staged, image.size, None));
+                let (whole, kept) = kept(finding, whole, staged, image.size);
+                let kept = Kept { existing: true, ..kept };
+                return if is_doubted {
+                    Outcome::Staged(whole, kept)
+                } else {
+                    Outcome::There(whole, Kept { verified: None, ..kept })
+                };
             }
             Err(error) => return Outcome::Failed(Cause::from(&error)),
         }
@@ -114,16 +114,16 @@ impl Survey<'_> {
             Err(error) => return self.staging_failed(staging, image, &error),
         };
         let destination = staging.destination(&archive.hash);
-        self.emit(&Event::ExtractionStart { archive: &archive, destination: &destination });
+        run.emit(&Event::ExtractionStart { archive: &archive, destination: &destination });
         let copied = copy(zst, content, &mut keep);
         match copied.and_then(|()| keep.finish().map_err(CopyFailure::Staging)) {
             Ok(staged) => {
                 let whole = finding.of_copy(&staged.file, image.size);
-                let check = kept_check(finding, whole, staged, image.size, Some(true));
-                Outcome::Staged { check, data: content.data() }
+                let (whole, kept) = kept(finding, whole, staged, image.size);
+                Outcome::Staged(whole, kept)
             }
             Err(failure) => {
-                self.totals.removed_files += 1;
+                self.removed_files += 1;
                 match failure {
                     CopyFailure::Archive(zst::Error::Interrupted) => Outcome::Stopped,
                     CopyFailure::Archive(zst::Error::EndOfData { .. }) => {
@@ -208,9 +208,9 @@ fn copy(zst: &ZstFile, content: &Content, keep: &mut Keep) -> Result<(), CopyFai
     Ok(())
 }
 
-/// The verdict on an image in staging: what was found in the archive, and, as `whole`, in the file, where the table can
-/// be read to its end. What an earlier run staged cannot be `verified`.
-fn kept_check(finding: &Finding, mut whole: Finding, staged: Staged, size: u64, verified: Option<bool>) -> Check {
+/// What was found in an image in staging: in the archive, and, as `whole`, in the file, where the table can be read to its
+/// end. Its frames are taken to hold.
+fn kept(finding: &Finding, mut whole: Finding, staged: Staged, size: u64) -> (Finding, Kept) {
     if whole.count.is_none() && finding.count.is_some() {
         whole = finding.clone();
     }
@@ -222,8 +222,7 @@ fn kept_check(finding: &Finding, mut whole: Finding, staged: Staged, size: u64, 
     whole.rescued.clone_from(&finding.rescued);
     whole.complete(&staged.file, size, true, &|_| {});
     let Staged { path, bytes_written, allocated, .. } = staged;
-    let action = Action::Kept(Kept { path, bytes_written, allocated, verified, existing: verified.is_none() });
-    Check { reason: whole.undecidable.clone(), finding: Some(whole), action }
+    (whole, Kept { path, bytes_written, allocated, verified: Some(true), existing: false })
 }
 
 /// Bytes of the image that the archive does not tell to be holes.

@@ -3,6 +3,8 @@
 //! The core reports, observers listen: the log, the terminal and the summary each see every [`Event`] and know nothing
 //! of each other.
 
+mod record;
+
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fmt;
@@ -11,7 +13,6 @@ use std::sync::Arc;
 
 use crate::cause::Cause;
 use crate::config::Rules;
-use crate::control::Stop;
 use crate::finding::Finding;
 use crate::rescue::Known;
 use crate::staging::Space;
@@ -484,15 +485,4 @@ pub enum Event<'a> {
     },
     /// For those who watch.
     Live(Live<'a>),
-}
-
-/// Somebody who is told of everything that happens, from any thread, in the order in which it happens to an archive.
-pub trait Observer: Send + Sync {
-    /// Takes note. `Err` ends the run: only who must not miss anything gives it.
-    fn observe(&self, event: &Event<'_>) -> Result<(), Stop>;
-
-    /// Has what was noted last as long as the disk does. `Err` ends the run.
-    fn sync(&self) -> Result<(), Stop> {
-        Ok(())
-    }
 }

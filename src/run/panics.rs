@@ -2,6 +2,10 @@
 
 use std::any::Any;
 use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::cause::Cause;
+use crate::reason::Reason;
 
 /// Threads whose panics are caught are named so.
 pub const WORKER_NAME: &str = "worker";
@@ -22,9 +26,16 @@ pub fn install_hook() {
     }));
 }
 
+/// Does `work`; a panic in it is an error like others.
+pub fn caught<T>(work: impl FnOnce() -> Result<T, Cause>) -> Result<T, Cause> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload: Box<dyn Any + Send>| {
+        let message = format!("a fault of imgsieve itself, please report it: {}", message(&*payload));
+        Err(Cause::new(Reason::Panic, message))
+    })
+}
+
 /// What a caught panic said, and where, if the hook saw it.
-#[must_use]
-pub fn message(payload: &(dyn Any + Send)) -> String {
+fn message(payload: &(dyn Any + Send)) -> String {
     let text = payload
         .downcast_ref::<&str>()
         .map(ToString::to_string)

@@ -2,15 +2,15 @@
 
 use std::os::unix::ffi::OsStrExt;
 
+use super::{Action, Archive, Check, CommandEnd, Event, Image, Outcome, RunTotals, Scope, StagedFile, Start};
 use crate::cause::Cause;
-use crate::event::{Action, Archive, Check, CommandEnd, Event, Image, Outcome, RunTotals, Scope, StagedFile, Start};
 use crate::finding::Finding;
 use crate::ptable::{GptCopy, PartitionType};
 use crate::sanitize;
 use crate::units::gigabytes;
 
-use super::name::Name;
-use super::record::{
+use crate::log::Name;
+use crate::log::record::{
     Abort, ArchiveComplete, ArchiveResumed, ArchiveStart, Cleanup, Damage, Deferred, Ended, ExtractionStart,
     FileSystem, ImageId, ImgFound, Interrupted, LowSpace, PARTITIONS_MOST, Partition, PartitionCheck, Problem, Record,
     ReprocessComplete, ReprocessStart, ScriptComplete, ScriptStart, StagedId, Table,

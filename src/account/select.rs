@@ -1,0 +1,221 @@
+//! Which lines of a log are wanted.
+
+use std::collections::hash_map::RandomState;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::BuildHasher;
+use std::time::SystemTime;
+
+use crate::log::{At, Entry, Error, Head, Listener, Logs, Name, Record};
+
+use super::fold::{Fold, MEMORY};
+use super::{Account, Selection, Staged};
+
+/// Archives of which is remembered that a run took them over.
+const RESUMED_MOST: usize = 8_000_000;
+/// Runs that are listed.
+const RUNS_LISTED: usize = 20;
+
+/// The runs of a log.
+#[derive(Debug, Default)]
+pub struct Runs {
+    /// The last ones: name, and when they began.
+    pub last: VecDeque<(String, Option<SystemTime>)>,
+    /// How many there are before those.
+    pub more: u64,
+}
+
+impl Listener for Runs {
+    fn wants(&mut self, head: &Head<'_>) -> bool {
+        if head.stage == "script_start" {
+            if self.last.len() == RUNS_LISTED {
+                self.last.pop_front();
+                self.more += 1;
+            }
+            self.last.push_back((head.run.clone().into_owned(), head.time()));
+        }
+        false
+    }
+
+    fn note(&mut self, _entry: Entry, _at: At) {}
+}
+
+/// The runs that were begun in the logs.
+pub fn runs(logs: &Logs) -> Result<Runs, Error> {
+    let mut runs = Runs::default();
+    logs.read(&mut runs)?;
+    Ok(runs)
+}
+
+/// What of a log is wanted.
+pub(super) struct Wanted<'a> {
+    selection: &'a Selection,
+    /// The log that is being read.
+    log: usize,
+    /// The run of each log; none for all.
+    runs: HashMap<usize, Taken>,
+    hasher: RandomState,
+}
+
+/// A run, and what it took over.
+#[derive(Default)]
+struct Taken {
+    run: String,
+    /// The runs that it took something over from.
+    resumed_runs: HashSet<String>,
+    /// What it took over: by which run, and which archive, as one number.
+    resumed: HashSet<u64>,
+}
+
+impl Listener for Wanted<'_> {
+    fn begin(&mut self, log: usize) {
+        // A run that is named may be in any of them.
+        self.log = if *self.selection == Selection::Last { log } else { 0 };
+    }
+
+    /// Finds the run.
+    fn wants(&mut self, head: &Head<'_>) -> bool {
+        match self.selection {
+            // A run that was refused says no more than that.
+            Selection::Run(id) if self.runs.is_empty() && head.run == **id => {
+                self.runs.insert(0, Taken { run: id.clone(), ..Taken::default() });
+            }
+            Selection::Last if head.stage == "script_start" => {
+                self.runs.insert(self.log, Taken { run: head.run.clone().into_owned(), ..Taken::default() });
+            }
+            _ => {}
+        }
+        head.stage == "archive_resumed" && self.runs.get(&self.log).is_some_and(|taken| taken.run == head.run)
+    }
+
+    /// Finds what it took over.
+    fn note(&mut self, entry: Entry, _at: At) {
+        if let Record::ArchiveResumed(resumed) = entry.record
+            && let Some(taken) = self.runs.get_mut(&self.log).filter(|taken| taken.resumed.len() < RESUMED_MOST)
+        {
+            taken.resumed.insert(self.hasher.hash_one((resumed.by_run.as_str(), &resumed.hash)));
+            taken.resumed_runs.insert(resumed.by_run);
+        }
+    }
+}
+
+impl Wanted<'_> {
+    /// What is wanted of the logs. None where they have no run of those that were selected.
+    pub fn read<'a>(logs: &Logs, selection: &'a Selection) -> Result<Option<Wanted<'a>>, Error> {
+        let mut wanted = Wanted { selection, log: 0, runs: HashMap::new(), hasher: RandomState::new() };
+        if *selection != Selection::All {
+            logs.read(&mut wanted)?;
+            if wanted.runs.is_empty() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(wanted))
+    }
+
+    /// Whether it was selected, and not only taken something over from.
+    fn is_last(&self, run: &str) -> bool {
+        self.runs.values().any(|taken| taken.run == run)
+    }
+
+    fn has_run(&self, run: &str) -> bool {
+        self.runs.is_empty() || self.runs.values().any(|taken| taken.run == run)
+    }
+
+    fn has(&self, run: &str, hash: &Name) -> bool {
+        let took = |taken: &Taken| {
+            taken.resumed_runs.contains(run) && taken.resumed.contains(&self.hasher.hash_one((run, hash)))
+        };
+        self.has_run(run) || self.runs.values().any(took)
+    }
+
+    fn may_have(&self, run: &str) -> bool {
+        self.has_run(run) || self.runs.values().any(|taken| taken.resumed_runs.contains(run))
+    }
+}
+
+/// Folds what is wanted.
+struct Selected<'a> {
+    wanted: &'a Wanted<'a>,
+    fold: Fold,
+}
+
+impl Listener for Selected<'_> {
+    fn wants(&mut self, head: &Head<'_>) -> bool {
+        // What these say is said again by a later line of the archive, or is of no consequence.
+        let is_said_again = matches!(&*head.stage, "img_found" | "extraction_start" | "cleanup" | "deferred");
+        if !is_said_again && (self.wanted.may_have(&head.run) || Staged::wants(head)) {
+            return true;
+        }
+        if self.wanted.has_run(&head.run) {
+            self.fold.hear(&head.run, head.time());
+        }
+        false
+    }
+
+    fn note(&mut self, entry: Entry, At { length, .. }: At) {
+        let is_wanted = match entry.record.hash() {
+            Some(hash) => self.wanted.has(&entry.run, hash),
+            None => self.wanted.has_run(&entry.run),
+        };
+        if is_wanted {
+            let is_last = self.wanted.is_last(&entry.run);
+            self.fold.note(&entry.run, entry.time(), entry.record, length, is_last);
+        } else {
+            self.fold.note_staged(&entry.record);
+        }
+    }
+}
+
+/// The account of the logs. None where they have no run of those that were selected.
+pub(super) fn read(logs: &Logs, selection: &Selection) -> Result<Option<Account>, Error> {
+    let Some(wanted) = Wanted::read(logs, selection)? else { return Ok(None) };
+    read_wanted(logs, &wanted, MEMORY).map(Some)
+}
+
+fn read_wanted(logs: &Logs, wanted: &Wanted<'_>, memory: usize) -> Result<Account, Error> {
+    let mut selected = Selected { wanted, fold: Fold::new(memory) };
+    let reading = logs.read(&mut selected)?;
+    Ok(Account { reading, ..selected.fold.into_account() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_much_to_be_remembered_is_counted() {
+        let lines: Vec<String> = (0..100)
+            .flat_map(|number| {
+                [
+                    format!(r#"{{"stage":"archive_start","hash":"{number}","size_bytes":5,"run":"r"}}"#),
+                    format!(
+                        r#"{{"stage":"partition_check","hash":"{number}","img":"i","action":"KEPT","size_bytes":9,"path":"/s/{number}","run":"r"}}"#
+                    ),
+                    format!(r#"{{"stage":"archive_complete","hash":"{number}","content_bytes":7,"run":"r"}}"#),
+                ]
+            })
+            .collect();
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("log.jsonl");
+        std::fs::write(&path, lines.join("\n")).expect("a log");
+        let logs = Logs::open(&[path], false).expect("a log");
+        let wanted = Wanted::read(&logs, &Selection::All).expect("a log").expect("all");
+        let sums = |memory| {
+            let account = read_wanted(&logs, &wanted, memory).expect("a log");
+            let sums = account.sums();
+            (account, sums)
+        };
+        let (all, of_all) = sums(MEMORY);
+        assert_eq!((all.archives.len(), all.archives_more, all.images_more), (100, 0, 0));
+        assert_eq!(
+            (of_all.complete, of_all.kept, of_all.compressed_bytes, of_all.totals.content_bytes),
+            (100, 100, 500, 700)
+        );
+        let (some, of_some) = sums(20_000);
+        assert!((1..50).contains(&some.archives.len()), "{}", some.archives.len());
+        assert_eq!(some.archives.len() as u64 + some.archives_more, 100);
+        assert_eq!(of_some, of_all);
+        assert_eq!(some.runs[0].sums, all.runs[0].sums);
+        let (none, _) = sums(0);
+        assert_eq!((none.runs.len(), none.lines_more), (0, 300));
+    }
+}
