@@ -21,7 +21,7 @@
 //!   workers take from, and what becomes of a panic.
 //! - [`event`]: what happens, in the words that the layers above share; `cause` and [`reason`]: why, in the log's words.
 //! - `archive`: images in a `.tar.zst`, and doubt about bytes that were not decoded; `archive_name`: what is one by its name.
-//! - `vouch`: what a tar proves of places in a `.zst` that are only presumed.
+//! - [`vouch`]: what a tar proves of places in a `.zst` that are only presumed.
 //! - `images`: which members of an archive are images.
 //! - [`finding`]: what is found in one image, and whether it can be relied on; [`rescue`]: which sectors of a medium
 //!   were never read.
@@ -40,7 +40,6 @@ mod progress;
 pub mod ptable;
 mod report;
 mod summary;
-mod vouch;
 pub mod zst;
 
 // What the program, the tests, the benchmarks and the fuzz targets need besides: no public API, and no promise.
@@ -76,3 +75,5 @@ pub mod scan;
 pub mod staging;
 #[doc(hidden)]
 pub mod units;
+#[doc(hidden)]
+pub mod vouch;

@@ -28,6 +28,7 @@ use crate::zst::SURE_TAIL;
 /// Bytes of a block and of a record: POSIX.1-2017 pax, ustar Interchange Format; GNU tar, `DEFAULT_BLOCKING`.
 const BLOCK: u64 = 512;
 const RECORD: u64 = 20 * BLOCK;
+const RECORD_STEP: usize = 20 * 512;
 /// Bytes of the end marker: two blocks.
 const END_MARKER: u64 = 2 * BLOCK;
 /// Members of an archive that are walked to.
@@ -49,20 +50,32 @@ impl Archive for Presumed<'_> {}
 /// Whether these `size` bytes are a tar archive which shows that none of them was presumed to lie behind its place. A
 /// [`Voucher`](crate::zst::Voucher).
 pub fn vouches(bytes: &dyn ReadAt, size: u64) -> bool {
-    let Some(members) = members(&Presumed(bytes)) else { return false };
-    let Some((first, rest)) = large(&members) else { return false };
-    let (Some(start), Some(end)) = (end_of(first), members.last().and_then(end_of)) else { return false };
-    let is_padded = size.is_multiple_of(RECORD) && (END_MARKER..END_MARKER + RECORD).contains(&(size - end));
-    if !is_padded || size - start > SURE_TAIL {
-        return false;
+    find_proof(bytes, size).is_some()
+}
+
+fn find_proof(bytes: &dyn ReadAt, size: u64) -> Option<()> {
+    let members = members(&Presumed(bytes))?;
+    let (medium, behind) = large(&members)?;
+    let (seeming, end) = (end_of(medium)?, end_of(members.last()?)?);
+    let padding = size.checked_sub(end)?;
+    let is_padded = size.is_multiple_of(RECORD) && (END_MARKER..END_MARKER + RECORD).contains(&padding);
+    if !is_padded || size.checked_sub(seeming)? > SURE_TAIL {
+        return None;
     }
-    let Some(next) = rest.first() else { return has_owner(bytes, first) };
-    let is_header = |place: u64| {
-        let mut block = [0; BLOCK as usize];
-        // What cannot be read may be one.
-        bytes.read_exact_at(place, &mut block).is_err() || member::is_header(&block)
+    let holds = match behind.first() {
+        None => has_owner(bytes, medium),
+        Some(next) => {
+            let mut others = (seeming..size - END_MARKER).step_by(RECORD_STEP).skip(1);
+            is_named_after(next, medium) && !others.any(|place| may_be_header(bytes, place))
+        }
     };
-    is_named_after(next, first) && !(start + RECORD..size - END_MARKER).step_by(RECORD as usize).any(is_header)
+    holds.then_some(())
+}
+
+/// Whether a header stands at `place`, or what stands there cannot be read.
+fn may_be_header(bytes: &dyn ReadAt, place: u64) -> bool {
+    let mut block = [0; 512];
+    bytes.read_exact_at(place, &mut block).is_err() || member::is_header(&block)
 }
 
 /// The members, if they are few, and nothing is odd.
