@@ -110,7 +110,7 @@ impl Report {
                 engine: options.engine,
                 max_window: options.max_window,
                 meter: Arc::clone(&options.meter),
-                voucher: Some(vouch::vouches),
+                voucher: vouch::voucher(options.engine),
             };
             let of_zst = |error: zst::Error| Cause::from(&error);
             let zst = ZstFile::open(path, zst_options).map_err(of_zst)?;

@@ -23,7 +23,7 @@ use std::io;
 use positioned_io::ReadAt;
 
 use crate::member::{self, Archive, Item, Member, walk};
-use crate::zst::SURE_TAIL;
+use crate::zst::{Engine, SURE_TAIL, Voucher};
 
 /// Bytes of a block and of a record: POSIX.1-2017 pax, ustar Interchange Format; GNU tar, `DEFAULT_BLOCKING`.
 const BLOCK: u64 = 512;
@@ -47,9 +47,15 @@ impl ReadAt for Presumed<'_> {
 
 impl Archive for Presumed<'_> {}
 
+/// Who vouches for the places in an archive that is read so: with [`Engine::Skip`] nothing is presumed.
+#[must_use]
+pub fn voucher(engine: Engine) -> Option<Voucher> {
+    (engine == Engine::Auto).then_some(vouches as Voucher)
+}
+
 /// Whether these `size` bytes are a tar archive which shows that none of them was presumed to lie behind its place. A
-/// [`Voucher`](crate::zst::Voucher).
-pub fn vouches(bytes: &dyn ReadAt, size: u64) -> bool {
+/// [`Voucher`].
+fn vouches(bytes: &dyn ReadAt, size: u64) -> bool {
     find_proof(bytes, size).is_some()
 }
 

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use common::content::Random;
 use hostile::{BLOCK, MIB, header, mbr, padded, seal};
 use imgsieve::inspect::{self, Report};
+use imgsieve::vouch::voucher;
 use imgsieve::zst::{Engine, Meter, Options, Totals, ZstFile};
 use positioned_io::ReadAt;
 use serde_json::Value;
@@ -195,7 +196,7 @@ impl Archive {
 
 /// A file that a tar vouches for, of which a byte in its midst was read, and its size.
 fn opened(path: &Path) -> (ZstFile, u64) {
-    let voucher = Some(imgsieve::vouch::vouches as imgsieve::zst::Voucher);
+    let voucher = voucher(Engine::Auto);
     let zst = ZstFile::open(path, Options { voucher, ..Options::default() }).expect("opens");
     zst.read_exact_at(10 << 20, &mut [0]).expect("there");
     let size = zst.finish().expect("intact");
@@ -319,7 +320,7 @@ fn nothing_is_presumed_without_somebody_who_vouches() {
     let totals = zst.totals();
     assert_eq!((totals.presumed, totals.refuted), (0, 1));
     for engine in [Engine::Skip, Engine::Decode] {
-        let voucher = Some(imgsieve::vouch::vouches as imgsieve::zst::Voucher);
+        let voucher = voucher(engine);
         let zst = ZstFile::open(&archive.path, Options { engine, voucher, ..Options::default() }).expect("opens");
         zst.finish().expect("intact");
         assert_eq!((zst.totals().presumed, zst.totals().refuted), (0, 0), "{engine:?}");

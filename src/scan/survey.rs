@@ -73,7 +73,7 @@ impl<'r> Survey<'r> {
             engine: if is_doubted { Engine::Decode } else { self.run.config.engine },
             max_window: self.run.config.site.max_window.0,
             meter: Arc::clone(&self.meter),
-            voucher: Some(vouch::vouches),
+            voucher: vouch::voucher(self.run.config.engine),
         };
         ZstFile::open(&self.archive.path, options)
     }

@@ -39,7 +39,8 @@ pub struct Options {
     pub max_window: u64,
     /// Where progress is told, and from where a stop is heard.
     pub meter: Arc<Meter>,
-    /// Who vouches for presumed places; where nobody does, only what is proven by itself is believed.
+    /// Who vouches for presumed places. Where nobody does, [`Engine::Auto`] believes only what is proven by itself, and
+    /// [`Engine::Skip`] presumes nothing.
     pub voucher: Option<Voucher>,
 }
 

@@ -72,7 +72,7 @@ impl Reader {
             traced: 0,
             fallbacks: 0,
             dear: Vec::new(),
-            presumable: (engine == Engine::Auto).then_some(presumable),
+            presumable: (engine == Engine::Auto || voucher.is_some()).then_some(presumable),
             refuted: 0,
         }
     }
@@ -177,9 +177,9 @@ impl Reader {
         if self.presumable.is_none() || gears.jump(position).is_err() {
             return Ok(());
         }
-        if position.saturating_sub(gears.reached().max(self.decoder.reached())) < WORTH_PRESUMING
-            || gears.size().is_some()
-        {
+        let ahead = position.saturating_sub(gears.reached().max(self.decoder.reached()));
+        let is_worth_it = self.engine != Engine::Auto || ahead >= WORTH_PRESUMING;
+        if !is_worth_it || gears.reached() > position || gears.size().is_some() {
             return Ok(());
         }
         let Some(Presumable { source, meter, voucher }) = self.presumable.take() else { return Ok(()) };
