@@ -10,13 +10,16 @@
 //! - one member is large, and all that lies behind it is in the last [`SURE_TAIL`] bytes, where no block lacks anything. So
 //!   what is missing is missing before the end of that member;
 //! - the archive is padded to whole records and no further, as by GNU tar, bsdtar, star and Python. Then what is missing
-//!   is a multiple of a record, and the member ends so many records behind where it seems to;
+//!   is a multiple of a record, and the member ends so many records behind where it seems to. Some programs do not pad. Of
+//!   theirs, nothing follows the end marker, and that is not enough, though its length be that of whole records;
 //! - behind the large member comes one that is named after it, and nowhere a multiple of a record behind there is another
-//!   header; or else nothing does, so that there is no room for the end of the member to lie a record farther on. Few
-//!   programs do not pad; those that do write the name of a file's owner.
+//!   header; or else nothing does, so that there is no room for the end of the member to lie a record farther on. There the
+//!   zeros that an image ends with look like padding: the header has to be of a program that pads, which all write the name
+//!   of the file's owner.
 //!
-//! What could still be taken wrongly was made for it: an image that holds, in the right place, a header that is named after
-//! itself. An archive of several large members, or of many, does not vouch: its blocks are sized.
+//! What could still be taken wrongly was made for it: an archive that is padded, but not to records, and an image that holds
+//! a header in the right place that is named after itself. An archive of several large members, or of many, does not
+//! vouch: its blocks are sized.
 
 use std::io;
 
@@ -64,7 +67,7 @@ fn find_proof(bytes: &dyn ReadAt, size: u64) -> Option<()> {
     let (medium, behind) = large(&members)?;
     let (seeming, end) = (end_of(medium)?, end_of(members.last()?)?);
     let padding = size.checked_sub(end)?;
-    let is_padded = size.is_multiple_of(RECORD) && (END_MARKER..END_MARKER + RECORD).contains(&padding);
+    let is_padded = size.is_multiple_of(RECORD) && (END_MARKER + 1..END_MARKER + RECORD).contains(&padding);
     if !is_padded || size.checked_sub(seeming)? > SURE_TAIL {
         return None;
     }

@@ -295,6 +295,36 @@ fn a_block_that_is_not_full_is_never_the_reason_for_another_answer() {
 }
 
 #[test]
+fn an_archive_made_to_deceive_does_not_deceive_whoever_presumes_nothing() {
+    let mut random = Random::new(6);
+    // A tar that is padded by a block, so that its length with what another block lacks is that of whole records; and as the
+    // image's last block a header that is named after it.
+    const LACKS: usize = BLOCK;
+    let mut length = 12 * MIB;
+    while (length + 6 * BLOCK + LACKS) % RECORD != 0 {
+        length += BLOCK;
+    }
+    let mut image = image(length, Filling::Prose, &mut random);
+    image[length - BLOCK..].copy_from_slice(&owned(b"a/disk.map", 0));
+    let tar = [tar(Shape::MapLast, &image, false), vec![0; BLOCK]].concat();
+    let archive = Archive::new(&compressed(&tar, &[50 * ZSTD_BLOCK - LACKS], 1, false));
+    let truth = archive.report(Engine::Decode);
+    assert_eq!(archive.report(Engine::Skip), truth);
+    let skip = ZstFile::open(&archive.path, Options { engine: Engine::Skip, ..Options::default() }).expect("opens");
+    assert_eq!(skip.finish().expect("intact"), tar.len() as u64);
+    // Nor anybody, where the tar is padded, which it cannot be then.
+    let tar = tar_padded(&tar);
+    let archive = Archive::new(&compressed(&tar, &[50 * ZSTD_BLOCK - LACKS], 1, false));
+    assert_eq!(archive.check("padded").presumed, 0);
+}
+
+fn tar_padded(tar: &[u8]) -> Vec<u8> {
+    let mut padded = tar.to_vec();
+    padded.resize(tar.len().next_multiple_of(RECORD), 0);
+    padded
+}
+
+#[test]
 fn a_content_size_that_is_wrong_proves_nothing() {
     let mut random = Random::new(4);
     let tar = tar(Shape::MapLast, &image(12 * MIB, Filling::Prose, &mut random), true);

@@ -60,9 +60,9 @@
 //! says is found in one go over it, so that nobody has to wait for the proof, and a refuted presumption leaves nothing behind:
 //! all is sized, as if nothing had been presumed. That costs as much as was passed until then, 3% of a survey at most.
 //!
-//! Whoever builds an archive for it can have an image taken for shorter than it is: with one block that is not full, a tar
-//! that is not padded to records though its length looks so, and a header inside the image that is named after it, where the
-//! next one seems to be. Then `auto` gives bytes of the image's end from another place, or a member that is none.
+//! Whoever builds an archive for it can deceive `auto`: with a block that is not full, a tar that is padded, but to something
+//! else than records, and a header inside the image that is named after it, where the next one seems to be. Then the image
+//! seems to begin where it does and all in it to lie a little before its place, and a member is told of that is none.
 //! [`Engine::Skip`] presumes nothing, [`Engine::Decode`] passes over nothing: both are immune.
 //!
 //! # What is believed

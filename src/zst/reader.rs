@@ -183,6 +183,7 @@ impl Reader {
             return Ok(());
         }
         let Some(Presumable { source, meter, voucher }) = self.presumable.take() else { return Ok(()) };
+        let begun = meter.compressed();
         let presumed = match Presumed::of(source, &meter, voucher.is_some()) {
             Ok(presumed) => presumed,
             Err(Error::Interrupted) => return Err(Error::Interrupted),
@@ -193,6 +194,7 @@ impl Reader {
             Some(proven) => *gears = proven,
             None => self.refuted += 1,
         }
+        meter.go_back(begun);
         Ok(())
     }
 

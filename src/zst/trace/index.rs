@@ -232,7 +232,11 @@ impl Index {
     pub fn advance(&mut self, position: u64) -> Result<(), Stop> {
         loop {
             self.jump(position)?;
-            if self.reached() > position || self.frontier.is_at_end() {
+            if self.reached() > position {
+                return Ok(());
+            }
+            if self.frontier.is_at_end() {
+                self.meter.advance(self.frontier.place().compressed, 0);
                 return Ok(());
             }
             let start = self.reached();
