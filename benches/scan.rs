@@ -45,7 +45,7 @@ struct Kept(Mutex<u64>);
 
 impl Observer for Kept {
     fn observe(&self, event: &Event<'_>) -> Result<(), Stop> {
-        if let Event::ScriptComplete { totals } = event {
+        if let Event::ScriptComplete(totals) = event {
             *self.0.lock().expect("nobody panicked") = totals.would_keep;
         }
         Ok(())
@@ -70,7 +70,7 @@ fn scan(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("dry run, jobs", jobs), |bencher| {
             bencher.iter(|| {
                 let kept = Kept::default();
-                assert_eq!(imgsieve::scan::run(&config, &Control::new(), &[&kept]), Exit::Success);
+                assert_eq!(imgsieve::scan::run(&config, &Control::new(), &[&kept]).exit, Exit::Success);
                 assert_eq!(*kept.0.lock().expect("nobody panicked"), (ARCHIVES / 2) as u64);
             });
         });

@@ -11,8 +11,8 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use crate::cause::Cause;
 use crate::member::{Content, Kind, Member};
 use crate::reason::Reason;
-use crate::rescue;
 use crate::sanitize::printable_short;
+use crate::suffixes::Suffixes;
 use crate::units::{Size, human};
 
 /// Paths that are remembered, at 24 bytes each.
@@ -35,8 +35,8 @@ pub enum Role {
 
 /// The members of an archive that were seen, as far as it matters which of them are images.
 pub struct Images {
-    /// How the name of an image ends, ASCII case ignored.
-    suffix: String,
+    /// How the names of images end.
+    suffixes: Suffixes,
     /// Images are larger than this, in bytes; none where they may have any size.
     least: Option<u64>,
     max_memory: usize,
@@ -74,9 +74,9 @@ enum File {
 impl Images {
     /// Of an archive of which no member was seen yet.
     #[must_use]
-    pub fn new(suffix: &str, least: Option<u64>) -> Images {
+    pub fn new(suffixes: Suffixes, least: Option<u64>) -> Images {
         Images {
-            suffix: suffix.to_owned(),
+            suffixes,
             least,
             max_memory: MAX_MEMORY,
             hasher: RandomState::new(),
@@ -92,7 +92,7 @@ impl Images {
 
     /// Takes note of the next member, and says what it is.
     pub fn judge(&mut self, member: &Member) -> Role {
-        let is_named = rescue::has_suffix(member.file_name(), self.suffix.as_bytes());
+        let is_named = self.suffixes.end(member.file_name());
         let role = match member.kind {
             Kind::File => self.file(member, is_named),
             Kind::HardLink => self.hard_link(member, is_named),
@@ -192,7 +192,7 @@ impl Images {
         let message = match (&self.largest_named, &self.largest, self.least) {
             (_, None, _) => "no image: there is no file in the archive".to_owned(),
             (None, Some(largest), _) => {
-                let suffix = printable_short(self.suffix.as_bytes(), NAME_SHOWN);
+                let suffix = printable_short(self.suffixes.in_words().as_bytes(), NAME_SHOWN);
                 format!("no image: no file's name ends in {suffix}; the largest is {}", is(largest))
             }
             (Some(named), Some(largest), least) => {
@@ -292,7 +292,7 @@ mod tests {
     }
 
     fn of(made: &[Made]) -> Vec<String> {
-        judged(&mut Images::new(".img", Some(10)), made)
+        judged(&mut Images::new(".img".parse().expect("a suffix"), Some(10)), made)
     }
 
     #[test]
@@ -346,13 +346,16 @@ mod tests {
     #[test]
     fn a_link_to_a_small_file_is_as_a_small_image() {
         assert_eq!(of(&[F("a", 10), F("b.img", 10), L("z.img", "a")]), ["-", "no image", "no image"]);
-        let mut images = Images::new(".img", None);
+        let mut images = Images::new(".img".parse().expect("a suffix"), None);
         assert_eq!(judged(&mut images, &[F("a", 0), F("b.img", 0), L("z.img", "a")]), ["-", "image 1", "image 0"]);
     }
 
     #[test]
     fn what_cannot_be_remembered_is_bounded_and_told() {
-        let mut images = Images { max_memory: 2 * size_of::<File>() + 200, ..Images::new(".img", Some(10)) };
+        let mut images = Images {
+            max_memory: 2 * size_of::<File>() + 200,
+            ..Images::new(".img".parse().expect("a suffix"), Some(10))
+        };
         let made = [F("a", 11), F("b", 11), F("c", 11), L("x.img", "a"), L("z.img", "c"), F("d.img", 11)];
         let said = judged(&mut images, &made);
         assert_eq!(said, ["-", "-", "-", "image 0", "link_target", "image 5"]);
@@ -362,7 +365,7 @@ mod tests {
     #[test]
     fn why_there_is_no_image_is_said_with_what_is_true() {
         let none = |made: &[Made], least| {
-            let mut images = Images::new(".img", least);
+            let mut images = Images::new(".img".parse().expect("a suffix"), least);
             judged(&mut images, made);
             images.none().map(|cause| cause.message)
         };

@@ -20,6 +20,7 @@ use crate::member::{self, Content, Item};
 use crate::reason::Reason;
 use crate::rescue::Maps;
 use crate::sanitize::{printable, printable_line, printable_short};
+use crate::suffixes::Suffixes;
 use crate::units::human;
 use crate::vouch;
 use crate::zst::{self, Engine, Meter, ZstFile};
@@ -44,7 +45,7 @@ const MAX_WARNINGS: usize = 1000;
 #[derive(Clone)]
 pub struct Options {
     /// How the name of an image in an archive ends, ASCII case ignored.
-    pub image_suffix: String,
+    pub image_suffix: Suffixes,
     /// Largest zstd window, in bytes.
     pub max_window: u64,
     /// How zstd data are read.
@@ -56,7 +57,7 @@ pub struct Options {
 }
 
 /// What one file holds.
-pub struct Report {
+pub struct Inspection {
     /// The file, as it was named.
     pub file: PathBuf,
     /// The images in it, or it itself.
@@ -78,11 +79,11 @@ pub struct Inspected {
     member: Vec<u8>,
 }
 
-impl Report {
+impl Inspection {
     /// Looks into the file at `path`: a `.tar.zst`, a compressed image, or a plain image or device.
     #[must_use]
-    pub fn of(path: &Path, options: &Options) -> Report {
-        let mut report = Report { file: path.to_owned(), images: Vec::new(), warnings: Vec::new(), error: None };
+    pub fn of(path: &Path, options: &Options) -> Inspection {
+        let mut report = Inspection { file: path.to_owned(), images: Vec::new(), warnings: Vec::new(), error: None };
         report.error = report.read(path, options).err();
         report
     }
@@ -144,8 +145,8 @@ impl Report {
     }
 
     fn archive(&mut self, zst: &ZstFile, options: &Options) -> Result<(), Cause> {
-        let mut images = Images::new(&options.image_suffix, None);
-        let mut maps = Maps::new(&options.image_suffix);
+        let mut images = Images::new(options.image_suffix.clone(), None);
+        let mut maps = Maps::new(options.image_suffix.clone());
         // Where each image is, while that is remembered.
         let mut contents: Vec<Option<Content>> = Vec::new();
         let mut held = 0;
@@ -241,7 +242,7 @@ impl Report {
         Value::Object(object)
     }
 
-    /// The report as a table for a person; `verbose` as for [`Report::to_json`].
+    /// The report as a table for a person; `verbose` as for [`Inspection::to_json`].
     #[must_use]
     pub fn to_text(&self, verbose: bool) -> String {
         let mut text = format!("{}\n", printable(self.file.as_os_str().as_encoded_bytes()));

@@ -3,9 +3,8 @@
 //!
 //! One sentence holds it together: **an archive is bytes at an offset.** A tar member is a slice of the archive, an
 //! image is a slice of a member, a partition is a slice of the image, and deciding on a table is a function from
-//! [`ReadAt`](positioned_io::ReadAt) to a table. Each module may use only those below it:
-//!
-//! Its public API are [`zst`], [`member`] and [`ptable`].
+//! [`ReadAt`](positioned_io::ReadAt) to a table. Its public API are [`zst`], [`member`] and [`ptable`]. Each module may use
+//! only those below it:
 //!
 //! - [`cli`]: arguments in, exit code out ([`exit`]); the wiring.
 //! - [`reprocess`]: the second phase. A command of the user's for each staged image, its output, the lock on the image, and
@@ -13,13 +12,15 @@
 //! - [`scan`]: the run. What has to be in order first, which archives and in which order, the pool of workers, one
 //!   archive from open to verdicts, what is kept and what is tried again.
 //! - [`inspect`]: the partitions of every image in a file, with nothing written.
-//! - [`log`], `progress`, `summary`: three observers of what happens. JSON Lines, one typed record a line; bars and
-//!   lines on the terminal; the end of the run for a person.
-//! - `report`: what the log tells, for a person, a browser, a spreadsheet or another program; [`account`]: the log,
-//!   folded into what is told.
+//! - `progress`: bars and lines on the terminal, an observer of what happens.
+//! - `report`: what runs found and what remains to do, for a person, a browser, a spreadsheet or another program: four
+//!   renderers of an account.
 //! - [`run`]: what surveying and reprocessing have in common: the switch that ends them, those who are told, the queue that
 //!   workers take from, and what becomes of a panic.
-//! - [`event`]: what happens, in the words that the layers above share; `cause` and [`reason`]: why, in the log's words.
+//! - [`event`]: what happens, in the words that the layers above share, and the record that the log gets of it.
+//! - `account`: records folded into what is told of a collection, while a run goes or read back from logs.
+//! - [`log`]: JSON Lines, one typed record a line, written and read back.
+//! - `cause` and [`reason`]: why something is not as it should be, in the log's words.
 //! - `archive`: images in a `.tar.zst`, and doubt about bytes that were not decoded; `archive_name`: what is one by its name.
 //! - [`vouch`]: what a tar proves of places in a `.zst` that are only presumed.
 //! - `images`: which members of an archive are images.
@@ -29,8 +30,10 @@
 //! - [`ptable`]: bytes in, partition table out.
 //! - [`member`]: the members of a tar, and their content as bytes at an offset.
 //! - [`zst`]: the decompressed bytes of a `.zst`, at any offset.
-//! - [`config`], [`units`], [`sanitize`]: what a run is told; sizes; names on their way to a terminal.
+//! - [`config`], [`suffixes`], [`units`], [`sanitize`]: what a run is told; how names of images end; sizes; names on their
+//!   way to a terminal.
 
+mod account;
 mod archive;
 mod archive_name;
 mod cause;
@@ -39,12 +42,9 @@ pub mod member;
 mod progress;
 pub mod ptable;
 mod report;
-mod summary;
 pub mod zst;
 
 // What the program, the tests, the benchmarks and the fuzz targets need besides: no public API, and no promise.
-#[doc(hidden)]
-pub mod account;
 #[doc(hidden)]
 pub mod cli;
 #[doc(hidden)]
@@ -73,6 +73,8 @@ pub mod sanitize;
 pub mod scan;
 #[doc(hidden)]
 pub mod staging;
+#[doc(hidden)]
+pub mod suffixes;
 #[doc(hidden)]
 pub mod units;
 #[doc(hidden)]

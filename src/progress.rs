@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::event::{Archive, ArchiveTotals, Event, Live, Resumed, Scope};
+use crate::event::{Archive, ArchiveTotals, Event, Live, Scope};
 use crate::run::{Observer, Stop};
 use crate::sanitize::{printable, printable_line, printable_short};
 use crate::units::{human, human_seconds};
@@ -169,8 +169,8 @@ impl Observer for Terminal {
                 let scope = about(Scope::Image(archive, image));
                 self.line(Verbosity::Normal, &format!("imgsieve: deferred: {scope}{}", cause.message));
             }
-            Event::ArchiveResumed { archive, earlier } => {
-                let text = format!("{}: done by an earlier run, {}", hash_of(archive), images(&earlier.totals));
+            Event::ArchiveResumed { archive, totals, .. } => {
+                let text = format!("{}: done by an earlier run, {}", hash_of(archive), images(totals));
                 self.line(Verbosity::Archives, &text);
             }
             Event::ArchiveStart { archive, .. } => {
@@ -234,7 +234,7 @@ impl Bars {
                 let mut state = self.state();
                 state.archives = start.total_archives;
                 state.started = Some(Instant::now());
-                let resumed = start.resumed.map_or(0, Resumed::bytes);
+                let resumed = start.resumed.as_ref().map_or(0, |resumed| resumed.bytes);
                 self.total.set_length(start.total_bytes.saturating_sub(resumed));
                 let is_narrow = is_narrow();
                 state.is_narrow = is_narrow;
@@ -415,6 +415,7 @@ mod tests {
         let terminal = Terminal::new(Verbosity::Normal, Some(target), Box::new(Lines::default()));
         let left_out = LeftOut::default();
         let start = Start {
+            min_archive_size: 0,
             total_archives: 8,
             total_bytes: 8_000_000,
             left_out: &left_out,

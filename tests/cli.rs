@@ -411,7 +411,8 @@ fn the_summary_tells_what_was_kept_where_and_what_comes_next() {
         &format!("{0}/{0}.img", fixture.hash),
         "dos, 2 partitions: vfat \"FIXTURE\" 16.8 MB, ext4 \"fixture\" 16.8 MB",
         "Checked 2 archives",
-        "Next: process the kept images again",
+        "  imgsieve reprocess --config ",
+        "      1 kept image of all runs in the log, 1.00 GB",
         "No archive was changed.",
     ] {
         assert!(ended.stdout.contains(part), "{part}: {}", ended.stdout);

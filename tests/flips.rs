@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 
 use common::{content, run};
 use hostile::{MIB, mbr, member, tar};
-use imgsieve::inspect::{Options, Report};
+use imgsieve::inspect::{Inspection, Options};
 use imgsieve::vouch::voucher;
 use imgsieve::zst::{self, Engine, Meter, ZstFile};
 use positioned_io::ReadAt as _;
@@ -146,13 +146,13 @@ fn gpt_image(folder: &Path) -> Vec<u8> {
 
 fn report(path: &Path, engine: Engine) -> Value {
     let options = Options {
-        image_suffix: ".img".to_owned(),
+        image_suffix: ".img".parse().expect("a suffix"),
         max_window: 128 << 20,
         engine,
         deep_fs: false,
         meter: Arc::new(Meter::default()),
     };
-    let mut report = Report::of(path, &options).to_json(false);
+    let mut report = Inspection::of(path, &options).to_json(false);
     for image in report["images"].as_array_mut().into_iter().flatten() {
         for partition in image["partitions"].as_array_mut().into_iter().flatten() {
             for key in ["fs", "fs_label", "fs_uuid"] {

@@ -42,7 +42,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use imgsieve::inspect::{self, Report};
+use imgsieve::inspect::{self, Inspection};
 use imgsieve::zst::{Engine, Meter};
 use rayon::prelude::*;
 use tempfile::TempDir;
@@ -103,13 +103,13 @@ fn ours(medium: &Medium) -> Answer {
     let status = tar.args(["disk.img", "disk.map"]).status().expect("tar: install the Debian package tar");
     assert_eq!(status.code(), Some(0));
     let options = inspect::Options {
-        image_suffix: ".img".to_owned(),
+        image_suffix: ".img".parse().expect("a suffix"),
         max_window: 1 << 27,
         engine: Engine::Auto,
         deep_fs: false,
         meter: Arc::new(Meter::default()),
     };
-    let report = Report::of(&archive, &options);
+    let report = Inspection::of(&archive, &options);
     assert!(report.error.is_none() && report.warnings.is_empty(), "{:?} {:?}", report.error, report.warnings);
     let [image] = &report.images[..] else { panic!("{} images", report.images.len()) };
     Answer::found(&image.finding)

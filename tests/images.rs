@@ -291,3 +291,15 @@ fn every_ending_of_an_archive_is_read_by_scan_and_inspect() {
     assert_eq!(scan.run_with(&["--only", "a"]).code, 1);
     assert_eq!(of_stage(&scan.logged(), "error").last().expect("one")["reason"], "hash_taken");
 }
+
+#[test]
+fn several_endings_of_images_are_looked_for() {
+    let folder = folder_of("a.dd", &[]);
+    fs::copy(folder.path().join("a.dd"), folder.path().join("b.RAW")).expect("a copy");
+    fs::copy(folder.path().join("a.dd"), folder.path().join("c.e01")).expect("a copy");
+    let scan = Scan::new().site(SITE);
+    pack("tar", &[], folder.path(), &["a.dd", "b.RAW", "c.e01"], &scan.archive("h"));
+    let lines = scan.args(&["--image-suffix", ".img,.dd,.raw"]).lines();
+    assert_eq!(words(&of_stage(&lines, "img_found"), "img"), ["a.dd", "b.RAW"]);
+    assert_eq!(lines[0]["rules"]["image_suffix"], ".img,.dd,.raw");
+}

@@ -19,7 +19,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use imgsieve::inspect::{self, Report};
+use imgsieve::inspect::{self, Inspection};
 use imgsieve::zst::{Engine, Meter};
 use rayon::prelude::*;
 use serde_json::{Map, Value};
@@ -103,13 +103,13 @@ fn every_table_is_read_as_it_was_made_and_whoever_says_otherwise_is_listed() {
 /// What `inspect` says of the one image in a file.
 fn inspected(path: &Path, engine: Engine) -> Map<String, Value> {
     let options = inspect::Options {
-        image_suffix: ".img".to_owned(),
+        image_suffix: ".img".parse().expect("a suffix"),
         max_window: 1 << 27,
         engine,
         deep_fs: true,
         meter: Arc::new(Meter::default()),
     };
-    let report = Report::of(path, &options);
+    let report = Inspection::of(path, &options);
     assert!(report.error.is_none(), "{}: {:?}", path.display(), report.error);
     let json = report.to_json(false);
     let images = json["images"].as_array().expect("a list");

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use common::content::Random;
 use hostile::{BLOCK, MIB, header, mbr, padded, seal};
-use imgsieve::inspect::{self, Report};
+use imgsieve::inspect::{self, Inspection};
 use imgsieve::vouch::voucher;
 use imgsieve::zst::{Engine, Meter, Options, Totals, ZstFile};
 use positioned_io::ReadAt;
@@ -170,13 +170,13 @@ impl Archive {
 
     fn report(&self, engine: Engine) -> Value {
         let options = inspect::Options {
-            image_suffix: ".img".to_owned(),
+            image_suffix: ".img".parse().expect("a suffix"),
             max_window: 128 << 20,
             engine,
             deep_fs: true,
             meter: Arc::new(Meter::default()),
         };
-        Report::of(&self.path, &options).to_json(true)
+        Inspection::of(&self.path, &options).to_json(true)
     }
 
     /// What is said of it, which is what every engine says; and what was done for it.

@@ -125,7 +125,7 @@ fn survey(bytes: &[u8]) -> Survey {
     let mut settings = config::Site::read(&site.folder.path().join("site.toml")).expect("a site file");
     settings.collection = vec![site.path(HASH)];
     let notes = Notes::default();
-    let exit = scan::run(&Config::new(settings), &Control::new(), &[&notes]);
+    let exit = scan::run(&Config::new(settings), &Control::new(), &[&notes]).exit;
     let staged = site.staged();
     assert!(!staged.keys().any(|name| name.ends_with(".partial") || name.ends_with("(empty)")), "{staged:?}");
     let read = |name: String| {

@@ -99,8 +99,8 @@ fn a_run_is_told_from_its_beginning_to_what_remains() {
         .map(|entry| entry.and_then(|entry| entry.metadata()).expect("an archive").len())
         .sum();
     for line in [
-        format!("To be kept, by their partitions, in {}:", staging.display()),
-        format!("  {0}/{0}.img  1.00 GB  kept", multi.hash),
+        format!("Kept, in {}:", staging.display()),
+        format!("  {0}/{0}.img  1.00 GB, 65.5 kB on disk", multi.hash),
         "      dos, 2 partitions: vfat \"FIXTURE\" 16.8 MB, ext4 \"fixture\" 16.8 MB".to_owned(),
         format!("  4 archives chosen ({}): 4 checked, 1 of them with an error", human(size)),
         "  checksum: 1".to_owned(),
@@ -486,8 +486,8 @@ fn a_dry_run_says_what_would_be_kept() {
     let scan = Scan::of_named(&[MULTI, SINGLE]).args(&["--dry-run"]);
     scan.lines();
     let text = report(&scan, &[]);
-    assert!(text.contains(".img  1.00 GB  would be kept\n"), "{text}");
-    assert!(text.contains("      1 image to be staged, which takes "), "{text}");
+    assert!(text.contains("To be kept:\n") && text.contains(".img  1.00 GB, at most "), "{text}");
+    assert!(text.contains("      1 image to be staged by a run without --dry-run, "), "{text}");
     assert_eq!(report(&scan, &["--kept"]), "");
 }
 
@@ -506,7 +506,7 @@ fn the_log_of_the_script_that_it_replaces_is_told_of() {
     fs::write(scan.log(), lines.join("\n")).expect("a log");
     let text = report(&scan, &[]);
     assert!(text.contains("Run without a name"), "{text}");
-    assert!(text.contains("bar.img  0 B  kept\n"), "{text}");
+    assert!(text.contains("bar.img  0 B\n"), "{text}");
     assert!(text.contains("37 never begun"), "{text}");
 }
 
@@ -601,24 +601,53 @@ fn what_a_scan_says_at_its_end_is_what_a_report_says_of_it() {
     let mut fixtures = fixture::all();
     fixtures.retain(Fixture::is_quick);
     let scan = Scan::of(&fixtures);
-    let ended = scan.run_with(&["--json"]);
-    let summary: Value = serde_json::from_str(&ended.stdout).expect("JSON");
-    let report = json_report(&scan, &[]);
-    assert!(summary["archives_failed"].as_u64() > Some(5), "{summary}");
-    for (key, of_report) in [
-        ("archives_failed", "archives_failed"),
-        ("compressed_bytes", "compressed_bytes"),
-        ("content_bytes", "content_bytes"),
-        ("passed_over_bytes", "passed_over_bytes"),
-        ("bytes_written", "bytes_written"),
-        ("imgs", "imgs"),
-        ("kept_imgs", "kept_imgs"),
-        ("would_keep", "would_keep"),
-        ("deferred", "deferred"),
-        ("image_errors", "image_errors"),
-        ("warnings", "warnings"),
-    ] {
-        assert_eq!(summary[key], report["totals"][of_report], "{key}");
+    for args in [&["--json"][..], &["--json", "--resume"]] {
+        let ended = scan.run_with(args);
+        let summary: Value = serde_json::from_str(&ended.stdout).expect("JSON");
+        let report = json_report(&scan, &[]);
+        assert!(summary["archives_failed"].as_u64() > Some(5), "{summary}");
+        for (key, of_report) in [
+            ("archives_failed", "archives_failed"),
+            ("compressed_bytes", "compressed_bytes"),
+            ("content_bytes", "content_bytes"),
+            ("passed_over_bytes", "passed_over_bytes"),
+            ("bytes_written", "bytes_written"),
+            ("imgs", "imgs"),
+            ("kept_imgs", "kept_imgs"),
+            ("would_keep", "would_keep"),
+            ("deferred", "deferred"),
+            ("image_errors", "image_errors"),
+            ("warnings", "warnings"),
+        ] {
+            assert_eq!(summary[key], report["totals"][of_report], "{key} {args:?}");
+        }
+    }
+}
+
+/// What is said of a run but for its times, which a log has in whole seconds, and for the order of archives.
+fn without_times(text: &str) -> Vec<String> {
+    let mut lines: Vec<String> = text
+        .lines()
+        .map(|line| match line.split_once(" of content, in ") {
+            Some((facts, _)) if !line.ends_with(" earlier runs.") => facts.to_owned(),
+            _ => line.to_owned(),
+        })
+        .collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn a_scan_ends_with_the_text_of_its_report() {
+    let mut fixtures = fixture::all();
+    fixtures.retain(Fixture::is_quick);
+    let (staged, dry) = (Scan::of(&fixtures), Scan::of(&fixtures).args(&["--dry-run"]));
+    for (scan, args) in [(&staged, &[][..]), (&staged, &["--resume"]), (&dry, &[])] {
+        let ended = scan.run_with(args).stdout;
+        let reported = report(scan, &[]);
+        let body = reported.split_once("\n\n").expect("a head").1;
+        let (ended, _) = ended.split_once("No archive was changed.").expect("a last line");
+        assert_eq!(without_times(ended), without_times(body), "{args:?}");
     }
 }
 

@@ -133,7 +133,7 @@ fn what_was_completed_is_passed_over_and_told() {
     assert_eq!(last_run(&scan), (hashes(&[MULTI, SINGLE]), BTreeSet::new()));
     assert!(ended.stdout.contains("there from an earlier run"), "{}", ended.stdout);
     assert!(ended.stdout.contains("of content, in earlier runs.\n"), "{}", ended.stdout);
-    assert!(ended.stdout.contains("Found 2 images: 1 kept, 1 not retained."), "{}", ended.stdout);
+    assert!(ended.stdout.contains("Found 2 images: 1 kept, 1 not kept."), "{}", ended.stdout);
     let lines = scan.logged();
     let starts = of_stage(&lines, "script_start");
     assert_eq!(starts[1]["resumed_runs"], json!([starts[0]["run"]]));
@@ -229,7 +229,12 @@ fn an_image_that_is_gone_is_staged_again_unless_it_was_processed() {
     writeln!(log, "{line}").expect("written");
     let ended = scan.run_with(&["--resume"]);
     assert_eq!(last_run(&scan).0.len(), 2);
-    assert!(ended.stdout.contains("processed since") && !image.exists(), "{}", ended.stdout);
+    assert!(
+        ended.stdout.contains(".img  1.00 GB, 65.5 kB on disk  reprocessed, there from an earlier run\n")
+            && !image.exists(),
+        "{}",
+        ended.stdout
+    );
 }
 
 #[test]

@@ -211,7 +211,7 @@ fn sabotaged(stage: &'static str, panics: bool) -> (Site, Exit, Vec<String>) {
     let config = Config::new(config::Site::read(&site.folder.path().join("site.toml")).expect("a site file"));
     let saboteur = Saboteur { stage, panics, done: AtomicBool::new(false), seen: Mutex::default() };
     panics::install_hook();
-    let exit = scan::run(&config, &Control::new(), &[&saboteur]);
+    let exit = scan::run(&config, &Control::new(), &[&saboteur]).exit;
     assert!(saboteur.done.load(Ordering::SeqCst), "{stage} came");
     (site, exit, saboteur.seen.into_inner().expect("not poisoned"))
 }

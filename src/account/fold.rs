@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use crate::log::record::{ArchiveStart, PartitionCheck, Problem as Told};
 use crate::log::{Name, Record};
 
-use super::{Account, ArchiveAccount, ArchiveEnd, PROBLEMS_MOST, Problem, Run};
+use super::{Account, ArchiveAccount, ArchiveEnd, PROBLEMS_MOST, Problem, Run, Staged};
 
 /// Memory for archives, images, partitions and runs, in bytes, roughly. What lies beyond is only counted.
 pub(super) const MEMORY: usize = 768 << 20;
@@ -38,6 +38,11 @@ impl Fold {
     /// What was folded so far.
     pub fn account(&self) -> &Account {
         &self.account
+    }
+
+    /// Takes over what is known of staged images.
+    pub fn take_staged(&mut self, staged: Staged) {
+        self.account.staged = staged;
     }
 
     /// Takes over an archive as `run` found it.

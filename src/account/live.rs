@@ -6,7 +6,7 @@ use crate::log::Record;
 use crate::log::record::{ScriptComplete, Totals};
 
 use super::fold::Fold;
-use super::{Account, ArchiveAccount};
+use super::{Account, ArchiveAccount, Staged};
 
 /// Memory for what is told of one by one, in bytes, roughly. What lies beyond is only counted.
 const MEMORY: usize = 256 << 20;
@@ -34,6 +34,11 @@ impl Default for Live {
 }
 
 impl Live {
+    /// Takes over what earlier runs staged.
+    pub fn take_staged(&mut self, staged: Staged) {
+        self.0.take_staged(staged);
+    }
+
     /// Takes over what an earlier run found. All of that comes before the run's own first record.
     pub fn take_over(&mut self, earlier: Earlier) {
         self.0.take_over(&earlier.run, earlier.archive, earlier.weight);

@@ -14,7 +14,7 @@ use crate::log::{Error, Logs, Name, Reading, Record};
 
 pub use live::{Earlier, Live};
 pub use select::{Runs, runs};
-pub use staged::{Staged, StagedImage, State};
+pub use staged::{Staged, StagedImage, StagedState};
 pub use sums::Sums;
 pub use tally::{Lack, Tallies};
 
@@ -201,6 +201,22 @@ impl Account {
         sums
     }
 
+    /// What went wrong, and with what: a file, an image or an archive.
+    pub fn problems(&self) -> impl Iterator<Item = (Option<&Name>, &str)> {
+        let of_runs = self.runs.iter().flat_map(|run| &run.problems);
+        let of_runs = of_runs.map(|problem| (problem.path.as_ref(), problem.message.as_str()));
+        let of_archives = self.archives.iter().flat_map(|archive| {
+            let images = archive.images.iter().filter(|image| matches!(image.action.as_str(), "error" | "deferred"));
+            let images = images.map(|image| (Some(&image.image.img), image.message.as_deref().unwrap_or_default()));
+            let end = match &archive.end {
+                ArchiveEnd::Failed(problem) => Some((Some(&archive.hash), problem.message.as_str())),
+                _ => None,
+            };
+            images.chain(end)
+        });
+        of_runs.chain(of_archives)
+    }
+
     /// Adds what is not told of one by one.
     fn add_more(&mut self, archive: &ArchiveAccount) {
         self.archives_more += 1;
@@ -257,6 +273,12 @@ impl Run {
             }
             _ => {}
         }
+    }
+
+    /// Archives that were chosen and that it never came to. Only of a single run is that known.
+    #[must_use]
+    pub fn never_begun(&self) -> u64 {
+        self.start.total_archives.saturating_sub(self.sums.archives + self.resumed)
     }
 
     /// Partitions that made an image one to be kept.

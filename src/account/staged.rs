@@ -11,7 +11,7 @@ const MEMORY: usize = 512 << 20;
 
 /// What became of a staged image.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum State {
+pub enum StagedState {
     /// It waits to be processed again.
     Kept,
     /// The command was started, and its end is not in the log.
@@ -29,16 +29,16 @@ pub enum State {
     Removed,
 }
 
-impl State {
+impl StagedState {
     /// The word for it in reports.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
-            State::Kept => "kept",
-            State::Begun => "begun",
-            State::Failed { .. } => "failed",
-            State::Reprocessed => "reprocessed",
-            State::Removed => "removed",
+            StagedState::Kept => "kept",
+            StagedState::Begun => "begun",
+            StagedState::Failed { .. } => "failed",
+            StagedState::Reprocessed => "reprocessed",
+            StagedState::Removed => "removed",
         }
     }
 }
@@ -59,7 +59,7 @@ pub struct StagedImage {
     /// What was found in it, in a sentence.
     pub found: String,
     /// What became of it.
-    pub state: State,
+    pub state: StagedState,
     /// Whether its frames were decoded to their end and their checksums held, as the last run has it that looked.
     pub verified: Option<bool>,
     /// How much of the medium was rescued, in percent, and where it was not read, as the last run has it that knew.
@@ -104,13 +104,15 @@ impl Staged {
     pub fn note(&mut self, record: &Record) {
         match record {
             Record::PartitionCheck(check) => self.note_check(check),
-            Record::ReprocessStart(start) => self.set(&start.image, State::Begun),
-            Record::ReprocessComplete(end) if end.exit_status == Some(0) => self.set(&end.image, State::Reprocessed),
+            Record::ReprocessStart(start) => self.set(&start.image, StagedState::Begun),
+            Record::ReprocessComplete(end) if end.exit_status == Some(0) => {
+                self.set(&end.image, StagedState::Reprocessed);
+            }
             Record::ReprocessComplete(end) => {
-                let state = State::Failed { exit_status: end.exit_status, signal: end.signal.clone() };
+                let state = StagedState::Failed { exit_status: end.exit_status, signal: end.signal.clone() };
                 self.set(&end.image, state);
             }
-            Record::Removed(image) => self.set(image, State::Removed),
+            Record::Removed(image) => self.set(image, StagedState::Removed),
             _ => {}
         }
     }
@@ -133,7 +135,7 @@ impl Staged {
             ordinal: check.ordinal(),
             size,
             found: check.found().to_owned(),
-            state: State::Kept,
+            state: StagedState::Kept,
             verified: check.verified.flatten(),
             rescued,
         };
@@ -148,7 +150,7 @@ impl Staged {
         }
     }
 
-    fn set(&mut self, image: &StagedId, state: State) {
+    fn set(&mut self, image: &StagedId, state: StagedState) {
         if let Some(image) = image.path.as_ref().and_then(|path| self.images.get_mut(path)) {
             image.state = state;
         }
@@ -184,7 +186,7 @@ impl Staged {
 mod tests {
     use super::*;
 
-    fn states(lines: &[&str]) -> Vec<(String, State)> {
+    fn states(lines: &[&str]) -> Vec<(String, StagedState)> {
         let mut staged = Staged::default();
         for line in lines {
             staged.note(&Entry::read(line).expect("a line").expect("a stage of ours").record);
@@ -205,12 +207,12 @@ mod tests {
         let at = |state| vec![("/s/h/a.img".to_owned(), state)];
         let begun = r#"{"stage":"reprocess_start","path":"/s/h/a.img"}"#;
         let failed = r#"{"stage":"reprocess_complete","path":"/s/h/a.img","exit_status":null,"signal":"SIGKILL"}"#;
-        assert_eq!(states(&[KEPT]), at(State::Kept));
-        assert_eq!(states(&[KEPT, begun]), at(State::Begun));
+        assert_eq!(states(&[KEPT]), at(StagedState::Kept));
+        assert_eq!(states(&[KEPT, begun]), at(StagedState::Begun));
         let signal = Some("SIGKILL".to_owned());
-        assert_eq!(states(&[KEPT, begun, failed]), at(State::Failed { exit_status: None, signal }));
-        assert_eq!(states(&[KEPT, begun, DONE]), at(State::Reprocessed));
-        assert_eq!(states(&[KEPT, DONE, REMOVED]), at(State::Removed));
+        assert_eq!(states(&[KEPT, begun, failed]), at(StagedState::Failed { exit_status: None, signal }));
+        assert_eq!(states(&[KEPT, begun, DONE]), at(StagedState::Reprocessed));
+        assert_eq!(states(&[KEPT, DONE, REMOVED]), at(StagedState::Removed));
     }
 
     #[test]
@@ -237,9 +239,9 @@ mod tests {
     #[test]
     fn what_is_staged_anew_waits_again_and_what_was_only_found_again_does_not() {
         let at = |state| vec![("/s/h/a.img".to_owned(), state)];
-        assert_eq!(states(&[KEPT, DONE, EXISTING]), at(State::Reprocessed));
-        assert_eq!(states(&[KEPT, DONE, REMOVED, KEPT]), at(State::Kept));
-        assert_eq!(states(&[EXISTING]), at(State::Kept));
+        assert_eq!(states(&[KEPT, DONE, EXISTING]), at(StagedState::Reprocessed));
+        assert_eq!(states(&[KEPT, DONE, REMOVED, KEPT]), at(StagedState::Kept));
+        assert_eq!(states(&[EXISTING]), at(StagedState::Kept));
         assert_eq!(states(&[DONE, REMOVED]), []);
     }
 }

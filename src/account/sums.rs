@@ -103,7 +103,9 @@ impl Sums {
     fn add_failed(&mut self, totals: Option<&Totals>) {
         self.failed += 1;
         self.totals.verified = false;
-        totals.iter().for_each(|totals| self.totals.add(totals));
+        if let Some(totals) = totals {
+            self.totals.add(totals);
+        }
     }
 
     fn add_image(&mut self, action: &str) {

@@ -10,6 +10,7 @@ use super::version;
 use crate::account::Selection;
 use crate::config::{self, Config};
 use crate::progress::Verbosity;
+use crate::suffixes::Suffixes;
 use crate::units::Size;
 use crate::zst::Engine;
 
@@ -211,9 +212,9 @@ pub struct InspectArguments {
     /// Name file systems even where that means decoding much of an archive again
     #[arg(long)]
     pub fs: bool,
-    /// How the name of an image in an archive ends (ASCII case ignored)
-    #[arg(long, value_name = "SUFFIX", default_value = ".img")]
-    pub image_suffix: String,
+    /// How the name of an image in an archive ends (ASCII case ignored); several with commas: .img,.dd
+    #[arg(long, value_name = "SUFFIX[,...]", default_value = ".img")]
+    pub image_suffix: Suffixes,
     /// Largest zstd window accepted, up to 2GiB
     #[arg(long, value_name = "SIZE", default_value = "128MiB")]
     pub max_window: Size,

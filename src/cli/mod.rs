@@ -7,23 +7,22 @@ mod reprocess;
 mod site;
 mod version;
 
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, IsTerminal, Write};
 use std::sync::Arc;
 
 use clap::FromArgMatches;
 
 use crate::cause::Cause;
-use crate::config::Config;
 use crate::exit::Exit;
 use crate::inspect;
 use crate::log::{self, Journal};
 use crate::progress::Terminal;
 use crate::reason::Reason;
+use crate::report::{Context, Report};
 use crate::run::panics;
 use crate::run::{Control, Observer};
 use crate::sanitize::{self, printable_line};
 use crate::scan;
-use crate::summary::Summary;
 use crate::zst::Meter;
 
 use args::{Arguments, Command, InspectArguments, ManArguments, ScanArguments};
@@ -62,8 +61,13 @@ fn run_scan(arguments: ScanArguments) -> Exit {
     let verbosity = arguments.verbosity();
     let (wants_json, is_quiet) = (arguments.json, arguments.quiet);
     let wants_bars = !arguments.no_progress;
+    let site_file = arguments.site.config.clone();
     let config = match arguments.config() {
         Ok(config) => config,
+        Err(error) => return usage(&error),
+    };
+    let context = match Context::of(site_file) {
+        Ok(context) => context,
         Err(error) => return usage(&error),
     };
     let control = Control::new();
@@ -75,27 +79,17 @@ fn run_scan(arguments: ScanArguments) -> Exit {
         Err(error) => return failure(&log_cause(&error)),
     };
     let terminal = Terminal::stderr(verbosity, wants_bars);
-    let summary = Summary::default();
     // The log first: what the terminal says of a file is in the log by then.
-    let observers: [&dyn Observer; 3] = [&journal, &terminal, &summary];
-    let exit = scan::run(&config, &control, &observers);
+    let observers: [&dyn Observer; 2] = [&journal, &terminal];
+    let scan::Ended { exit, account } = scan::run(&config, &control, &observers);
     terminal.finish();
-    print_summary(&summary, &config, exit, wants_json, is_quiet)
-}
-
-fn print_summary(summary: &Summary, config: &Config, exit: Exit, wants_json: bool, is_quiet: bool) -> Exit {
-    let text = if wants_json {
-        format!("{}\n", sanitize::json(&summary.json(config, exit.code()).to_string()))
-    } else if is_quiet {
-        String::new()
-    } else {
-        summary.text(config)
-    };
-    match print(&text) {
-        Exit::Success => exit,
-        failed if exit == Exit::Success => failed,
-        _ => exit,
-    }
+    let report = Report::of(account, &config.site.log);
+    let printed = print_all(|out| match (wants_json, is_quiet) {
+        (true, _) => report.write_end_json(out, exit.code()),
+        (false, true) => Ok(()),
+        _ => report.write_end(out, &context, std::io::stdout().is_terminal()),
+    });
+    if exit == Exit::Success { printed } else { exit }
 }
 
 fn run_inspect(arguments: InspectArguments) -> Exit {
@@ -112,18 +106,18 @@ fn run_inspect(arguments: InspectArguments) -> Exit {
     };
     let mut exit = Exit::Success;
     for file in &arguments.files {
-        let report = inspect::Report::of(file, &options);
+        let inspection = inspect::Inspection::of(file, &options);
         if let Some(crate::run::Stop::Signal(signal)) = control.cause() {
             return Exit::Signal(signal);
         }
-        if !report.is_clean() {
+        if !inspection.is_clean() {
             exit = Exit::Failure;
         }
         let verbose = arguments.verbose;
         let text = if arguments.json {
-            format!("{}\n", sanitize::json(&report.to_json(verbose).to_string()))
+            format!("{}\n", sanitize::json(&inspection.to_json(verbose).to_string()))
         } else {
-            report.to_text(verbose)
+            inspection.to_text(verbose)
         };
         if print(&text) == Exit::Failure {
             return Exit::Failure;

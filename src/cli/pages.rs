@@ -58,7 +58,7 @@ fn with_site_defaults(command: clap::Command) -> clap::Command {
         ("min_image_size", site.min_image_size.to_string()),
         ("min_partitions", site.min_partitions.to_string()),
         ("min_free", site.min_free.to_string()),
-        ("image_suffix", site.image_suffix.clone()),
+        ("image_suffix", site.image_suffix.to_string()),
         ("max_window", site.max_window.to_string()),
     ];
     let is_site_s = |arg: &clap::Arg, id: &str| {

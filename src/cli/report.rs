@@ -6,25 +6,24 @@ use std::time::SystemTime;
 
 use crate::account::Selection;
 use crate::cause::Cause;
-use crate::config::Site;
 use crate::exit::Exit;
 use crate::log::Logs;
 use crate::reason::Reason;
-use crate::report::{self, Kept, Report, html};
+use crate::report::{Context, Report, ToReprocess, html};
 
 use super::args::ReportArguments;
 use super::{failure, print_all, usage, warn};
 
 /// Reads the log and prints what was asked for.
 pub(super) fn run(arguments: ReportArguments) -> Exit {
-    let site = match arguments.config.as_deref().map_or_else(|| Ok(Site::built_in()), Site::read) {
-        Ok(site) => site,
+    let ReportArguments { mut logs, log, config, run, format, null } = arguments;
+    let context = match Context::of(config) {
+        Ok(context) => context,
         Err(error) => return usage(&error),
     };
-    let ReportArguments { mut logs, log, config, run, format, null } = arguments;
     logs.extend(log);
     if logs.is_empty() {
-        logs.push(site.log.clone());
+        logs.push(context.site.log.clone());
     }
     let logs = match Logs::open(&logs, true) {
         Ok(logs) => logs,
@@ -33,12 +32,12 @@ pub(super) fn run(arguments: ReportArguments) -> Exit {
     let report = match (&run, format.kept) {
         // What is to be processed again is so whichever run kept it.
         (None, true) => {
-            return Kept::read(&logs).map_or_else(|cause| failure(&cause), |kept| print_kept(&kept, null));
+            return ToReprocess::read(&logs).map_or_else(|cause| failure(&cause), |kept| print_kept(&kept, null));
         }
         (run, _) => Report::read(&logs, run.as_ref().unwrap_or(&Selection::Last)),
     };
     let report = match report {
-        Ok(report) if format.kept => return print_kept(&Kept::of(&report), null),
+        Ok(report) if format.kept => return print_kept(&ToReprocess::of(&report), null),
         Ok(report) => report,
         Err(cause) => return failure(&cause),
     };
@@ -48,8 +47,6 @@ pub(super) fn run(arguments: ReportArguments) -> Exit {
     if let Some(file) = &format.html {
         return write_page(&report, file);
     }
-    let config = config.map(|path| std::path::absolute(&path).unwrap_or(path));
-    let context = report::Context { config, site };
     print_all(|out| match (format.json, format.csv) {
         (true, _) => report.write_json(out, &context),
         (_, true) => report.write_csv(out),
@@ -72,7 +69,7 @@ fn write_page(report: &Report, file: &Path) -> Exit {
     }
 }
 
-fn print_kept(kept: &Kept, null: bool) -> Exit {
+fn print_kept(kept: &ToReprocess, null: bool) -> Exit {
     for note in &kept.reading.notes {
         warn(note);
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::config::{self, Site};
+use crate::suffixes::Suffixes;
 use crate::units::{MinFree, Size};
 
 /// Options that override a key of the site file.
@@ -38,9 +39,9 @@ pub struct SiteArguments {
     /// Never open the archive of this hash, besides those on the site's list; may be repeated
     #[arg(long, value_name = "HASH")]
     pub skip: Vec<String>,
-    /// How the name of an image ends (ASCII case ignored)
-    #[arg(long, value_name = "SUFFIX")]
-    pub image_suffix: Option<String>,
+    /// How the name of an image ends (ASCII case ignored); several with commas: .img,.dd
+    #[arg(long, value_name = "SUFFIX[,...]")]
+    pub image_suffix: Option<Suffixes>,
     /// Archives read at a time [default: one a processor]
     #[arg(long, short, value_name = "N")]
     pub jobs: Option<usize>,

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::log::record::Rules;
 use crate::log::{self, Logs};
+use crate::suffixes::Suffixes;
 use crate::units::{MinFree, Size};
 use crate::zst::Engine;
 
@@ -38,8 +40,8 @@ pub struct Site {
     pub min_partitions: u32,
     /// Space that has to stay free where staging lies.
     pub min_free: MinFree,
-    /// How the name of an image ends, ASCII case ignored; never empty.
-    pub image_suffix: String,
+    /// How the names of images end.
+    pub image_suffix: Suffixes,
     /// Base name of a program that must not run meanwhile; empty for none.
     pub wait_for: String,
     /// Folders that must not exist; a relative one lies beside the staging folder.
@@ -126,9 +128,6 @@ impl Site {
         if self.min_partitions == 0 {
             return refuse("min-partitions", &self.min_partitions, "at least 1, or every image would be kept");
         }
-        if self.image_suffix.is_empty() || self.image_suffix.contains(['/', '\0']) {
-            return refuse("image-suffix", &self.image_suffix, "the end of a file name, not empty and without '/'");
-        }
         if self.collection.is_empty() {
             return refuse("collection", &"[]", "at least one folder or archive");
         }
@@ -211,7 +210,7 @@ struct Partial {
     min_image_size: Option<Size>,
     min_partitions: Option<u32>,
     min_free: Option<MinFree>,
-    image_suffix: Option<String>,
+    image_suffix: Option<Suffixes>,
     wait_for: Option<String>,
     cleared: Option<Vec<PathBuf>>,
     max_window: Option<Size>,
@@ -219,30 +218,6 @@ struct Partial {
     reprocess: Option<Vec<String>>,
     jobs: Option<usize>,
     skip: Option<BTreeMap<String, String>>,
-}
-
-/// What the answers on an archive depend on, besides the archive.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rules {
-    /// Images have to be larger, in bytes.
-    pub min_image_size: u64,
-    /// Partitions that make an image one to be kept.
-    pub min_partitions: u32,
-    /// How the name of an image ends.
-    pub image_suffix: String,
-    /// Whether images that cannot be decided on are kept, too.
-    pub keep_undecided: bool,
-    /// Whether file systems are named even where that costs decoding again.
-    pub fs: bool,
-}
-
-impl Rules {
-    /// Whether answers by these rules are answers by `wanted`, too.
-    #[must_use]
-    pub fn serve(&self, wanted: &Rules) -> bool {
-        let fs = self.fs && wanted.fs;
-        Rules { fs, ..self.clone() } == *wanted
-    }
 }
 
 /// A checked site and the choices of one run.
@@ -306,7 +281,7 @@ impl Config {
         Rules {
             min_image_size: self.site.min_image_size.0,
             min_partitions: self.site.min_partitions,
-            image_suffix: self.site.image_suffix.clone(),
+            image_suffix: self.site.image_suffix.to_string(),
             keep_undecided: self.keep_undecided,
             fs: self.deep_fs,
         }

@@ -12,13 +12,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::cause::Cause;
-use crate::config::Rules;
 use crate::finding::Finding;
 use crate::rescue::Known;
 use crate::staging::Space;
 use crate::zst::Meter;
 
-pub use crate::log::record::Totals as ArchiveTotals;
+pub use crate::log::record::{Rules, ScriptComplete, Totals as ArchiveTotals};
 
 /// An archive that was selected.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +63,7 @@ pub enum Action {
     },
     /// There was no room for it, to the end of the run.
     Deferred,
-    /// It is not retained. Nothing was ever written for it.
+    /// It is not kept. Nothing was ever written for it.
     Deleted,
     /// It could not be decided on, or not be kept.
     Error,
@@ -129,93 +128,15 @@ impl Check {
     }
 }
 
-/// What an earlier run found in an archive that is not read again.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Earlier {
-    /// The run.
-    pub run: String,
-    /// What it said when the archive was done.
-    pub totals: ArchiveTotals,
-    /// How often it warned of something in it.
-    pub warnings: u64,
-    /// The images that it staged, or would have.
-    pub images: Vec<EarlierImage>,
-}
-
-/// An image that an earlier run staged, or would have.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EarlierImage {
-    /// Last component of the member's path: untrusted bytes.
-    pub name: Vec<u8>,
-    /// Real size in bytes.
-    pub size: u64,
-    /// What was found in it, in a sentence.
-    pub found: String,
-    /// Whether its partitions could not be told.
-    pub is_undecided: bool,
-    /// Whether the frames that it came from were not decoded without error.
-    pub is_unverified: bool,
-    /// Where it was staged, and whether it is still there: if not, it was processed again since.
-    pub place: Option<(PathBuf, bool)>,
-    /// Room that it takes, or would take at most, in bytes.
-    pub room: u64,
-}
-
 /// Archives that earlier runs completed.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Resumed {
-    /// The archives in the order of their ranks, and what was found in them.
-    pub archives: Vec<(Arc<Archive>, Earlier)>,
-}
-
-impl Resumed {
-    /// The archives.
-    pub fn archives(&self) -> impl Iterator<Item = &Arc<Archive>> {
-        self.archives.iter().map(|(archive, _)| archive)
-    }
-
-    /// Compressed bytes of all of them.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.archives.iter().map(|(archive, _)| archive.size).sum()
-    }
-
+    /// How many.
+    pub archives: usize,
+    /// Their compressed bytes.
+    pub bytes: u64,
     /// The runs that completed them, each once.
-    #[must_use]
-    pub fn runs(&self) -> BTreeSet<&str> {
-        self.archives.iter().map(|(_, earlier)| earlier.run.as_str()).collect()
-    }
-}
-
-/// What is said when a run is done.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct RunTotals {
-    /// Archives that were read to their end, or to the error that ended them: by this run, or by the one it resumed.
-    pub archives_checked: u64,
-    /// Those of them that an earlier run read.
-    pub resumed: u64,
-    /// Compressed bytes of these.
-    pub resumed_bytes: u64,
-    /// Bytes of their tars.
-    pub resumed_content: u64,
-    /// Those of them that ended in an error.
-    pub archives_failed: u64,
-    /// Those that were read to their end, and hold no image.
-    pub without_image: u64,
-    /// Compressed bytes of the archives checked.
-    pub compressed_bytes: u64,
-    /// Sums over all archives.
-    pub sum: ArchiveTotals,
-    /// Images that would be kept, in a dry run.
-    pub would_keep: u64,
-    /// Images for which there was no room.
-    pub deferred: u64,
-    /// Images that could not be decided on or not be kept.
-    pub image_errors: u64,
-    /// Errors of every scope.
-    pub errors: u64,
-    /// Warnings of every scope.
-    pub warnings: u64,
+    pub runs: BTreeSet<String>,
 }
 
 /// An image in staging that is processed again.
@@ -246,7 +167,7 @@ pub enum CommandEnd {
 
 /// What came of a command.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Outcome {
+pub struct CommandOutcome {
     /// How it ended.
     pub end: CommandEnd,
     /// Wall time it took, in seconds.
@@ -331,6 +252,8 @@ pub struct Start<'a> {
     pub total_bytes: u64,
     /// What was left out.
     pub left_out: &'a LeftOut,
+    /// Archives are larger than this, in bytes.
+    pub min_archive_size: u64,
     /// Whether nothing will be staged.
     pub dry_run: bool,
     /// Archives read at a time.
@@ -338,7 +261,7 @@ pub struct Start<'a> {
     /// What the answers depend on.
     pub rules: Rules,
     /// Archives that earlier runs completed, where the run was to resume them.
-    pub resumed: Option<&'a Resumed>,
+    pub resumed: Option<Resumed>,
     /// Space where staging lies, where that is known.
     pub space: Option<Space>,
     /// What has to stay free of it, in bytes; none in a dry run.
@@ -357,8 +280,10 @@ pub enum Event<'a> {
     ArchiveResumed {
         /// Which.
         archive: &'a Archive,
-        /// What was found.
-        earlier: &'a Earlier,
+        /// The run that completed it.
+        by_run: &'a str,
+        /// What that found.
+        totals: &'a ArchiveTotals,
     },
     /// An archive is begun.
     ArchiveStart {
@@ -459,11 +384,8 @@ pub enum Event<'a> {
         /// Its number.
         signal: i32,
     },
-    /// The run is done.
-    ScriptComplete {
-        /// What was found and done.
-        totals: &'a RunTotals,
-    },
+    /// The run is done, and came to this.
+    ScriptComplete(&'a ScriptComplete),
     /// A staged image is about to be processed again.
     ReprocessStart {
         /// Which.
@@ -476,7 +398,7 @@ pub enum Event<'a> {
         /// Which.
         image: &'a StagedFile,
         /// What came of it.
-        outcome: &'a Outcome,
+        outcome: &'a CommandOutcome,
     },
     /// A staged image was removed: it has been processed again.
     Removed {

@@ -2,7 +2,7 @@
 
 use std::os::unix::ffi::OsStrExt;
 
-use super::{Action, Archive, Check, CommandEnd, Event, Image, Outcome, RunTotals, Scope, StagedFile, Start};
+use super::{Action, Archive, Check, CommandEnd, CommandOutcome, Event, Image, Scope, StagedFile, Start};
 use crate::cause::Cause;
 use crate::finding::Finding;
 use crate::ptable::{GptCopy, PartitionType};
@@ -13,7 +13,7 @@ use crate::log::Name;
 use crate::log::record::{
     Abort, ArchiveComplete, ArchiveResumed, ArchiveStart, Cleanup, Damage, Deferred, Ended, ExtractionStart,
     FileSystem, ImageId, ImgFound, Interrupted, LowSpace, PARTITIONS_MOST, Partition, PartitionCheck, Problem, Record,
-    ReprocessComplete, ReprocessStart, ScriptComplete, ScriptStart, StagedId, Table,
+    ReprocessComplete, ReprocessStart, ScriptStart, StagedId, Table,
 };
 
 impl Record {
@@ -22,12 +22,12 @@ impl Record {
     pub fn of(event: &Event<'_>) -> Option<Record> {
         Some(match event {
             Event::ScriptStart { start } => Record::ScriptStart(Box::new(script_start(start))),
-            Event::ArchiveResumed { archive, earlier } => Record::ArchiveResumed(Box::new(ArchiveResumed {
+            Event::ArchiveResumed { archive, by_run, .. } => Record::ArchiveResumed(Box::new(ArchiveResumed {
                 hash: Name::from(&archive.hash),
                 rank: archive.rank as u64,
                 size_bytes: Some(archive.size),
                 mtime: Some(archive.mtime.clone()),
-                by_run: earlier.run.clone(),
+                by_run: (*by_run).to_owned(),
             })),
             Event::ArchiveStart { archive, worker, .. } => Record::ArchiveStart(Box::new(ArchiveStart {
                 hash: Name::from(&archive.hash),
@@ -87,7 +87,7 @@ impl Record {
             Event::Interrupted { signal } => {
                 Record::Interrupted(Box::new(Interrupted { signal: signal_name(*signal).to_owned() }))
             }
-            Event::ScriptComplete { totals } => Record::ScriptComplete(Box::new(script_complete(totals))),
+            Event::ScriptComplete(complete) => Record::ScriptComplete(Box::new((*complete).clone())),
             Event::ReprocessStart { image, command } => {
                 let is_text = command.iter().all(|word| word.to_str().is_some());
                 let exact = || command.iter().map(|word| sanitize::base64(word.as_bytes())).collect();
@@ -121,9 +121,11 @@ fn script_start(start: &Start) -> ScriptStart {
         rules: Some(start.rules.clone()),
         available_bytes: start.space.map(|space| space.available),
         minimum_bytes: start.minimum,
-        resumed_archives: start.resumed.map(|resumed| resumed.archives.len() as u64),
-        resumed_bytes: start.resumed.map(crate::event::Resumed::bytes),
-        resumed_runs: start.resumed.map(|resumed| resumed.runs().into_iter().map(str::to_owned).collect()),
+        skip_reasons: left_out.skipped.iter().map(|(_, reason)| reason.clone()).collect(),
+        min_archive_bytes: Some(start.min_archive_size),
+        resumed_archives: start.resumed.as_ref().map(|resumed| resumed.archives as u64),
+        resumed_bytes: start.resumed.as_ref().map(|resumed| resumed.bytes),
+        resumed_runs: start.resumed.as_ref().map(|resumed| resumed.runs.iter().cloned().collect()),
     }
 }
 
@@ -204,25 +206,7 @@ impl Partition {
     }
 }
 
-fn script_complete(totals: &RunTotals) -> ScriptComplete {
-    ScriptComplete {
-        total_multipart: totals.sum.multi,
-        archives_checked: totals.archives_checked,
-        archives_failed: totals.archives_failed,
-        archives_resumed: totals.resumed,
-        archives_without_image: totals.without_image,
-        imgs: totals.sum.images,
-        would_keep: totals.would_keep,
-        deferred: totals.deferred,
-        image_errors: totals.image_errors,
-        errors: totals.errors,
-        warnings: totals.warnings,
-        compressed_bytes: totals.compressed_bytes,
-        totals: totals.sum.clone(),
-    }
-}
-
-fn reprocess_complete(image: &StagedFile, outcome: &Outcome) -> ReprocessComplete {
+fn reprocess_complete(image: &StagedFile, outcome: &CommandOutcome) -> ReprocessComplete {
     let mut record = ReprocessComplete {
         image: staged_id(image),
         seconds: outcome.seconds,

@@ -138,6 +138,7 @@ fn short(record: &Record, keeps_names: bool) -> Record {
         Record::Abort(abort) => cut(&mut abort.message),
         Record::ScriptStart(start) => {
             start.skipped.truncate(LIST_SHORT);
+            start.skip_reasons.truncate(LIST_SHORT);
             start.resumed_runs.iter_mut().for_each(|runs| runs.truncate(LIST_SHORT));
         }
         Record::ReprocessStart(start) => {

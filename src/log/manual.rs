@@ -2,8 +2,8 @@
 
 use super::record::Record;
 
-/// The types of the lines, and one that a line holds.
-const SOURCES: [&str; 2] = [include_str!("record.rs"), include_str!("../config/mod.rs")];
+/// The types of the lines.
+const SOURCE: &str = include_str!("record.rs");
 /// Objects and elements of lists, by the fields that hold them.
 const OBJECTS: [(&str, &str); 4] =
     [("rules", "Rules"), ("table", "Table"), ("damage", "Damage"), ("partition_list", "Partition")];
@@ -41,18 +41,17 @@ pub fn objects() -> Vec<(&'static str, Vec<Field>)> {
 /// The name of the type whose lines have this stage: `ScriptStart = "script_start",`.
 fn type_of_stage(stage: &str) -> Option<&'static str> {
     let value = format!("= \"{stage}\",");
-    SOURCES[0].lines().find_map(|line| line.trim().strip_suffix(value.as_str()).map(str::trim))
+    SOURCE.lines().find_map(|line| line.trim().strip_suffix(value.as_str()).map(str::trim))
 }
 
 /// The fields of a struct, those of structs that are flattened into it in their place.
 fn fields(name: &str) -> Vec<Field> {
     let alias = format!("pub type {name} = ");
-    if let Some(other) = SOURCES[0].lines().find_map(|line| line.strip_prefix(alias.as_str())?.strip_suffix(';')) {
+    if let Some(other) = SOURCE.lines().find_map(|line| line.strip_prefix(alias.as_str())?.strip_suffix(';')) {
         return fields(other);
     }
     let start = format!("pub struct {name} {{");
-    let source = SOURCES.iter().find(|source| source.lines().any(|line| line == start)).copied().unwrap_or_default();
-    let body = source.lines().skip_while(|line| *line != start).skip(1).take_while(|line| *line != "}");
+    let body = SOURCE.lines().skip_while(|line| *line != start).skip(1).take_while(|line| *line != "}");
     let (mut found, mut meaning, mut attributes) = (Vec::new(), String::new(), String::new());
     for line in body.map(str::trim) {
         if let Some(doc) = line.strip_prefix("/// ") {

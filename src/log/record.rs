@@ -7,7 +7,6 @@
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
-use crate::config::Rules;
 use crate::reason::Told;
 use crate::zst::Engine;
 
@@ -170,6 +169,35 @@ pub struct ScriptStart {
     /// The runs that completed them.
     #[serde(deserialize_with = "form::optional_list", skip_serializing_if = "Option::is_none")]
     pub resumed_runs: Option<Vec<String>>,
+    /// Why the archives on the skip list are there, in their order.
+    #[serde(deserialize_with = "form::list")]
+    pub skip_reasons: Vec<String>,
+    /// Archives are larger than this, in bytes.
+    pub min_archive_bytes: Option<u64>,
+}
+
+/// What the answers on an archive depend on, besides the archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rules {
+    /// Images have to be larger, in bytes.
+    pub min_image_size: u64,
+    /// Partitions that make an image one to be kept.
+    pub min_partitions: u32,
+    /// How the name of an image ends.
+    pub image_suffix: String,
+    /// Whether images that cannot be decided on are kept, too.
+    pub keep_undecided: bool,
+    /// Whether file systems are named even where that costs decoding again.
+    pub fs: bool,
+}
+
+impl Rules {
+    /// Whether answers by these rules are answers by `wanted`, too.
+    #[must_use]
+    pub fn serve(&self, wanted: &Rules) -> bool {
+        let fs = self.fs && wanted.fs;
+        Rules { fs, ..self.clone() } == *wanted
+    }
 }
 
 /// `archive_resumed`.
@@ -264,7 +292,7 @@ pub struct PartitionCheck {
     pub image: ImageId,
     /// Its partitions; null where they cannot be told.
     pub partitions: Option<u64>,
-    /// What is done with it: `KEPT`, `would_keep`, `deferred`, `deleted` (not retained) or `error`.
+    /// What is done with it: `KEPT`, `would_keep`, `deferred`, `deleted` (not kept) or `error`.
     #[serde(default)]
     pub action: String,
     /// Where it is in staging, if it was kept.

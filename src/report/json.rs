@@ -5,12 +5,12 @@ use std::time::SystemTime;
 
 use serde_json::{Map, Value, json};
 
-use crate::account::{ArchiveAccount, ArchiveEnd, Problem, Run, Sums};
+use crate::account::{ArchiveAccount, ArchiveEnd, Problem, Run, RunEnd, Sums};
 use crate::log::Name;
 use crate::log::record::PartitionCheck;
-use crate::sanitize;
+use crate::sanitize::{self, printable, printable_line};
 
-use super::{Context, ImageState, Remaining, Report, end_of};
+use super::{Context, ImageState, Remaining, Report, duration, end_of};
 
 impl Report {
     /// Writes the object, an archive a line.
@@ -28,7 +28,7 @@ impl Report {
                 "unknown_stages": reading.unknown,
             }),
         );
-        head.insert("runs".to_owned(), account.runs.iter().map(|run| self.run(run)).collect());
+        head.insert("runs".to_owned(), account.runs.iter().map(run).collect());
         head.insert("totals".to_owned(), totals(&self.account.sums()));
         let states = self
             .by_state()
@@ -55,28 +55,54 @@ impl Report {
         writeln!(out, "\n]}}")
     }
 
-    fn run(&self, run: &Run) -> Value {
-        let (end, why) = end_of(run);
-        json!({
-            "run": run.id,
-            "began": moment(run.began),
-            "heard": moment(run.heard),
-            "end": end,
-            "end_message": why,
-            "version": run.start.version,
-            "dry_run": run.start.dry_run,
-            "jobs": run.start.jobs,
-            "min_partitions": run.min_partitions(),
-            "total_archives": run.start.total_archives,
-            "total_bytes": run.start.total_bytes,
-            "archives_resumed": run.resumed,
-            "archives_never_begun": self.never_begun(run),
-            "minimum_bytes": run.start.minimum_bytes,
-            "totals": totals(&run.sums),
-            "errors": run.problems.iter().map(problem).collect::<Vec<_>>(),
-            "errors_not_listed": run.problems_more,
-            "warnings": run.warnings.iter().map(problem).collect::<Vec<_>>(),
-        })
+    /// Writes what a run came to, at its end, as one object: what it said that it would do, what it came to, and the images
+    /// that are or would be kept.
+    pub fn write_end_json(&self, out: &mut dyn Write, exit: u8) -> io::Result<()> {
+        let mut object = Map::new();
+        object.insert("exit_code".to_owned(), json!(exit));
+        let run = self.account.runs.last();
+        let end = run.and_then(|run| match &run.end {
+            Some(RunEnd::Complete(complete)) => Some(&**complete),
+            _ => None,
+        });
+        object.insert("complete".to_owned(), json!(end.is_some()));
+        let start = run.map(|run| run.start.clone()).unwrap_or_default();
+        object.insert("dry_run".to_owned(), json!(start.dry_run));
+        object.insert("total_archives".to_owned(), json!(start.total_archives));
+        if let Value::Object(fields) = json!(end.cloned().unwrap_or_default()) {
+            object.extend(fields);
+        }
+        let to_keep = || self.images().filter(|(_, image, _)| matches!(image.action.as_str(), "KEPT" | "would_keep"));
+        let needed = to_keep().filter_map(|(_, image, _)| image.at_most_bytes).fold(0, u64::saturating_add);
+        object.insert("needed_bytes".to_owned(), json!(needed));
+        let seconds = run.and_then(duration).unwrap_or(0.0);
+        object.insert("seconds".to_owned(), json!(seconds));
+        let kept = to_keep().map(|(archive, image, state)| {
+            let mut kept = Map::new();
+            insert_name(&mut kept, ("hash", "hash_bytes"), archive.hash.bytes());
+            insert_name(&mut kept, ("img", "img_bytes"), image.image.img.bytes());
+            kept.insert("size_bytes".to_owned(), json!(image.size()));
+            kept.insert("found".to_owned(), json!(image.found()));
+            kept.insert("undecided".to_owned(), json!(image.partitions.is_none()));
+            insert_optional(&mut kept, ("path", "path_bytes"), image.path.as_ref());
+            kept.insert("allocated_bytes".to_owned(), json!(image.allocated_bytes));
+            kept.insert("state".to_owned(), json!(state.as_str()));
+            Value::Object(kept)
+        });
+        object.insert("kept".to_owned(), kept.collect());
+        object.insert("not_listed".to_owned(), json!(self.account.images_more));
+        let reasons = start.skip_reasons.iter().map(Some).chain(std::iter::repeat(None));
+        let skipped = start.skipped.iter().zip(reasons).map(|(hash, reason)| json!({"hash": hash, "reason": reason}));
+        object.insert("skipped".to_owned(), skipped.collect());
+        object.insert("too_small".to_owned(), json!(start.too_small));
+        object.insert("not_selected".to_owned(), json!(start.not_selected));
+        object.insert("other_endings".to_owned(), json!(start.other_endings));
+        let problems = self.account.problems().map(|(about, message)| {
+            let about = about.map_or(String::new(), |about| format!("{}: ", printable(about.bytes())));
+            Value::String(format!("{about}{}", printable_line(message)))
+        });
+        object.insert("problems".to_owned(), problems.collect());
+        writeln!(out, "{}", sanitize::json(&Value::Object(object).to_string()))
     }
 
     fn archive(&self, archive: &ArchiveAccount, states: &[ImageState]) -> Value {
@@ -117,6 +143,30 @@ impl Report {
         object.insert("images".to_owned(), images.map(|(each, state)| image(each, state)).collect());
         Value::Object(object)
     }
+}
+
+fn run(run: &Run) -> Value {
+    let (end, why) = end_of(run);
+    json!({
+        "run": run.id,
+        "began": moment(run.began),
+        "heard": moment(run.heard),
+        "end": end,
+        "end_message": why,
+        "version": run.start.version,
+        "dry_run": run.start.dry_run,
+        "jobs": run.start.jobs,
+        "min_partitions": run.min_partitions(),
+        "total_archives": run.start.total_archives,
+        "total_bytes": run.start.total_bytes,
+        "archives_resumed": run.resumed,
+        "archives_never_begun": run.never_begun(),
+        "minimum_bytes": run.start.minimum_bytes,
+        "totals": totals(&run.sums),
+        "errors": run.problems.iter().map(problem).collect::<Vec<_>>(),
+        "errors_not_listed": run.problems_more,
+        "warnings": run.warnings.iter().map(problem).collect::<Vec<_>>(),
+    })
 }
 
 /// An image as the log has it, and where it stands.

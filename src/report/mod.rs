@@ -3,10 +3,10 @@
 mod csv;
 pub mod html;
 mod json;
-mod kept;
 mod remaining;
 mod state;
 mod text;
+mod to_reprocess;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,9 +18,9 @@ use crate::log::record::PartitionCheck;
 use crate::reason::Reason;
 use crate::sanitize::printable;
 
-pub use kept::Kept;
 pub use remaining::{Context, Remaining};
 pub use state::ImageState;
+pub use to_reprocess::ToReprocess;
 
 /// What is reported of.
 #[derive(Debug)]
@@ -40,17 +40,23 @@ impl Report {
     /// selected.
     pub fn read(logs: &Logs, selection: &Selection) -> Result<Report, Cause> {
         let failed = |error: crate::log::Error| Cause::of(Reason::Log, &error);
-        let Some(mut account) = Account::read(logs, selection).map_err(failed)? else {
+        let Some(account) = Account::read(logs, selection).map_err(failed)? else {
             let runs = account::runs(logs).map_err(failed)?;
             return Err(Cause::new(Reason::Run, no_run(logs.newest().0, selection, &runs)));
         };
+        let (log, logs) = logs.newest();
+        Ok(Report { logs, ..Report::of(account, log) })
+    }
+
+    /// The report of a run that has just ended, and was logged at `log`.
+    #[must_use]
+    pub fn of(mut account: Account, log: &Path) -> Report {
         account.recall();
         let of_archive = |archive: &ArchiveAccount| {
             archive.images.iter().map(|image| ImageState::of(image, &account.staged)).collect()
         };
         let states = account.archives.iter().map(of_archive).collect();
-        let (log, logs) = logs.newest();
-        Ok(Report { log: log.to_owned(), logs, account, states })
+        Report { log: log.to_owned(), logs: 1, account, states }
     }
 
     /// What there is to say of how the log read, a sentence each.
@@ -113,13 +119,7 @@ impl Report {
     pub fn all_never_begun(&self) -> u64 {
         let runs = &self.account.runs;
         let is_last = |&(index, run): &(usize, &Run)| run.is_last || index + 1 == runs.len();
-        runs.iter().enumerate().filter(is_last).map(|(_, run)| self.never_begun(run)).sum()
-    }
-
-    /// Archives that were chosen for a run and that it never came to. Only of a single run is that known.
-    #[must_use]
-    pub fn never_begun(&self, run: &Run) -> u64 {
-        run.start.total_archives.saturating_sub(run.sums.archives + run.resumed)
+        runs.iter().enumerate().filter(is_last).map(|(_, run)| run.never_begun()).sum()
     }
 }
 
@@ -146,6 +146,11 @@ fn end_of(run: &Run) -> (Option<&'static str>, Option<&str>) {
         None if is_refused(run) => (Some("refused"), run.problems.first().map(|problem| problem.message.as_str())),
         None => (None, None),
     }
+}
+
+/// Seconds from the first line of a run to its last.
+fn duration(run: &Run) -> Option<f64> {
+    Some(run.heard?.duration_since(run.began?).ok()?.as_secs_f64())
 }
 
 fn no_run(log: &Path, selection: &Selection, runs: &account::Runs) -> String {

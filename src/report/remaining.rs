@@ -6,11 +6,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::account::ArchiveEnd;
-use crate::config::Site;
+use crate::config::{self, Site};
 use crate::log::record::PartitionCheck;
 use crate::sanitize::shell_word;
 
-use super::kept::waiting;
+use super::to_reprocess::waiting;
 use super::{ImageState, Report};
 
 /// Folders of archives that a command names.
@@ -25,6 +25,14 @@ pub struct Context {
     pub config: Option<PathBuf>,
     /// The site in force.
     pub site: Site,
+}
+
+impl Context {
+    /// Of the site file that was given, if one was.
+    pub fn of(config: Option<PathBuf>) -> Result<Context, config::Error> {
+        let site = config.as_deref().map_or_else(|| Ok(Site::built_in()), Site::read)?;
+        Ok(Context { config: config.map(|path| std::path::absolute(&path).unwrap_or(path)), site })
+    }
 }
 
 /// What remains to be done.

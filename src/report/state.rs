@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::account::{Staged, StagedImage, State};
+use crate::account::{Staged, StagedImage, StagedState};
 use crate::log::Name;
 use crate::log::record::PartitionCheck;
 use crate::units::human;
@@ -30,7 +30,7 @@ pub enum ImageState {
     WouldKeep,
     /// There was no room for it.
     Deferred,
-    /// It is not retained.
+    /// It is not kept.
     NotRetained,
     /// It could not be decided on, or not be kept.
     Error,
@@ -74,13 +74,15 @@ impl ImageState {
     #[must_use]
     pub fn of_staged(image: &StagedImage) -> ImageState {
         let state = match &image.state {
-            State::Reprocessed => return ImageState::Reprocessed,
-            State::Removed => return ImageState::Removed,
-            State::Kept => ImageState::Kept,
-            State::Begun => ImageState::Begun,
-            State::Failed { signal: Some(signal), .. } => ImageState::Failed(format!("ended by {signal}")),
-            State::Failed { exit_status: Some(status), .. } => ImageState::Failed(format!("exit status {status}")),
-            State::Failed { .. } => ImageState::Failed("it did not end by itself".to_owned()),
+            StagedState::Reprocessed => return ImageState::Reprocessed,
+            StagedState::Removed => return ImageState::Removed,
+            StagedState::Kept => ImageState::Kept,
+            StagedState::Begun => ImageState::Begun,
+            StagedState::Failed { signal: Some(signal), .. } => ImageState::Failed(format!("ended by {signal}")),
+            StagedState::Failed { exit_status: Some(status), .. } => {
+                ImageState::Failed(format!("exit status {status}"))
+            }
+            StagedState::Failed { .. } => ImageState::Failed("it did not end by itself".to_owned()),
         };
         on_disk(&image.path, Some(image.size)).err().unwrap_or(state)
     }
@@ -114,7 +116,7 @@ impl ImageState {
             ImageState::Changed(how) => format!("changed since it was staged: {how}"),
             ImageState::Unseen(why) => format!("cannot be looked at: {why}"),
             ImageState::WouldKeep => "would be kept".to_owned(),
-            ImageState::NotRetained => "not retained".to_owned(),
+            ImageState::NotRetained => "not kept".to_owned(),
             state => state.as_str().to_owned(),
         }
     }

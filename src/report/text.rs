@@ -5,13 +5,13 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::SystemTime;
 
-use crate::account::{ArchiveAccount, ArchiveEnd, Problem, Run};
-use crate::log::record::PartitionCheck;
+use crate::account::{ArchiveAccount, ArchiveEnd, Problem, Run, Sums};
+use crate::log::record::{PartitionCheck, ScriptStart};
 use crate::reason::Told;
 use crate::sanitize::{printable, printable_line, printable_short};
-use crate::units::{human, human_seconds};
+use crate::units::{Size, human, human_seconds};
 
-use super::{Context, ImageState, Remaining, Report, end_of, is_multi, is_refused, remaining};
+use super::{Context, ImageState, Remaining, Report, duration, end_of, is_multi, is_refused, remaining};
 
 /// Characters of a name that are shown.
 const NAME_SHOWN: usize = 120;
@@ -20,17 +20,54 @@ const SHOWN: usize = 40;
 /// The same for what is listed within an entry.
 const SHOWN_WITHIN: usize = 5;
 
+/// How much of a list is shown.
+#[derive(Clone, Copy)]
+struct Shown {
+    entries: usize,
+    /// Of what is listed within an entry.
+    within: usize,
+}
+
+impl Shown {
+    fn of(is_short: bool) -> Shown {
+        if is_short {
+            Shown { entries: SHOWN, within: SHOWN_WITHIN }
+        } else {
+            Shown { entries: usize::MAX, within: usize::MAX }
+        }
+    }
+}
+
 impl Report {
     /// Writes the report; `is_short`, with long lists cut.
     pub fn write_text(&self, out: &mut dyn Write, context: &Context, is_short: bool) -> io::Result<()> {
-        let (shown, shown_within) = if is_short { (SHOWN, SHOWN_WITHIN) } else { (usize::MAX, usize::MAX) };
-        self.write_runs(out, shown)?;
-        self.write_images(out, shown)?;
-        self.write_errors(out, shown, shown_within)?;
-        self.write_unfinished(out, shown)?;
+        let shown = Shown::of(is_short);
+        self.write_runs(out, shown.entries)?;
+        writeln!(out)?;
+        self.write_body(out, context, shown)
+    }
+
+    /// Writes what a run came to, at its end: the same without what the run was. Nothing is written of a run that never
+    /// began.
+    pub fn write_end(&self, out: &mut dyn Write, context: &Context, is_short: bool) -> io::Result<()> {
+        let Some(run) = self.account.runs.last().filter(|run| !is_refused(run)) else { return Ok(()) };
+        if run.start.total_archives == 0 && run.problems.is_empty() {
+            writeln!(out, "There was no archive to check.")?;
+            return self.write_left_out(out);
+        }
+        self.write_body(out, context, Shown::of(is_short))?;
+        writeln!(out, "No archive was changed. The log is {}.", printable(self.log.as_os_str().as_encoded_bytes()))
+    }
+
+    fn write_body(&self, out: &mut dyn Write, context: &Context, shown: Shown) -> io::Result<()> {
+        self.write_images(out, shown.entries)?;
+        self.write_errors(out, shown.entries, shown.within)?;
+        self.write_unfinished(out, shown.entries)?;
+        writeln!(out)?;
+        self.write_left_out(out)?;
         self.write_totals(out)?;
         let remaining = Remaining::of(self, context);
-        write_remaining(out, &remaining, self, shown_within)
+        write_remaining(out, &remaining, self, shown.within)
     }
 
     fn write_runs(&self, out: &mut dyn Write, shown: usize) -> io::Result<()> {
@@ -51,7 +88,7 @@ impl Report {
             {
                 writeln!(out, "Taken over: {} of run {}", count(taken_over(index), "archive"), name(run))?;
             } else {
-                write_run(out, self, run)?;
+                write_run(out, run)?;
             }
         }
         Ok(())
@@ -61,20 +98,67 @@ impl Report {
         let is_multi = |archive: &ArchiveAccount, image| is_multi(image, &self.account.runs[archive.run]);
         let mut images: Vec<_> = self.images().filter(|(archive, image, _)| is_multi(archive, image)).collect();
         if images.is_empty() {
-            return writeln!(out, "\nNo image qualifies.");
+            return writeln!(out, "No image qualifies.");
         }
         // What is cut off of a long list is what went well.
         images.sort_by_key(|(_, _, state)| state.is_as_it_should_be());
         let root = images
             .iter()
             .find_map(|(archive, image, _)| remaining::root(image.path.as_ref()?.as_path(), archive.hash.as_os_str()));
-        let place =
-            root.map_or(String::new(), |root| format!(", in {}", printable(root.as_os_str().as_encoded_bytes())));
-        writeln!(out, "\nTo be kept, by their partitions{place}:")?;
+        match root {
+            Some(root) => writeln!(out, "Kept, in {}:", printable(root.as_os_str().as_encoded_bytes()))?,
+            None => writeln!(out, "To be kept:")?,
+        }
         for (archive, image, state) in images.iter().take(shown) {
-            write_image(out, root, archive, image, state)?;
+            self.write_image(out, root, archive, image, state)?;
         }
         write_more(out, "  ", images.len(), shown, "imgsieve report --csv has all")
+    }
+
+    fn write_image(
+        &self,
+        out: &mut dyn Write,
+        root: Option<&Path>,
+        archive: &ArchiveAccount,
+        image: &PartitionCheck,
+        state: &ImageState,
+    ) -> io::Result<()> {
+        let place = match (&image.path, root) {
+            (Some(path), root) => {
+                let path = path.as_path();
+                let path = root.and_then(|root| path.strip_prefix(root).ok()).unwrap_or(path);
+                printable(path.as_os_str().as_encoded_bytes())
+            }
+            (None, _) => format!("{}  {}", printable_short(archive.hash.bytes(), NAME_SHOWN), shown_name(image)),
+        };
+        let why = match state {
+            ImageState::Deferred | ImageState::Error => image.message.as_deref().map(printable_line),
+            _ => None,
+        };
+        let why = why.map_or(String::new(), |why| format!(": {why}"));
+        let doubt =
+            if image.verified == Some(Some(false)) { ", not verified: its frame was found damaged" } else { "" };
+        // The list is one of what is kept.
+        let words = match state {
+            ImageState::Kept | ImageState::WouldKeep => String::new(),
+            state => format!("  {}", state.in_words()),
+        };
+        let since = if self.is_of_earlier(archive, image) { ", there from an earlier run" } else { "" };
+        let on_disk = match (image.allocated_bytes, image.at_most_bytes) {
+            (Some(bytes), _) => format!(", {} on disk", human(bytes)),
+            (_, Some(bytes)) => format!(", at most {} on disk", human(bytes)),
+            _ => String::new(),
+        };
+        writeln!(out, "  {place}  {}{on_disk}{words}{since}{doubt}{why}", human(image.size()))?;
+        let undecided = if image.partitions.is_none() { "undecided: " } else { "" };
+        writeln!(out, "      {undecided}{}", printable_line(image.found()))
+    }
+
+    /// Whether an image is in staging since an earlier run.
+    fn is_of_earlier(&self, archive: &ArchiveAccount, image: &PartitionCheck) -> bool {
+        let run = &self.account.runs[archive.run];
+        image.path.is_some()
+            && (image.existing == Some(true) || !run.is_last && self.account.runs.iter().any(|run| run.is_last))
     }
 
     fn write_errors(&self, out: &mut dyn Write, shown: usize, shown_within: usize) -> io::Result<()> {
@@ -137,25 +221,66 @@ impl Report {
         Ok(())
     }
 
+    fn write_left_out(&self, out: &mut dyn Write) -> io::Result<()> {
+        let Some(run) = self.account.runs.last() else { return Ok(()) };
+        let ScriptStart { skipped, skip_reasons, too_small, not_selected, other_endings, min_archive_bytes, .. } =
+            &run.start;
+        let mut parts = Vec::new();
+        if !skipped.is_empty() {
+            let reasons = skip_reasons.iter().map(Some).chain(std::iter::repeat(None));
+            let names = skipped.iter().zip(reasons).take(SHOWN).map(|(hash, reason)| {
+                let reason = reason.map_or(String::new(), |reason| format!(" ({})", printable_line(reason)));
+                format!("{}{reason}", printable_short(hash.as_bytes(), NAME_SHOWN))
+            });
+            let more = skipped.len().saturating_sub(SHOWN);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            parts.push(format!("on the skip list: {}{more}", names.collect::<Vec<_>>().join(", ")));
+        }
+        if *too_small > 0 {
+            let least = min_archive_bytes.map_or("the minimum".to_owned(), |least| Size(least).to_string());
+            parts.push(format!("{} no larger than {least}", count(*too_small, "archive")));
+        }
+        if *not_selected > 0 {
+            parts.push(format!("{} not selected", count(*not_selected, "archive")));
+        }
+        if *other_endings > 0 {
+            let verb = if *other_endings == 1 { "is" } else { "are" };
+            parts.push(format!("{} {verb} no .tar.zst", count(*other_endings, "file")));
+        }
+        if parts.is_empty() { Ok(()) } else { writeln!(out, "Left out: {}.", parts.join("; ")) }
+    }
+
     fn write_totals(&self, out: &mut dyn Write) -> io::Result<()> {
         let sums = self.account.sums();
-        let passed_over = match sums.totals.passed_over_bytes {
-            0 => String::new(),
-            bytes => format!(", {} of it passed over", human(bytes)),
-        };
-        writeln!(
-            out,
-            "\nChecked {}: {} compressed, {} of content{passed_over}.",
-            count(sums.complete + sums.failed, "archive"),
-            human(sums.compressed_bytes),
-            human(sums.totals.content_bytes),
-        )?;
+        let resumed: u64 = self.account.runs.iter().filter(|run| run.is_last).map(|run| run.resumed).sum();
+        let checked = format!("Checked {}", in_sum(&sums, ":"));
+        match self.pace() {
+            Some((_, pace)) if resumed == 0 => writeln!(out, "{checked}, {pace}.")?,
+            _ if resumed > 0 && resumed >= sums.checked() => writeln!(out, "{checked}, in earlier runs.")?,
+            Some((own, pace)) => {
+                writeln!(out, "{checked}; {resumed} of them in earlier runs.")?;
+                writeln!(out, "This run: {}, {pace}.", in_sum(own, ","))?;
+            }
+            None if sums.totals.seconds > 0.0 => {
+                let rates = rates(&sums, sums.totals.seconds);
+                let seconds = human_seconds(sums.totals.seconds);
+                writeln!(out, "{checked}, in {seconds} of workers' time ({rates} a worker).")?;
+            }
+            None => writeln!(out, "{checked}.")?,
+        }
+        if sums.totals.passed_over_bytes > 0 {
+            writeln!(
+                out,
+                "Passed over {} of {} without decoding it; --verify decodes all and checks every checksum.",
+                human(sums.totals.passed_over_bytes),
+                human(sums.totals.content_bytes)
+            )?;
+        }
         let mut states: Vec<String> = Vec::new();
         let by_state = self.by_state();
         for word in ImageState::WORDS {
-            if let Some((images, bytes)) = by_state.get(word) {
-                let size = if word == "not_retained" { String::new() } else { format!(" ({})", human(*bytes)) };
-                states.push(format!("{images} {}{size}", in_sum(word)));
+            if let Some((images, _)) = by_state.get(word) {
+                states.push(format!("{images} {}", counted(word)));
             }
         }
         let colon = if states.is_empty() { "" } else { ": " };
@@ -164,25 +289,21 @@ impl Report {
             writeln!(out, "{} without an image.", count(sums.without_image, "archive"))?;
         }
         if sums.totals.bytes_written > 0 {
-            writeln!(out, "Wrote {} to staging.", human(sums.totals.bytes_written))?;
+            let runs = if resumed > 0 { ", earlier runs included" } else { "" };
+            writeln!(out, "Wrote {} to staging{runs}.", human(sums.totals.bytes_written))?;
         }
-        self.write_warnings(out)?;
-        let seconds: f64 = self.account.runs.iter().filter_map(duration).sum();
-        if let [run] = &self.account.runs[..]
-            && seconds > 0.0
-        {
-            let (compressed, content) = (run.sums.compressed_bytes, run.sums.totals.content_bytes);
-            let rates = format!("{}, {}", rate(compressed, seconds, "compressed"), rate(content, seconds, "content"));
-            writeln!(out, "Took {}: {rates}.", in_seconds(seconds))?;
-        } else if sums.totals.seconds > 0.0 {
-            let rates = format!(
-                "{}, {}",
-                rate(sums.compressed_bytes, sums.totals.seconds, "compressed"),
-                rate(sums.totals.content_bytes, sums.totals.seconds, "content")
-            );
-            writeln!(out, "Took {} of workers' time: {rates} a worker.", human_seconds(sums.totals.seconds))?;
+        if sums.totals.removed_files > 0 {
+            writeln!(out, "Removed {} of ours from staging.", count(sums.totals.removed_files, "partial file"))?;
         }
-        Ok(())
+        self.write_warnings(out)
+    }
+
+    /// What the one run that is told of did itself, and how fast.
+    fn pace(&self) -> Option<(&Sums, String)> {
+        let mut own = self.account.runs.iter().filter(|run| run.is_last);
+        let (Some(run), None) = (own.next(), own.next()) else { return None };
+        let seconds = duration(run).filter(|&seconds| seconds > 0.0)?;
+        Some((&run.sums, format!("in {} ({})", human_seconds(seconds), rates(&run.sums, seconds))))
     }
 
     fn write_warnings(&self, out: &mut dyn Write) -> io::Result<()> {
@@ -204,7 +325,7 @@ impl Report {
     }
 }
 
-fn write_run(out: &mut dyn Write, report: &Report, run: &Run) -> io::Result<()> {
+fn write_run(out: &mut dyn Write, run: &Run) -> io::Result<()> {
     let mut facts = vec![name(run)];
     facts.extend(run.start.version.as_ref().map(|version| format!("imgsieve {}", printable(version.as_bytes()))));
     if run.start.jobs > 0 {
@@ -236,7 +357,7 @@ fn write_run(out: &mut dyn Write, report: &Report, run: &Run) -> io::Result<()> 
         if run.resumed > 0 { format!(", {} taken over from earlier runs", run.resumed) } else { String::new() };
     let failed =
         if run.sums.failed > 0 { format!(", {} of them with an error", run.sums.failed) } else { String::new() };
-    let never = report.never_begun(run);
+    let never = run.never_begun();
     let never = if never > 0 { format!(", {never} never begun") } else { String::new() };
     writeln!(
         out,
@@ -245,32 +366,6 @@ fn write_run(out: &mut dyn Write, report: &Report, run: &Run) -> io::Result<()> 
         human(run.start.total_bytes),
         run.sums.complete + run.sums.failed
     )
-}
-
-fn write_image(
-    out: &mut dyn Write,
-    root: Option<&Path>,
-    archive: &ArchiveAccount,
-    image: &PartitionCheck,
-    state: &ImageState,
-) -> io::Result<()> {
-    let place = match (&image.path, root) {
-        (Some(path), root) => {
-            let path = path.as_path();
-            let path = root.and_then(|root| path.strip_prefix(root).ok()).unwrap_or(path);
-            printable(path.as_os_str().as_encoded_bytes())
-        }
-        (None, _) => format!("{}  {}", printable_short(archive.hash.bytes(), NAME_SHOWN), shown_name(image)),
-    };
-    let why = match state {
-        ImageState::Deferred | ImageState::Error => image.message.as_deref().map(printable_line),
-        _ => None,
-    };
-    let why = why.map_or(String::new(), |why| format!(": {why}"));
-    let doubt = if image.verified == Some(Some(false)) { ", not verified: its frame was found damaged" } else { "" };
-    writeln!(out, "  {place}  {}  {}{doubt}{why}", human(image.size()), state.in_words())?;
-    let undecided = if image.partitions.is_none() { "undecided: " } else { "" };
-    writeln!(out, "      {undecided}{}", printable_line(image.found()))
 }
 
 fn write_remaining(out: &mut dyn Write, remaining: &Remaining, report: &Report, shown: usize) -> io::Result<()> {
@@ -286,11 +381,12 @@ fn write_remaining(out: &mut dyn Write, remaining: &Remaining, report: &Report, 
     add(*failed, "archive", "with an error");
     add(*deferred, "image", "without room: make some first");
     add(*lost, "image", "no longer in staging as it was left");
-    add(*would_keep, "image", &format!("to be staged, which takes {} at most", human(*would_take)));
+    let real = format!("to be staged by a run without --dry-run, {} at most", human(*would_take));
+    add(*would_keep, "image", &real);
     if to_survey.is_empty() && remaining.waiting == 0 && remaining.undecided == 0 {
-        return writeln!(out, "\nNothing remains to be done.");
+        return writeln!(out, "Nothing remains to be done.");
     }
-    writeln!(out, "\nWhat remains to be done:")?;
+    writeln!(out, "What remains to be done:")?;
     if let Some(command) = &remaining.resume {
         writeln!(out, "  {command}\n      {}", to_survey.join("; "))?;
         if report.account.runs.last().is_some_and(|run| end_of(run).0.is_none()) {
@@ -328,23 +424,28 @@ fn shown_name(image: &PartitionCheck) -> String {
     printable_short(image.image.img.bytes(), NAME_SHOWN)
 }
 
-fn in_sum(word: &'static str) -> &'static str {
+fn counted(word: &'static str) -> &'static str {
     match word {
-        "kept" => "kept, to be reprocessed",
         "begun" => "begun to be reprocessed",
         "failed" => "kept, reprocessing failed",
         "unseen" => "that cannot be looked at",
         "would_keep" => "to be kept",
         "deferred" => "without room",
         "error" => "with an error",
-        "not_retained" => "not retained",
+        "not_retained" => "not kept",
         word => word,
     }
 }
 
-/// Seconds from the first line of a run to its last.
-fn duration(run: &Run) -> Option<f64> {
-    Some(run.heard?.duration_since(run.began?).ok()?.as_secs_f64())
+/// Archives and, behind `mark`, their bytes.
+fn in_sum(sums: &Sums, mark: &str) -> String {
+    let (compressed, content) = (human(sums.compressed_bytes), human(sums.totals.content_bytes));
+    format!("{}{mark} {compressed} compressed, {content} of content", count(sums.checked(), "archive"))
+}
+
+fn rates(sums: &Sums, seconds: f64) -> String {
+    let compressed = rate(sums.compressed_bytes, seconds, "compressed");
+    format!("{compressed}, {}", rate(sums.totals.content_bytes, seconds, "content"))
 }
 
 /// A time that is told in whole seconds.

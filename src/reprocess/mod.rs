@@ -9,7 +9,7 @@ pub mod command;
 mod one;
 mod output;
 pub mod plan;
-mod report;
+mod summary;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -21,11 +21,12 @@ use crate::event::{Event, Live, Scope, StagedFile};
 use crate::exit::Exit;
 use crate::run::{Control, Observer, Observers, Queue, Stop, panics};
 use crate::staging::Folder;
+use crate::suffixes::Suffixes;
 
 use children::{Children, Relay};
 use plan::{Plan, Task};
 
-pub use report::Report;
+pub use summary::Summary;
 
 /// What a run is told.
 #[derive(Debug, Clone)]
@@ -37,8 +38,8 @@ pub struct Options {
     pub log: PathBuf,
     /// Other logs that tell of what was staged; folders of them, too.
     pub more_logs: Vec<PathBuf>,
-    /// How the name of an image ends.
-    pub image_suffix: String,
+    /// How the names of images end.
+    pub image_suffix: Suffixes,
     /// The command and its arguments, in which `{}` is the image's path.
     pub command: Vec<OsString>,
     /// Commands at a time, at least 1.
@@ -72,7 +73,7 @@ struct Shared<'a> {
     control: &'a Control,
     observers: Observers<'a>,
     children: Children,
-    report: Mutex<Report>,
+    summary: Mutex<Summary>,
 }
 
 impl<'a> Reprocess<'a> {
@@ -104,10 +105,10 @@ impl<'a> Reprocess<'a> {
 
     /// Does it, and tells `observers`. The caller has told of the plan's own errors and warnings.
     #[must_use]
-    pub fn run(&self, control: &Control, observers: &[&dyn Observer]) -> (Exit, Report) {
+    pub fn run(&self, control: &Control, observers: &[&dyn Observer]) -> (Exit, Summary) {
         let begun = Instant::now();
-        let report = Report::new(self.plan.reprocessed_before);
-        let Some(staging) = &self.staging else { return (self.exit(&report, control), report) };
+        let summary = Summary::new(self.plan.reprocessed_before);
+        let Some(staging) = &self.staging else { return (self.exit(&summary, control), summary) };
         let shared = Shared {
             options: self.options,
             plan: &self.plan,
@@ -116,20 +117,20 @@ impl<'a> Reprocess<'a> {
             control,
             observers: Observers::new(control, observers),
             children: Children::default(),
-            report: Mutex::new(report),
+            summary: Mutex::new(summary),
         };
         shared.all();
         let exit = shared.observers.end_early();
-        let mut report = shared.report.into_inner().unwrap_or_else(PoisonError::into_inner);
-        report.seconds = begun.elapsed().as_secs_f64();
-        (exit.unwrap_or_else(|| self.exit(&report, control)), report)
+        let mut summary = shared.summary.into_inner().unwrap_or_else(PoisonError::into_inner);
+        summary.seconds = begun.elapsed().as_secs_f64();
+        (exit.unwrap_or_else(|| self.exit(&summary, control)), summary)
     }
 
     /// The commands that would be run, a line each, and whether nothing is in their way. Nothing is changed.
     #[must_use]
     pub fn dry_run(&self, control: &Control, observers: &[&dyn Observer]) -> (Exit, String) {
         let mut text = String::new();
-        let Some(staging) = &self.staging else { return (self.exit(&Report::default(), control), text) };
+        let Some(staging) = &self.staging else { return (self.exit(&Summary::default(), control), text) };
         let shared = Shared {
             options: self.options,
             plan: &self.plan,
@@ -138,7 +139,7 @@ impl<'a> Reprocess<'a> {
             control,
             observers: Observers::new(control, observers),
             children: Children::default(),
-            report: Mutex::default(),
+            summary: Mutex::default(),
         };
         for chosen in self.plan.images.iter().take_while(|_| !control.is_stopped()) {
             if let Some(line) = shared.dry_one(chosen) {
@@ -146,16 +147,16 @@ impl<'a> Reprocess<'a> {
                 text.push('\n');
             }
         }
-        let exit = self.exit(&shared.report(), control);
+        let exit = self.exit(&shared.summary(), control);
         (exit, text)
     }
 
-    fn exit(&self, report: &Report, control: &Control) -> Exit {
+    fn exit(&self, summary: &Summary, control: &Control) -> Exit {
         // It may have come while the log was read, and what was chosen then is not all.
         if let Some(Stop::Signal(signal)) = control.cause() {
             return Exit::Signal(signal);
         }
-        let is_clean = self.plan.errors.is_empty() && !self.plan.is_all_elsewhere && report.failed == 0;
+        let is_clean = self.plan.errors.is_empty() && !self.plan.is_all_elsewhere && summary.failed == 0;
         if is_clean { Exit::Success } else { Exit::Failure }
     }
 }
@@ -206,7 +207,7 @@ impl Shared<'_> {
                 handle.close();
             }
         });
-        self.report().not_begun += queue.left() as u64;
+        self.summary().not_begun += queue.left() as u64;
     }
 
     /// Tells all observers, and gives whether all of them could take it.
@@ -216,11 +217,11 @@ impl Shared<'_> {
 
     /// Tells of an image that something is in the way of.
     fn fail(&self, image: &StagedFile, cause: &Cause) {
-        self.report().fail(&image.path, crate::sanitize::printable_line(&cause.message));
+        self.summary().fail(&image.path, crate::sanitize::printable_line(&cause.message));
         self.emit(&Event::Error { scope: Scope::Staged(image), cause });
     }
 
-    fn report(&self) -> MutexGuard<'_, Report> {
-        self.report.lock().unwrap_or_else(PoisonError::into_inner)
+    fn summary(&self) -> MutexGuard<'_, Summary> {
+        self.summary.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

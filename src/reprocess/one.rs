@@ -8,10 +8,11 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Instant;
 
 use crate::cause::Cause;
-use crate::event::{CommandEnd, Event, Live, Outcome, Scope, StagedFile};
+use crate::event::{CommandEnd, CommandOutcome, Event, Live, Scope, StagedFile};
 use crate::reason::Reason;
 use crate::run::panics;
 use crate::staging::{Folder, Held, Place};
+use crate::suffixes::Suffixes;
 use crate::units::human_seconds;
 
 use super::Shared;
@@ -49,13 +50,14 @@ impl Shared<'_> {
         let task = state.map_or(Some(chosen.task), |state| self.options.task(&state));
         match task {
             None => {
-                self.report().passed_over += 1;
+                self.summary().passed_over += 1;
                 Ok(())
             }
             Some(Task::Remove) => {
                 // Another run logged its success, and nobody knows whether that line could be synced: after a sync that
                 // failed, the next one says nothing of it. So the line is written anew.
-                let outcome = Outcome { end: CommandEnd::Exited(0), seconds: 0.0, output: output.path().to_owned() };
+                let outcome =
+                    CommandOutcome { end: CommandEnd::Exited(0), seconds: 0.0, output: output.path().to_owned() };
                 if self.emit(&Event::ReprocessComplete { image, outcome: &outcome }) {
                     self.remove(image, &present)
                 } else {
@@ -95,7 +97,7 @@ impl Shared<'_> {
         let held = folder.as_ref().map(|folder| folder.hold(name).map_err(look)).transpose()?.flatten();
         let (Some(folder), Some(held)) = (folder, held) else {
             if chosen.was_reprocessed {
-                self.report().gone += 1;
+                self.summary().gone += 1;
                 return Ok(None);
             }
             let message = format!(
@@ -141,20 +143,20 @@ impl Shared<'_> {
         self.emit(&Event::ReprocessStart { image, command: &words });
         let begun = Instant::now();
         let end = self.run_command(image, &words, output);
-        let outcome = Outcome { end, seconds: begun.elapsed().as_secs_f64(), output: output.path().to_owned() };
+        let outcome = CommandOutcome { end, seconds: begun.elapsed().as_secs_f64(), output: output.path().to_owned() };
         // The log has it all the same.
         let _ = output.note(&format!("{}, after {}", outcome.end, human_seconds(outcome.seconds)));
         let is_logged = self.emit(&Event::ReprocessComplete { image, outcome: &outcome });
         if !outcome.end.is_success() {
             let shown = crate::sanitize::printable(outcome.output.as_os_str().as_bytes());
             let why = crate::sanitize::printable_line(&outcome.end.to_string());
-            self.report().fail(&image.path, format!("{why}; what the command printed is in {shown}"));
+            self.summary().fail(&image.path, format!("{why}; what the command printed is in {shown}"));
             return Ok(());
         }
-        let mut report = self.report();
-        report.reprocessed.0 += 1;
-        report.reprocessed.1 = report.reprocessed.1.saturating_add(image.size);
-        drop(report);
+        let mut summary = self.summary();
+        summary.reprocessed.0 += 1;
+        summary.reprocessed.1 = summary.reprocessed.1.saturating_add(image.size);
+        drop(summary);
         if self.options.remove && is_logged { self.remove(image, present) } else { Ok(()) }
     }
 
@@ -200,7 +202,7 @@ impl Shared<'_> {
             Ok(true) => present.folder.remove(name),
             Ok(false) if present.folder.look(name) == Ok(None) => {
                 // The command did what was to be done.
-                self.report().gone += 1;
+                self.summary().gone += 1;
                 return Ok(());
             }
             Ok(false) => {
@@ -213,9 +215,9 @@ impl Shared<'_> {
         removed
             .map_err(|errno| Cause::new(Reason::StagingIo, format!("it was reprocessed, but removing it: {errno}")))?;
         self.emit(&Event::Removed { image });
-        let mut report = self.report();
-        report.removed.0 += 1;
-        report.removed.1 = report.removed.1.saturating_add(image.size);
+        let mut summary = self.summary();
+        summary.removed.0 += 1;
+        summary.removed.1 = summary.removed.1.saturating_add(image.size);
         Ok(())
     }
 }
@@ -228,11 +230,10 @@ fn end_of(status: ExitStatus) -> CommandEnd {
     }
 }
 
-/// Whether a name is 32 hex digits and the suffix of images.
-fn has_identity(name: &[u8], suffix: &str) -> bool {
-    name.split_at_checked(IDENTITY).is_some_and(|(identity, rest)| {
-        identity.iter().all(u8::is_ascii_hexdigit) && rest.eq_ignore_ascii_case(suffix.as_bytes())
-    })
+/// Whether a name is 32 hex digits and a suffix of images.
+fn has_identity(name: &[u8], suffixes: &Suffixes) -> bool {
+    let is_identity = |stem: &[u8]| stem.len() == IDENTITY && stem.iter().all(u8::is_ascii_hexdigit);
+    suffixes.stem(name).is_some_and(is_identity)
 }
 
 #[cfg(test)]
@@ -241,11 +242,12 @@ mod tests {
 
     #[test]
     fn an_identity_is_32_hex_digits() {
-        assert!(has_identity(b"2c26b46b68ffc68ff99b453c1d304134.img", ".img"));
-        assert!(has_identity(b"2C26B46B68FFC68FF99B453C1D304134.IMG", ".img"));
+        let suffix = ".img".parse().expect("a suffix");
+        assert!(has_identity(b"2c26b46b68ffc68ff99b453c1d304134.img", &suffix));
+        assert!(has_identity(b"2C26B46B68FFC68FF99B453C1D304134.IMG", &suffix));
         for name in ["2c26b46b68ffc68ff99b453c1d30413.img", "2c26b46b68ffc68ff99b453c1d30413g.img", "disk.img", ""] {
-            assert!(!has_identity(name.as_bytes(), ".img"), "{name}");
+            assert!(!has_identity(name.as_bytes(), &suffix), "{name}");
         }
-        assert!(!has_identity(b"2c26b46b68ffc68ff99b453c1d304134-2.img", ".img"));
+        assert!(!has_identity(b"2c26b46b68ffc68ff99b453c1d304134-2.img", &suffix));
     }
 }

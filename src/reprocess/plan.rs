@@ -6,7 +6,7 @@ use std::path::Path;
 use std::slice;
 use std::sync::{Mutex, PoisonError};
 
-use crate::account::{Lack, Staged, StagedImage, State, Tallies};
+use crate::account::{Lack, Staged, StagedImage, StagedState, Tallies};
 use crate::cause::Cause;
 use crate::event::StagedFile;
 use crate::log::{self, At, Entry, Head, Listener, Logs, Name};
@@ -158,7 +158,7 @@ impl Plan {
             if !is_wanted {
                 continue;
             }
-            let was_reprocessed = staged.state == State::Reprocessed;
+            let was_reprocessed = staged.state == StagedState::Reprocessed;
             match options.task(&staged.state) {
                 Some(task) => {
                     self.images.push(Chosen { image: file_of(&staged), task, was_reprocessed });
@@ -201,7 +201,7 @@ impl Plan {
     }
 
     /// Reads what was logged meanwhile, and gives what became of an image by now.
-    pub fn state_now(&self, image: &StagedFile, options: &Options) -> Result<Option<State>, log::Error> {
+    pub fn state_now(&self, image: &StagedFile, options: &Options) -> Result<Option<StagedState>, log::Error> {
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         let Log { staged, end } = &mut *log;
         *end = log::read_from(&options.log, *end, staged)?;
@@ -211,12 +211,12 @@ impl Plan {
 
 impl Options {
     /// What is done with an image in this state, if anything.
-    pub(super) fn task(&self, state: &State) -> Option<Task> {
+    pub(super) fn task(&self, state: &StagedState) -> Option<Task> {
         match state {
-            State::Kept | State::Begun | State::Failed { .. } => Some(Task::Run),
-            State::Reprocessed if self.again => Some(Task::Run),
-            State::Reprocessed if self.remove => Some(Task::Remove),
-            State::Reprocessed | State::Removed => None,
+            StagedState::Kept | StagedState::Begun | StagedState::Failed { .. } => Some(Task::Run),
+            StagedState::Reprocessed if self.again => Some(Task::Run),
+            StagedState::Reprocessed if self.remove => Some(Task::Remove),
+            StagedState::Reprocessed | StagedState::Removed => None,
         }
     }
 }
@@ -251,7 +251,7 @@ mod tests {
             ordinal,
             size: 1,
             found: String::new(),
-            state: State::Kept,
+            state: StagedState::Kept,
             verified: None,
             rescued: None,
         }

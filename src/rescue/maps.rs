@@ -19,6 +19,7 @@ use crate::cause::Cause;
 use crate::member::{self, Content, Member};
 use crate::reason::Reason;
 use crate::sanitize::printable_short;
+use crate::suffixes::Suffixes;
 
 /// Files that are remembered, of those that no image has asked for; past that the older half is forgotten. An archive may
 /// hold millions of files whose names end as a map's do.
@@ -40,7 +41,7 @@ const NAME_SHOWN: usize = 200;
 
 /// The rescue maps in one archive.
 pub struct Maps {
-    suffix: Vec<u8>,
+    suffixes: Suffixes,
     hasher: RandomState,
     /// By their paths with the suffix and without, and by their folders. Keyed by a hash, as names are long and untrusted.
     images: HashMap<u64, Images>,
@@ -113,11 +114,11 @@ impl Known {
 }
 
 impl Maps {
-    /// For an archive of images whose names end in `image_suffix`, ASCII case ignored.
+    /// For an archive of images whose names end in one of `suffixes`.
     #[must_use]
-    pub fn new(image_suffix: &str) -> Maps {
+    pub fn new(suffixes: Suffixes) -> Maps {
         Maps {
-            suffix: image_suffix.as_bytes().to_vec(),
+            suffixes,
             hasher: RandomState::new(),
             images: HashMap::new(),
             candidates: HashMap::new(),
@@ -202,7 +203,7 @@ impl Maps {
         let mut keys: Vec<u64> = Vec::new();
         for kind in [Kind::Map, Kind::Mapfile, Kind::Log] {
             let path = name::plain(path);
-            keys.extend([path, name::stem(path, &self.suffix)].map(|image| self.hasher.hash_one((kind, image))));
+            keys.extend([path, name::stem(path, &self.suffixes)].map(|image| self.hasher.hash_one((kind, image))));
         }
         // What is named after no image is the map of one only.
         if self.images.get(&folder).is_none_or(|images| images.count < 2) {
@@ -340,7 +341,7 @@ impl Maps {
     /// The keys of an image: its path with its suffix, and without, and its folder.
     fn image_keys(&self, path: &[u8]) -> [u64; 3] {
         let path = name::plain(path);
-        let keys = [(false, path), (false, name::stem(path, &self.suffix)), (true, name::folder(path))];
+        let keys = [(false, path), (false, name::stem(path, &self.suffixes)), (true, name::folder(path))];
         keys.map(|(is_folder, name)| self.image_key(is_folder, name))
     }
 

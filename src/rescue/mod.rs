@@ -222,18 +222,6 @@ fn coarse(mut areas: Vec<Range<u64>>, whole: u64) -> Vec<Range<u64>> {
     areas
 }
 
-/// Whether `name` ends in `suffix`, ASCII case ignored.
-#[must_use]
-pub fn has_suffix(name: &[u8], suffix: &[u8]) -> bool {
-    without_suffix(name, suffix).is_some()
-}
-
-/// What of `name` stands before `suffix`, ASCII case ignored.
-fn without_suffix<'a>(name: &'a [u8], suffix: &[u8]) -> Option<&'a [u8]> {
-    let (stem, end) = name.split_at_checked(name.len().checked_sub(suffix.len())?)?;
-    end.eq_ignore_ascii_case(suffix).then_some(stem)
-}
-
 #[cfg(test)]
 mod tests {
     use std::fmt::Write as _;

@@ -1,6 +1,6 @@
 //! Which names say that a file is the rescue map of an image.
 
-use super::without_suffix;
+use crate::suffixes::{Suffixes, without_suffix};
 
 /// How a name says it, the plainest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,8 +42,8 @@ pub(super) fn image_of(path: &[u8]) -> Option<(Kind, &[u8])> {
 }
 
 /// The path of an image without its suffix.
-pub(super) fn stem<'a>(image: &'a [u8], suffix: &[u8]) -> &'a [u8] {
-    without_suffix(image, suffix).unwrap_or(image)
+pub(super) fn stem<'a>(image: &'a [u8], suffixes: &Suffixes) -> &'a [u8] {
+    suffixes.stem(image).unwrap_or(image)
 }
 
 /// The path of the folder that `path` lies in.
@@ -93,9 +93,10 @@ mod tests {
 
     #[test]
     fn the_stem_of_an_image_is_its_path_without_the_suffix() {
-        assert_eq!(stem(b"x/ab.IMG", b".img"), b"x/ab");
-        assert_eq!(stem(b"x/ab.raw.bin", b".raw.bin"), b"x/ab");
-        assert_eq!(stem(b"x/ab", b".img"), b"x/ab");
+        let suffixes = ".img,.raw.bin".parse().expect("suffixes");
+        for image in [&b"x/ab.IMG"[..], b"x/ab.raw.bin", b"x/ab"] {
+            assert_eq!(stem(image, &suffixes), b"x/ab");
+        }
         assert_eq!((folder(b"x/y/ab"), folder(b"ab")), (&b"x/y"[..], &b""[..]));
     }
 }

@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 
+use crate::account::Staged;
 use crate::event::Archive;
 use crate::log::{At, Entry, Head, Listener, Record};
 use crate::reason::{Reason, Told};
@@ -20,19 +21,22 @@ pub struct Doubts<'a> {
     /// Those that were begun as they are now.
     same: HashSet<&'a OsStr>,
     doubted: HashSet<OsString>,
+    /// What became of the images that were staged of them.
+    staged: Staged,
 }
 
 impl<'a> Doubts<'a> {
     /// Nothing is known yet to be wrong with `archives`. No more is read once `control` stops the run.
     pub fn new(archives: &'a [Arc<Archive>], control: &'a Control) -> Doubts<'a> {
         let archives = archives.iter().map(|archive| (archive.hash.as_os_str(), &**archive)).collect();
-        Doubts { archives, control, same: HashSet::new(), doubted: HashSet::new() }
+        Doubts { archives, control, same: HashSet::new(), doubted: HashSet::new(), staged: Staged::default() }
     }
 
     /// Takes note of a line.
     pub fn note(&mut self, record: &Record) {
         let Some(hash) = record.hash().map(crate::log::Name::as_os_str) else { return };
         let Some((&hash, archive)) = self.archives.get_key_value(hash) else { return };
+        self.staged.note(record);
         let is_wrong = match record {
             Record::ArchiveStart(start) => {
                 if start.size_bytes == Some(archive.size) && start.mtime.as_ref() == Some(&archive.mtime) {
@@ -66,15 +70,15 @@ impl<'a> Doubts<'a> {
         self.doubted.contains(hash)
     }
 
-    /// The hashes of the archives with which something is wrong.
-    pub fn into_hashes(self) -> HashSet<OsString> {
-        self.doubted
+    /// The hashes of the archives with which something is wrong, and the images that were staged of all of them.
+    pub fn into_parts(self) -> (HashSet<OsString>, Staged) {
+        (self.doubted, self.staged)
     }
 }
 
 impl Listener for Doubts<'_> {
     fn wants(&mut self, head: &Head<'_>) -> bool {
-        matches!(&*head.stage, "archive_start" | "partition_check" | "archive_complete" | "error")
+        matches!(&*head.stage, "archive_start" | "archive_complete" | "error") || Staged::wants(head)
     }
 
     fn note(&mut self, entry: Entry, _at: At) {

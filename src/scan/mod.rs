@@ -21,10 +21,12 @@ use std::ffi::OsString;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::account::{Account, ArchiveEnd, Earlier, Live};
 use crate::cause::Cause;
 use crate::config::Config;
-use crate::event::{Archive, ArchiveTotals, Earlier, Event, Resumed, RunTotals, Scope, Start};
+use crate::event::{Archive, ArchiveTotals, Event, Resumed, Scope, Start};
 use crate::exit::Exit;
+use crate::log::Record;
 use crate::reason::Reason;
 use crate::run::{Control, Observer, Observers, Queue, Stop, panics};
 use crate::staging::{self, Space, Staging};
@@ -43,90 +45,125 @@ struct Shared<'a> {
     staging: Option<Staging>,
     /// Partials of earlier runs that were removed, by hash.
     swept: HashMap<OsString, u64>,
+    /// Those of them that are of no archive of this run.
+    swept_elsewhere: u64,
     /// Archives with which an earlier run found something wrong, by hash.
     doubted: HashSet<OsString>,
-    totals: Mutex<RunTotals>,
+    account: Mutex<Live>,
     space_is_low: AtomicBool,
     space_was_low: AtomicBool,
 }
 
-/// Surveys the collection, stages what is to be kept, and tells `observers` of it. The totals are what they were told
-/// last.
+/// Archives that earlier runs completed, and what they found in them.
+type Done = Vec<(Arc<Archive>, Earlier)>;
+
+/// What a run came to.
+pub struct Ended {
+    /// With which exit code.
+    pub exit: Exit,
+    /// What was found and done.
+    pub account: Account,
+}
+
+/// Surveys the collection, stages what is to be kept, and tells `observers` of it.
 #[must_use]
-pub fn run(config: &Config, control: &Control, observers: &[&dyn Observer]) -> Exit {
-    let observers = Observers::new(control, observers);
+pub fn run(config: &Config, control: &Control, observers: &[&dyn Observer]) -> Ended {
     let mut run = Shared {
         config,
         control,
-        observers,
+        observers: Observers::new(control, observers),
         staging: None,
         swept: HashMap::new(),
+        swept_elsewhere: 0,
         doubted: HashSet::new(),
-        totals: Mutex::new(RunTotals {
-            sum: ArchiveTotals { engine: config.engine, ..ArchiveTotals::default() },
-            ..RunTotals::default()
-        }),
+        account: Mutex::default(),
         space_is_low: AtomicBool::new(false),
         space_was_low: AtomicBool::new(false),
     };
-    let (plan, resumed) = match run.prepare() {
-        Ok(prepared) => prepared,
-        Err(cause) => {
-            run.emit(&Event::Error { scope: Scope::Run, cause: &cause });
-            return observers.end_early().unwrap_or(Exit::Failure);
-        }
-    };
-    if let Some(exit) = observers.end_early() {
-        return exit;
-    }
-    let space = run.space();
-    run.emit(&Event::ScriptStart {
-        start: &Start {
-            total_archives: plan.archives.len() + resumed.as_ref().map_or(0, |resumed| resumed.archives.len()),
-            total_bytes: plan.total_bytes() + resumed.as_ref().map_or(0, Resumed::bytes),
-            left_out: &plan.left_out,
-            dry_run: config.dry_run,
-            jobs: config.jobs(),
-            rules: config.rules(),
-            resumed: resumed.as_ref(),
-            space,
-            minimum: run.staging.as_ref().zip(space).map(|(staging, space)| staging.budget().minimum(&space)),
-        },
-    });
-    for (path, cause) in &plan.problems {
-        run.emit(&Event::Error { scope: Scope::Path(path), cause });
-    }
-    for only in &config.only {
-        let mut chosen = plan.archives.iter().chain(resumed.iter().flat_map(Resumed::archives));
-        if !chosen.any(|archive| *archive.hash == **only) {
-            let message =
-                format!("no archive of the hash {only} is to be surveyed: there is none, or it is to be skipped");
-            run.emit(&Event::Error { scope: Scope::Run, cause: &Cause::new(Reason::Only, message) });
-        }
-    }
-    for (archive, earlier) in resumed.iter().flat_map(|resumed| &resumed.archives) {
-        run.take_over(archive, earlier);
-    }
-    drop(resumed);
-    let mut held = run.survey_all(&plan);
-    // What found no room is tried again one image at a time, the smallest archive's first.
-    held.sort_by_key(Survey::rank);
-    held.into_iter().for_each(Survey::retry);
-    if let Some(exit) = observers.end_early() {
-        return exit;
-    }
-    let totals = run.totals().clone();
-    run.emit(&Event::ScriptComplete { totals: &totals });
-    // The last line may be the one that the log could not take.
-    if let Some(exit) = observers.end_early() {
-        return exit;
-    }
-    let is_clean = totals.errors == 0 && totals.deferred == 0 && !run.space_was_low.load(Ordering::SeqCst);
-    if is_clean { Exit::Success } else { Exit::Failure }
+    let exit = run.all();
+    let account = run.account.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ended { exit, account: account.into_account() }
 }
 
 impl Shared<'_> {
-    fn prepare(&mut self) -> Result<(Plan, Option<Resumed>), Cause> {
+    fn all(&mut self) -> Exit {
+        let (plan, resumed) = match self.prepare() {
+            Ok(prepared) => prepared,
+            Err(cause) => {
+                self.emit(&Event::Error { scope: Scope::Run, cause: &cause });
+                return self.observers.end_early().unwrap_or(Exit::Failure);
+            }
+        };
+        if let Some(exit) = self.observers.end_early() {
+            return exit;
+        }
+        self.begin(&plan, resumed);
+        let mut held = self.survey_all(&plan);
+        // What found no room is tried again one image at a time, the smallest archive's first.
+        held.sort_by_key(Survey::rank);
+        held.into_iter().for_each(Survey::retry);
+        if let Some(exit) = self.observers.end_early() {
+            return exit;
+        }
+        let mut complete = self.account().complete();
+        complete.totals.removed_files += self.swept_elsewhere;
+        self.emit(&Event::ScriptComplete(&complete));
+        // The last line may be the one that the log could not take.
+        if let Some(exit) = self.observers.end_early() {
+            return exit;
+        }
+        let is_clean = complete.errors == 0 && complete.deferred == 0 && !self.space_was_low.load(Ordering::SeqCst);
+        if is_clean { Exit::Success } else { Exit::Failure }
+    }
+
+    /// Tells what is going to be done, and what earlier runs have done of it.
+    fn begin(&self, plan: &Plan, resumed: Option<Done>) {
+        let space = self.space();
+        let of_resumed = resumed.as_ref().map(|resumed| Resumed {
+            archives: resumed.len(),
+            bytes: resumed.iter().map(|(archive, _)| archive.size).sum(),
+            runs: resumed.iter().map(|(_, earlier)| earlier.run.clone()).collect(),
+        });
+        let mut told = Vec::new();
+        for (archive, earlier) in resumed.into_iter().flatten() {
+            let totals = match &earlier.archive.end {
+                ArchiveEnd::Complete { totals, .. } => (**totals).clone(),
+                _ => ArchiveTotals::default(),
+            };
+            told.push((archive, earlier.run.clone(), totals));
+            self.account().take_over(earlier);
+        }
+        self.emit(&Event::ScriptStart {
+            start: &Start {
+                total_archives: plan.archives.len() + told.len(),
+                total_bytes: plan.total_bytes() + of_resumed.as_ref().map_or(0, |resumed| resumed.bytes),
+                left_out: &plan.left_out,
+                min_archive_size: self.config.site.min_archive_size.0,
+                dry_run: self.config.dry_run,
+                jobs: self.config.jobs(),
+                rules: self.config.rules(),
+                resumed: of_resumed,
+                space,
+                minimum: self.staging.as_ref().zip(space).map(|(staging, space)| staging.budget().minimum(&space)),
+            },
+        });
+        for (path, cause) in &plan.problems {
+            self.emit(&Event::Error { scope: Scope::Path(path), cause });
+        }
+        for only in &self.config.only {
+            let mut chosen = plan.archives.iter().chain(told.iter().map(|(archive, ..)| archive));
+            if !chosen.any(|archive| *archive.hash == **only) {
+                let message =
+                    format!("no archive of the hash {only} is to be surveyed: there is none, or it is to be skipped");
+                self.emit(&Event::Error { scope: Scope::Run, cause: &Cause::new(Reason::Only, message) });
+            }
+        }
+        for (archive, by_run, totals) in &told {
+            self.emit(&Event::ArchiveResumed { archive, by_run, totals });
+        }
+    }
+
+    fn prepare(&mut self) -> Result<(Plan, Option<Done>), Cause> {
         preflight::check_surroundings(self.config, self.control, &mut |cause| {
             self.emit(&Event::Warning { scope: Scope::Run, cause: &cause });
         })?;
@@ -134,6 +171,7 @@ impl Shared<'_> {
         if !self.config.dry_run && !self.control.is_stopped() {
             let staging = preflight::open_staging(self.config)?;
             self.swept = staging.sweep().map_err(|error| Cause::from(&error))?;
+            let mut swept_elsewhere = 0;
             for (hash, count) in &self.swept {
                 if !plan.archives.iter().any(|archive| archive.hash == *hash) {
                     let folder = staging.destination(hash);
@@ -142,37 +180,29 @@ impl Shared<'_> {
                         folder.display()
                     );
                     self.emit(&Event::Warning { scope: Scope::Run, cause: &Cause::new(Reason::Swept, message) });
-                    self.totals().sum.removed_files += count;
+                    swept_elsewhere += count;
                 }
             }
+            self.swept_elsewhere = swept_elsewhere;
             self.staging = Some(staging);
         }
         let resumed = if self.config.resume {
-            let (resumed, doubted) = resume::take_up(self.config, self.control, &mut plan, &mut |cause| {
+            let taken_up = resume::take_up(self.config, self.control, &mut plan, &mut |cause| {
                 self.emit(&Event::Warning { scope: Scope::Run, cause: &cause });
             })?;
-            self.doubted = doubted;
-            Some(resumed)
+            self.doubted = taken_up.doubted;
+            self.account().take_staged(taken_up.staged);
+            Some(taken_up.done)
         } else {
             let mut doubts = Doubts::new(&plan.archives, self.control);
             // A log that cannot be read back, as a pipe, knows of nothing.
             let _ = self.config.logs().and_then(|logs| logs.read(&mut doubts));
-            self.doubted = doubts.into_hashes();
+            let (doubted, staged) = doubts.into_parts();
+            self.doubted = doubted;
+            self.account().take_staged(staged);
             None
         };
         Ok((plan, resumed))
-    }
-
-    /// Tells of an archive that an earlier run completed, and counts it.
-    fn take_over(&self, archive: &Archive, earlier: &Earlier) {
-        self.emit(&Event::ArchiveResumed { archive, earlier });
-        self.add(archive, &earlier.totals, false);
-        let mut totals = self.totals();
-        totals.resumed += 1;
-        totals.resumed_bytes += archive.size;
-        totals.resumed_content += earlier.totals.content_bytes;
-        totals.warnings += earlier.warnings;
-        totals.would_keep += earlier.images.iter().filter(|image| image.place.is_none()).count() as u64;
     }
 
     /// Surveys the archives, each started strictly after the smaller ones. Gives those with images that found no room.
@@ -193,7 +223,7 @@ impl Shared<'_> {
         // Each thread of the pool takes archives off one queue. Were they tasks of the pool, a worker that waits for
         // work inside its archive could begin another one, out of order and on top of its own memory.
         pool.broadcast(|context| {
-            while let Some((archive, meter)) = queue.next_with(|archive| self.begin(archive, context.index())) {
+            while let Some((archive, meter)) = queue.next_with(|archive| self.start(archive, context.index())) {
                 if let Some(survey) = Survey::run(self, archive, meter) {
                     held.lock().unwrap_or_else(PoisonError::into_inner).push(survey);
                 }
@@ -203,7 +233,7 @@ impl Shared<'_> {
     }
 
     /// Tells of the next archive while the queue is locked: the log has them in the order of their ranks.
-    fn begin(&self, archive: &Arc<Archive>, worker: usize) -> Option<(Arc<Archive>, Arc<Meter>)> {
+    fn start(&self, archive: &Arc<Archive>, worker: usize) -> Option<(Arc<Archive>, Arc<Meter>)> {
         let archive = Arc::clone(archive);
         self.check_space();
         if self.control.is_stopped() {
@@ -214,49 +244,16 @@ impl Shared<'_> {
         Some((archive, meter))
     }
 
-    /// Tells all observers, and counts what went wrong.
+    /// Tells all observers, and takes account of it.
     fn emit(&self, event: &Event<'_>) {
-        match event {
-            Event::Error { .. } | Event::ArchiveFailed { .. } => self.totals().errors += 1,
-            Event::Warning { .. } => self.totals().warnings += 1,
-            _ => {}
-        }
         self.observers.emit(event);
+        if let Some(record) = Record::of(event) {
+            self.account().note(record);
+        }
     }
 
-    fn totals(&self) -> std::sync::MutexGuard<'_, RunTotals> {
-        self.totals.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Adds what an archive came to.
-    fn add(&self, archive: &Archive, totals: &ArchiveTotals, has_failed: bool) {
-        let mut run = self.totals();
-        run.sum.verified = totals.verified && (run.sum.verified || run.archives_checked == 0);
-        run.archives_checked += 1;
-        run.archives_failed += u64::from(has_failed);
-        run.without_image += u64::from(!has_failed && totals.is_without_image());
-        run.compressed_bytes += archive.size;
-        let sum = &mut run.sum;
-        sum.images += totals.images;
-        sum.multi += totals.multi;
-        sum.kept += totals.kept;
-        sum.bytes_written += totals.bytes_written;
-        sum.removed_files += totals.removed_files;
-        sum.members += totals.members;
-        sum.content_bytes += totals.content_bytes;
-        sum.decoded_bytes += totals.decoded_bytes;
-        sum.passed_over_bytes += totals.passed_over_bytes;
-        sum.sized_bytes += totals.sized_bytes;
-        sum.jumped_bytes += totals.jumped_bytes;
-        sum.presumed_bytes += totals.presumed_bytes;
-        sum.refuted += totals.refuted;
-        sum.traced_bytes += totals.traced_bytes;
-        sum.fallbacks += totals.fallbacks;
-        sum.requested_bytes += totals.requested_bytes;
-        sum.frames += totals.frames;
-        sum.checksummed_frames += totals.checksummed_frames;
-        sum.rewinds += totals.rewinds;
-        sum.seconds += totals.seconds;
+    fn account(&self) -> std::sync::MutexGuard<'_, Live> {
+        self.account.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Space where staging lies, or would lie.

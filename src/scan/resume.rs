@@ -1,6 +1,6 @@
 //! What earlier runs completed, and need not be done again.
 //!
-//! The log tells it. An archive is passed over only where a run by the same [rules](crate::config::Rules) and of the same
+//! The log tells it. An archive is passed over only where a run by the same [rules](crate::log::record::Rules) and of the same
 //! major version read it to its end, the file is the same by size and modification time, none of its images was left
 //! undecided or without room, and every image that was staged is there in its full size, or was processed again since.
 //! In doubt it is surveyed again: that costs time, and nothing else.
@@ -9,12 +9,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 
-use crate::account::{Lack, Staged, State, Tallies};
+use crate::account::{ArchiveAccount, ArchiveEnd, Earlier, Lack, Staged, StagedState, Tallies};
 use crate::cause::Cause;
 use crate::config::Config;
-use crate::event::{Archive, ArchiveTotals, Earlier, EarlierImage, Resumed};
+use crate::event::Archive;
 use crate::log::record::{ArchiveStart, PartitionCheck, ScriptStart};
-use crate::log::{self, At, Entry, Head, Listener, Name, Record as Said};
+use crate::log::{self, At, Entry, Head, Listener, Record};
 use crate::reason::Reason;
 use crate::run::Control;
 use crate::sanitize::printable;
@@ -24,17 +24,27 @@ use crate::zst::Engine;
 use super::doubt::Doubts;
 use super::plan::Plan;
 
-/// Images of earlier runs that are remembered; the archives of what lies beyond are surveyed again.
-const IMAGES_MOST: usize = 1_000_000;
+/// Memory for what earlier runs found, in bytes, roughly; the archives of what lies beyond are surveyed again.
+const MEMORY: usize = 256 << 20;
 
-/// Reads the log and takes the archives that are done out of the plan. Also gives the hashes of those with which something
-/// was found wrong. What of the log could not be understood goes to `warn`.
+/// What earlier runs tell.
+pub struct TakenUp {
+    /// The archives that they completed, in the order of their ranks, and what they found.
+    pub done: Vec<(Arc<Archive>, Earlier)>,
+    /// Hashes of the archives with which they found something wrong.
+    pub doubted: HashSet<OsString>,
+    /// The images that they staged.
+    pub staged: Staged,
+}
+
+/// Reads the log and takes the archives that are done out of the plan. What of the log could not be understood goes to
+/// `warn`.
 pub fn take_up(
     config: &Config,
     control: &Control,
     plan: &mut Plan,
     warn: &mut dyn FnMut(Cause),
-) -> Result<(Resumed, HashSet<OsString>), Cause> {
+) -> Result<TakenUp, Cause> {
     let path = &config.site.log;
     let archives = plan.archives.clone();
     let mut history = History::new(config, control, &archives);
@@ -47,8 +57,8 @@ pub fn take_up(
     for note in reading.notes {
         warn(Cause::new(Reason::LogUnreadable, note));
     }
-    let History { done, staged, has_runs, lacking, doubts, .. } = history;
-    let doubted = doubts.into_hashes();
+    let History { mut done, has_runs, lacking, doubts, .. } = history;
+    let (doubted, staged) = doubts.into_parts();
     for (hash, lack) in lacking {
         let (path, hash) = (logs.path(lack.at.log).display(), printable(hash.as_encoded_bytes()));
         let message = format!(
@@ -62,81 +72,48 @@ pub fn take_up(
         warn(Cause::new(Reason::NothingToResume, message));
     }
     let root = Folder::open(&config.site.staging).ok();
-    let is_there = |hash: &OsStr, image: &Known| {
-        let path = image.path.as_ref()?.as_path();
-        let place = image.place(hash);
-        let found = root.as_ref().map(|root| staging::find(root, &place, image.size));
-        if matches!(found, Some(Ok(Some(_)))) && place.is_at(&config.site.staging, path) {
-            return Some(true);
-        }
-        image.is_processed(&staged).then_some(false)
+    // Whole in staging, or processed again since.
+    let is_accounted_for = |hash: &OsStr, image: &PartitionCheck| {
+        let Some(path) = &image.path else { return true };
+        let place = Place { hash, ordinal: image.ordinal(), name: image.image.img.bytes() };
+        let found = root.as_ref().map(|root| staging::find(root, &place, image.size()));
+        let is_there = matches!(found, Some(Ok(Some(_)))) && place.is_at(&config.site.staging, path.as_path());
+        let state = staged.get(path).map(|image| &image.state);
+        is_there || matches!(state, Some(StagedState::Reprocessed | StagedState::Removed))
     };
-    let mut resumed = Resumed::default();
+    let mut resumed = Vec::new();
     plan.archives.retain(|archive| {
-        let Some(known) = done.get(&archive.hash) else { return true };
-        let Some(earlier) = known.earlier(&archive.hash, &is_there) else { return true };
-        resumed.archives.push((Arc::clone(archive), earlier));
+        let hash = &archive.hash;
+        if !done.get(hash).is_some_and(|told| told.images().all(|image| is_accounted_for(hash, image))) {
+            return true;
+        }
+        let Some(Told { run, archive: found, weight }) = done.remove(hash) else { return true };
+        resumed.push((Arc::clone(archive), Earlier { run, archive: found, weight }));
         false
     });
-    Ok((resumed, doubted))
-}
-
-/// An image that a run staged, or would have.
-struct Known {
-    name: Vec<u8>,
-    ordinal: u32,
-    size: u64,
-    found: String,
-    is_undecided: bool,
-    is_unverified: bool,
-    /// Where it was staged; none after a dry run.
-    path: Option<Name>,
-    room: u64,
-}
-
-impl Known {
-    fn place<'a>(&'a self, hash: &'a OsStr) -> Place<'a> {
-        Place { hash, ordinal: self.ordinal, name: &self.name }
-    }
-
-    fn is_processed(&self, staged: &Staged) -> bool {
-        let state = self.path.as_ref().and_then(|path| staged.get(path)).map(|image| &image.state);
-        matches!(state, Some(State::Reprocessed | State::Removed))
-    }
+    Ok(TakenUp { done: resumed, doubted, staged })
 }
 
 /// What a run said of an archive.
-#[derive(Default)]
-struct Record {
+struct Told {
     run: String,
-    totals: ArchiveTotals,
-    warnings: u64,
-    images: Vec<Known>,
-    /// Whether an image of it could not be decided on, or found no room.
-    is_unsettled: bool,
+    archive: ArchiveAccount,
+    weight: usize,
 }
 
-impl Record {
-    /// What is told of the archive in its place, if all that was staged is accounted for.
-    fn earlier(&self, hash: &OsStr, is_there: &dyn Fn(&OsStr, &Known) -> Option<bool>) -> Option<Earlier> {
-        let mut images = Vec::new();
-        for image in &self.images {
-            let place = match &image.path {
-                Some(path) => Some((path.as_path().to_owned(), is_there(hash, image)?)),
-                None => None,
-            };
-            images.push(EarlierImage {
-                name: image.name.clone(),
-                size: image.size,
-                found: image.found.clone(),
-                is_undecided: image.is_undecided,
-                is_unverified: image.is_unverified,
-                place,
-                room: image.room,
-            });
-        }
-        let (run, totals, warnings) = (self.run.clone(), self.totals.clone(), self.warnings);
-        Some(Earlier { run, totals, warnings, images })
+impl Told {
+    /// The images that it staged, or would have.
+    fn images(&self) -> impl Iterator<Item = &PartitionCheck> {
+        self.archive.images.iter().filter(|check| matches!(check.action.as_str(), "KEPT" | "would_keep"))
+    }
+
+    /// Whether an image of it could not be decided on, or found no room.
+    fn is_unsettled(&self) -> bool {
+        let is_settled = |check: &PartitionCheck| match check.action.as_str() {
+            "KEPT" | "would_keep" => check.size_bytes.is_some(),
+            action => action == "deleted",
+        };
+        !self.archive.images.iter().all(is_settled)
     }
 }
 
@@ -149,10 +126,10 @@ struct History<'a> {
     runs: HashSet<String>,
     has_runs: bool,
     /// Archives that were begun and have not ended, by run.
-    open: HashMap<String, HashMap<OsString, Record>>,
-    done: HashMap<OsString, Record>,
-    staged: Staged,
-    images: usize,
+    open: HashMap<String, HashMap<OsString, Told>>,
+    done: HashMap<OsString, Told>,
+    /// What is left of the memory.
+    memory: usize,
     tallies: Tallies,
     /// Archives whose lines do not add up.
     lacking: BTreeMap<OsString, Lack>,
@@ -169,12 +146,11 @@ impl Listener for History<'_> {
         if !self.wanted.contains_key(hash.as_os_str()) {
             return;
         }
-        self.staged.note(&entry.record);
         self.doubts.note(&entry.record);
         let lack = self.tallies.note(&entry, at).and_then(Result::err);
         if self.runs.contains(&entry.run) {
             let hash = hash.as_os_str().to_owned();
-            self.note_archive(&hash, entry, lack);
+            self.note_archive(&hash, entry, at, lack);
         }
     }
 
@@ -193,8 +169,7 @@ impl<'a> History<'a> {
             has_runs: false,
             open: HashMap::new(),
             done: HashMap::new(),
-            staged: Staged::default(),
-            images: 0,
+            memory: MEMORY,
             tallies: Tallies::default(),
             lacking: BTreeMap::new(),
             doubts: Doubts::new(archives, control),
@@ -203,13 +178,13 @@ impl<'a> History<'a> {
 
     fn note_run(&mut self, entry: &Entry) {
         match &entry.record {
-            Said::ScriptStart(start) => {
+            Record::ScriptStart(start) => {
                 self.has_runs = true;
                 if self.is_like_ours(start) {
                     self.runs.insert(entry.run.clone());
                 }
             }
-            Said::ScriptComplete(_) | Said::Interrupted(_) | Said::Abort(_) => {
+            Record::ScriptComplete(_) | Record::Interrupted(_) | Record::Abort(_) => {
                 self.open.remove(&entry.run);
                 self.runs.remove(&entry.run);
             }
@@ -231,72 +206,63 @@ impl<'a> History<'a> {
         })
     }
 
-    fn note_archive(&mut self, hash: &OsStr, entry: Entry, lack: Option<Lack>) {
-        if let Said::ArchiveStart(start) = &entry.record {
+    fn note_archive(&mut self, hash: &OsStr, entry: Entry, At { length, .. }: At, lack: Option<Lack>) {
+        let time = entry.time();
+        if let Record::ArchiveStart(start) = &entry.record {
             if self.is_same(hash, start) {
-                let record = Record { run: entry.run.clone(), ..Record::default() };
-                self.open.entry(entry.run).or_default().insert(hash.to_owned(), record);
+                let archive = ArchiveAccount::begun(0, time, start);
+                let told = Told { run: entry.run.clone(), archive, weight: 2 * length };
+                self.open.entry(entry.run).or_default().insert(hash.to_owned(), told);
             }
             return;
         }
         let Some(open) = self.open.get_mut(&entry.run) else { return };
-        let Some(record) = open.get_mut(hash) else { return };
+        let Some(told) = open.get_mut(hash) else { return };
         match entry.record {
-            Said::Warning(_) => record.warnings += 1,
-            Said::PartitionCheck(_) if self.images == IMAGES_MOST => record.is_unsettled = true,
-            Said::PartitionCheck(check) => self.images += usize::from(record.note_image(*check)),
-            Said::Error(error) if error.scope == "archive" => {
-                open.remove(hash);
-                self.done.remove(hash);
+            Record::Warning(warning) => told.archive.warn(time, *warning),
+            Record::PartitionCheck(check) => {
+                told.weight += size_of::<PartitionCheck>() + length + size_of_val(check.partitions());
+                told.archive.images.push(*check);
             }
-            Said::ArchiveComplete(end) => {
-                record.totals = end.totals();
-                let Some(record) = open.remove(hash) else { return };
+            Record::Error(error) if error.scope == "archive" => {
+                open.remove(hash);
+                self.forget(hash);
+            }
+            Record::ArchiveComplete(end) => {
+                told.archive.end = ArchiveEnd::Complete { time, totals: Box::new(end.totals()) };
+                let Some(told) = open.remove(hash) else { return };
                 if let Some(lack) = lack {
                     // Nobody knows what else it was.
-                    self.done.remove(hash);
+                    self.forget(hash);
                     self.lacking.insert(hash.to_owned(), lack);
                 } else {
                     self.lacking.remove(hash);
-                    self.complete(hash, record);
+                    self.complete(hash, told, end.totals.verified);
                 }
             }
             _ => {}
         }
     }
 
-    fn complete(&mut self, hash: &OsStr, record: Record) {
-        if record.is_unsettled || self.doubts.has(hash) {
-            self.done.remove(hash);
+    fn complete(&mut self, hash: &OsStr, told: Told, is_verified: bool) {
+        if told.is_unsettled() || self.doubts.has(hash) {
+            self.forget(hash);
             return;
         }
-        let is_verified = record.totals.verified || self.config.engine != Engine::Decode;
-        let is_staged = self.config.dry_run || record.images.iter().all(|image| image.path.is_some());
+        let serves = is_verified || self.config.engine != Engine::Decode;
+        let is_staged = self.config.dry_run || told.images().all(|image| image.path.is_some());
         // What a dry run found does not take the place of what was staged before it.
-        if is_verified && is_staged {
-            self.done.insert(hash.to_owned(), record);
+        if serves && is_staged {
+            self.forget(hash);
+            if let Some(left) = self.memory.checked_sub(told.weight) {
+                self.memory = left;
+                self.done.insert(hash.to_owned(), told);
+            }
         }
     }
-}
 
-impl Record {
-    /// Takes note of the verdict on an image; whether it has to be remembered.
-    fn note_image(&mut self, check: PartitionCheck) -> bool {
-        let (action, size) = (check.action.as_str(), check.size_bytes);
-        let (true, Some(size)) = (matches!(action, "KEPT" | "would_keep"), size) else {
-            self.is_unsettled |= action != "deleted";
-            return false;
-        };
-        self.images.push(Known {
-            ordinal: check.ordinal(),
-            size,
-            found: check.found().to_owned(),
-            is_undecided: check.partitions.is_none(),
-            is_unverified: check.verified == Some(Some(false)),
-            room: check.room().unwrap_or(size),
-            path: check.path,
-            name: check.image.img.bytes().to_owned(),
-        });
-        true
+    /// The archive is not done, as far as is known now.
+    fn forget(&mut self, hash: &OsStr) {
+        self.memory += self.done.remove(hash).map_or(0, |told| told.weight);
     }
 }

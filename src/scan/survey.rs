@@ -38,7 +38,7 @@ impl<'r> Survey<'r> {
             meter,
             started: Instant::now(),
             identity: None,
-            images: Images::new(&site.image_suffix, Some(site.min_image_size.0)),
+            images: Images::new(site.image_suffix.clone(), Some(site.min_image_size.0)),
             verdicts: Verdicts::new(run, &archive),
             archive,
         };
@@ -215,7 +215,6 @@ impl<'r> Survey<'r> {
         let (teller, mut totals) = self.verdicts.into_totals();
         totals.seconds = self.started.elapsed().as_secs_f64();
         totals.decoded_bytes = self.meter.decoded();
-        self.run.add(&self.archive, &totals, teller.failure().is_some());
         if !is_stopped {
             teller.end(&totals);
         }

@@ -38,7 +38,7 @@ impl<'r> Verdicts<'r> {
         Verdicts {
             run,
             teller: Teller::new(run, Arc::clone(archive)),
-            maps: Maps::new(&run.config.site.image_suffix),
+            maps: Maps::new(run.config.site.image_suffix.clone()),
             totals: ArchiveTotals { removed_files, engine: run.config.engine, ..ArchiveTotals::default() },
             open: OpenImages::default(),
             stager: Stager::new(run, Arc::clone(archive)),
@@ -294,15 +294,9 @@ impl<'r> Verdicts<'r> {
         if let (Action::Deferred | Action::Error, Some(cause)) = (&check.action, &check.reason) {
             self.teller.emit(&Event::Error { scope: Scope::Image(archive, image), cause });
         }
-        match &check.action {
-            Action::Kept(Kept { bytes_written, .. }) => {
-                self.totals.kept += 1;
-                self.totals.bytes_written += bytes_written;
-            }
-            Action::WouldKeep { .. } => self.run.totals().would_keep += 1,
-            Action::Deferred => self.run.totals().deferred += 1,
-            Action::Error => self.run.totals().image_errors += 1,
-            Action::Deleted => {}
+        if let Action::Kept(Kept { bytes_written, .. }) = &check.action {
+            self.totals.kept += 1;
+            self.totals.bytes_written += bytes_written;
         }
         self.teller.emit(&Event::PartitionCheck { archive, image, check });
     }

@@ -47,7 +47,7 @@ pub struct Fact {
 /// The figures of a report.
 pub fn glance(report: &Report, verdicts: &[Verdict]) -> Glance {
     let account = &report.account;
-    let unbegun = account.runs.last().map_or(0, |run| report.never_begun(run));
+    let unbegun = account.runs.last().map_or(0, crate::account::Run::never_begun);
     let count = |verdict| verdicts.iter().filter(|&&other| other == verdict).count() as u64;
     let mut parts: Vec<(&str, &str, u64)> =
         Verdict::ALL.into_iter().map(|verdict| (verdict.class(), verdict.words(), count(verdict))).collect();

@@ -31,14 +31,14 @@ impl Tar {
             members.push((member.path, member.content));
         }
         assert_eq!(members.len(), files.len());
-        Tar { bytes, members, maps: Maps::new(".img") }
+        Tar { bytes, members, maps: Maps::new(".img".parse().expect("a suffix")) }
     }
 
     /// Meets all members, the images among them.
     fn met(files: &[(&str, &[u8])]) -> Tar {
         let mut tar = Tar::of(files);
         for (path, content) in &tar.members {
-            if super::super::has_suffix(path, b".img") {
+            if path.to_ascii_lowercase().ends_with(b".img") {
                 tar.maps.add_image(path);
             } else {
                 tar.maps.add(path, content);

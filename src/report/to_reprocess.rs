@@ -12,7 +12,7 @@ use super::{ImageState, Report};
 
 /// The kept images that are whole in staging and still to be processed again, smallest first.
 #[derive(Debug)]
-pub struct Kept {
+pub struct ToReprocess {
     paths: Vec<(u64, Name)>,
     /// How the log read.
     pub reading: Reading,
@@ -20,22 +20,22 @@ pub struct Kept {
     pub more: u64,
 }
 
-impl Kept {
+impl ToReprocess {
     /// Those of all runs in the logs.
-    pub fn read(logs: &Logs) -> Result<Kept, Cause> {
+    pub fn read(logs: &Logs) -> Result<ToReprocess, Cause> {
         let mut staged = Staged::default();
         let reading = logs.read(&mut staged).map_err(|error| Cause::of(Reason::Log, &error))?;
         let more = staged.more();
-        Ok(Kept { paths: sorted(waiting(&staged)), reading, more })
+        Ok(ToReprocess { paths: sorted(waiting(&staged)), reading, more })
     }
 
     /// Those of the account of `report`.
     #[must_use]
-    pub fn of(report: &Report) -> Kept {
+    pub fn of(report: &Report) -> ToReprocess {
         let waiting = report.images().filter(|(_, _, state)| state.waits());
         let paths = sorted(waiting.filter_map(|(_, image, _)| Some((image.size(), image.path.as_ref()?))));
         let account = &report.account;
-        Kept { paths, reading: account.reading.clone(), more: account.images_more }
+        ToReprocess { paths, reading: account.reading.clone(), more: account.images_more }
     }
 
     /// Writes the paths as they are, each ended by NUL, or a line each. Gives a sentence for each that had to be left out.

@@ -11,7 +11,7 @@ const LISTED: usize = 10_000;
 
 /// What became of the images.
 #[derive(Debug, Default)]
-pub struct Report {
+pub struct Summary {
     /// Images that the command succeeded with, and their bytes.
     pub reprocessed: (u64, u64),
     /// Images that were removed, and their bytes.
@@ -30,11 +30,11 @@ pub struct Report {
     pub seconds: f64,
 }
 
-impl Report {
+impl Summary {
     /// Nothing was done yet, and so many images are passed over.
     #[must_use]
-    pub fn new(passed_over: u64) -> Report {
-        Report { passed_over, ..Report::default() }
+    pub fn new(passed_over: u64) -> Summary {
+        Summary { passed_over, ..Summary::default() }
     }
 
     /// Adds an image that something was in the way of.
