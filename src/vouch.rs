@@ -31,7 +31,6 @@ use crate::zst::{Engine, SURE_TAIL, Voucher};
 /// Bytes of a block and of a record: POSIX.1-2017 pax, ustar Interchange Format; GNU tar, `DEFAULT_BLOCKING`.
 const BLOCK: u64 = 512;
 const RECORD: u64 = 20 * BLOCK;
-const RECORD_STEP: usize = 20 * 512;
 /// Bytes of the end marker: two blocks.
 const END_MARKER: u64 = 2 * BLOCK;
 /// Members of an archive that are walked to.
@@ -74,7 +73,8 @@ fn find_proof(bytes: &dyn ReadAt, size: u64) -> Option<()> {
     let holds = match behind.first() {
         None => has_owner(bytes, medium),
         Some(next) => {
-            let mut others = (seeming..size - END_MARKER).step_by(RECORD_STEP).skip(1);
+            let others = std::iter::successors(Some(seeming), |place| place.checked_add(RECORD)).skip(1);
+            let mut others = others.take_while(|place| place + END_MARKER <= size);
             is_named_after(next, medium) && !others.any(|place| may_be_header(bytes, place))
         }
     };
@@ -131,4 +131,84 @@ fn is_named_after(member: &Member, other: &Member) -> bool {
 fn has_owner(bytes: &dyn ReadAt, member: &Member) -> bool {
     let mut owner = [0];
     bytes.read_exact_at(member.header_offset + OWNER_AT, &mut owner).is_ok() && owner != [0]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A member as GNU tar writes it.
+    fn member(name: &str, data: &[u8]) -> Vec<u8> {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(data.len() as u64);
+        header.set_username("user").expect("it fits");
+        let mut builder = tar::Builder::new(Vec::new());
+        builder.append_data(&mut header, name, data).expect("memory");
+        let mut member = builder.into_inner().expect("memory");
+        member.truncate(member.len() - 1024);
+        member
+    }
+
+    /// Whether an archive of these vouches whose end marker is followed by zeros to a whole number of so many bytes.
+    fn vouch_padded(members: &[Vec<u8>], to: usize) -> bool {
+        let mut archive = members.concat();
+        archive.resize((archive.len() + 1024).next_multiple_of(to), 0);
+        vouches(&archive, archive.len() as u64)
+    }
+
+    fn image() -> Vec<u8> {
+        member("a/disk.img", &[7; 300_000])
+    }
+
+    #[test]
+    fn an_image_and_its_map_in_whole_records_vouch() {
+        for name in ["a/disk.map", "a/disk.log", "a/disk.x.y"] {
+            assert!(vouch_padded(&[image(), member(name, b"map")], 10_240), "{name}");
+        }
+        assert!(vouch_padded(&[image()], 10_240));
+        assert!(vouch_padded(&[member("a/disk.map", b"map"), image()], 10_240));
+    }
+
+    #[test]
+    fn other_names_do_not() {
+        for name in ["a/notes", "a/disk2.map", "disk.map", "a/disk", "a/disk.img"] {
+            assert!(!vouch_padded(&[image(), member(name, b"map")], 10_240), "{name}");
+        }
+    }
+
+    #[test]
+    fn other_padding_does_not() {
+        for to in [512, 1024, 35_840, 40_960] {
+            assert!(!vouch_padded(&[image(), member("a/disk.map", b"map")], to), "{to}");
+        }
+        let unowned = || {
+            let mut image = image();
+            let mut header = tar::Header::from_byte_slice(&image[..512]).clone();
+            header.set_username("").expect("it fits");
+            header.set_cksum();
+            image[..512].copy_from_slice(header.as_bytes());
+            image
+        };
+        assert!(!vouch_padded(&[unowned()], 10_240));
+        assert!(vouch_padded(&[unowned(), member("a/disk.map", b"map")], 10_240));
+    }
+
+    #[test]
+    fn a_header_a_record_farther_on_is_another_place_where_the_image_may_end() {
+        // 9728 bytes: with the map's header, a record.
+        let map = |length: usize| member("a/disk.map", &vec![b'#'; length]);
+        assert!(!vouch_padded(&[image(), map(9728), member("a/disk.log", b"")], 10_240));
+        assert!(vouch_padded(&[image(), map(9216), member("a/disk.log", b"")], 10_240));
+    }
+
+    #[test]
+    fn two_images_or_a_long_tail_or_more_than_an_archive_do_not() {
+        let map = || member("a/disk.map", b"map");
+        assert!(!vouch_padded(&[image(), map(), image()], 10_240));
+        assert!(!vouch_padded(&[image(), map(), member("a/disk.log", &[b' '; 262_144])], 10_240));
+        let behind = [image(), map(), vec![0; 1024], vec![1; 512]];
+        assert!(!vouch_padded(&behind, 10_240));
+        let many: Vec<_> = std::iter::once(image()).chain((0..64).map(|_| map())).collect();
+        assert!(!vouch_padded(&many, 10_240));
+    }
 }

@@ -91,8 +91,8 @@ fn image(length: usize, filling: Filling, random: &mut Random) -> Vec<u8> {
         Filling::Prose => prose(length, random),
         Filling::Zeros => vec![0; length],
         Filling::ZerosLast => [prose(length / 4 * 3, random), vec![0; length]].concat(),
-        Filling::Headers => (0..length / BLOCK + 1).flat_map(|i| owned(format!("f{i}").as_bytes(), 0)).collect(),
-        Filling::OwnHeaders => (0..length / BLOCK + 1).flat_map(|_| owned(b"a/disk.map", 0)).collect(),
+        Filling::Headers => (0..=length / BLOCK).flat_map(|i| owned(format!("f{i}").as_bytes(), 0)).collect(),
+        Filling::OwnHeaders => (0..=length / BLOCK).flat_map(|_| owned(b"a/disk.map", 0)).collect(),
         Filling::Files => (0..length / BLOCK)
             .flat_map(|i| member(format!("g{i}").as_bytes(), &[b'x'; 9728][..if i % 50 == 9 { 9728 } else { 512 }]))
             .take(length)
@@ -296,14 +296,11 @@ fn a_block_that_is_not_full_is_never_the_reason_for_another_answer() {
 
 #[test]
 fn an_archive_made_to_deceive_does_not_deceive_whoever_presumes_nothing() {
+    const LACKS: usize = BLOCK;
     let mut random = Random::new(6);
     // A tar that is padded by a block, so that its length with what another block lacks is that of whole records; and as the
     // image's last block a header that is named after it.
-    const LACKS: usize = BLOCK;
-    let mut length = 12 * MIB;
-    while (length + 6 * BLOCK + LACKS) % RECORD != 0 {
-        length += BLOCK;
-    }
+    let length = (12 * MIB + 6 * BLOCK + LACKS).next_multiple_of(RECORD) - 6 * BLOCK - LACKS;
     let mut image = image(length, Filling::Prose, &mut random);
     image[length - BLOCK..].copy_from_slice(&owned(b"a/disk.map", 0));
     let tar = [tar(Shape::MapLast, &image, false), vec![0; BLOCK]].concat();

@@ -56,9 +56,9 @@
 //!   blocks of the last [`SURE_TAIL`] bytes are sized for it, so that it need not doubt how these lie to each other.
 //!
 //! A presumption is refuted by the first block that is seen not to be full: a raw or RLE block, whose header says it, one
-//! of the first four compressed blocks or of a thousand after them, which are sized, or one that is opened. What the file
-//! says is found in one go over it, so that nobody has to wait for the proof, and a refuted presumption leaves nothing behind:
-//! all is sized, as if nothing had been presumed. That costs as much as was passed until then, 3% of a survey at most.
+//! of the few compressed blocks that are sized, the first four among them, or one that is opened. All headers are passed in
+//! one go, so that nobody has to wait for the proof, and a refuted presumption leaves nothing behind: all is sized, as if
+//! nothing had been presumed. That costs as much as was passed until then, 4% of a survey at most.
 //!
 //! Whoever builds an archive for it can deceive `auto`: with a block that is not full, a tar that is padded, but to something
 //! else than records, and a header inside the image that is named after it, where the next one seems to be. Then the image

@@ -22,9 +22,9 @@ use crate::zst::pass::seek_table::SeekTable;
 use crate::zst::source::{Source, Tail};
 use crate::zst::tail;
 
-/// Compressed blocks that are sized at first, and which ones after that: encoders that end blocks early do so before long.
+/// Compressed blocks that are sized at first, and after that the 16th, the 64th and so on: encoders that end blocks early do
+/// so before long.
 const SIZED_FIRST: u64 = 4;
-const SIZED_EACH: u64 = 1 << 10;
 /// Compressed blocks that are remembered, for the tables that the last block of a frame repeats.
 const REMEMBERED: usize = 1 << 12;
 /// Blocks between two looks at whether somebody wants an end.
@@ -189,7 +189,8 @@ impl FullPass {
 
     /// Whether the compressed block that comes next is one of those that are sized.
     fn is_sized(&self) -> bool {
-        self.compressed < SIZED_FIRST || self.compressed.is_multiple_of(SIZED_EACH)
+        let is_power_of_four = self.compressed.is_power_of_two() && self.compressed.trailing_zeros().is_multiple_of(2);
+        self.compressed < SIZED_FIRST || is_power_of_four
     }
 
     /// The size of the compressed block whose header stands at `offset`.
