@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::cause::Cause;
 use crate::ptable::superblock::{self, Content, Look};
-use crate::ptable::{self, Damage, Examination, GptCopy, PartitionTable, Rejected, Rejection};
+use crate::ptable::{self, Damage, Examination, GptCopy, PartitionTable, Rejected, Rejection, Wrapper};
 use crate::reason::Reason;
 use crate::rescue::{Hollow, Known, Masked, RescueMap, Rescued, Watched};
 use crate::sanitize::printable;
@@ -57,6 +57,8 @@ pub struct Finding {
     pub table: Option<PartitionTable>,
     /// The kinds of table that it is not, and why.
     pub rejected: Vec<Rejected>,
+    /// What is around the disk, where the image is not one from its first byte to its last.
+    pub wrapper: Option<Wrapper>,
     /// What is in each partition of the table, where it was looked for and recognised.
     pub file_systems: Vec<Option<Content>>,
     /// What is in the whole image, where there is no table.
@@ -86,7 +88,7 @@ impl Finding {
     #[must_use]
     pub fn examine_mapped(image: &dyn ReadAt, size: u64, enough: Option<u32>, map: Option<&Arc<RescueMap>>) -> Finding {
         let watched = Watched::new(image);
-        let Examination { outcome, consulted, rejected } = match map {
+        let Examination { outcome, consulted, rejected, wrapper } = match map {
             Some(map) => ptable::examine(&Masked::new(&watched, size, map), size, enough),
             None => ptable::examine(&watched, size, enough),
         };
@@ -95,6 +97,7 @@ impl Finding {
             count: None,
             table: None,
             rejected,
+            wrapper,
             file_systems: Vec::new(),
             whole_disk: None,
             undecidable: None,
@@ -141,7 +144,9 @@ impl Finding {
     #[must_use]
     pub fn is_odd(&self) -> bool {
         let is_doubtful = |table: &PartitionTable| table.is_damaged() && !table.is_vouched_for();
-        self.undecidable.is_some() || self.table.as_ref().is_some_and(is_doubtful)
+        // No mistake in reading makes a container of an image.
+        let is_undecided = self.undecidable.as_ref().is_some_and(|cause| cause.code != Reason::Container);
+        is_undecided || self.table.as_ref().is_some_and(is_doubtful)
     }
 
     /// Adds what no verdict rests on: what is in the partitions, or in the whole image, and whether the backup of a GPT is
@@ -156,9 +161,10 @@ impl Finding {
     }
 
     fn complete_from(&mut self, image: &dyn ReadAt, size: u64, together: bool, fetch: &dyn Fn(&[Range<u64>])) {
+        let disk = self.wrapper.as_ref().map_or(0..size, |wrapper| wrapper.disk.clone());
         let Some(table) = &mut self.table else {
             if self.undecidable.is_none() {
-                let mut look = Look::new([(0, size)], size, together);
+                let mut look = Look::new([(disk.start, disk.end - disk.start)], size, together);
                 look_on(&mut look, image, fetch);
                 self.whole_disk = look.contents().pop().flatten();
             }
@@ -179,7 +185,7 @@ impl Finding {
                 fetch(&wanted);
                 let _ = look.read(image);
                 if !is_dear(image, &backup) {
-                    ptable::check_backup(table, image, size);
+                    ptable::check_backup(table, image, &disk);
                 }
             }
             look_on(&mut look, image, fetch);
@@ -205,8 +211,8 @@ impl Finding {
             Known::Map(map) => {
                 if let Some(unread) = self.rests_on.iter().find_map(|range| map.first_unread(range)) {
                     let message = format!(
-                        "the rescue map says that byte {unread} of the medium was never read, and the partition table \
-                         rests on it"
+                        "the partition table rests on byte {unread} of the medium, which was never read according to the \
+                         rescue map"
                     );
                     self.doubt(Cause::new(Reason::Unread, message));
                 }
@@ -214,8 +220,8 @@ impl Finding {
             Known::Unusable(cause) if !self.stands_by_itself() => {
                 if let Some(hollow) = self.rests_on.iter().find_map(|range| self.hollow.first_in(range)) {
                     let message = format!(
-                        "nothing tells whether byte {hollow} of the medium was read, where the image is blank or has a \
-                         pattern, and the partition table rests on it: {}",
+                        "the partition table rests on byte {hollow} of the medium, where the image is blank or has a pattern; \
+                         whether it was read is not known: {}",
                         cause.message
                     );
                     self.doubt(Cause::new(Reason::RescueMap, message));
@@ -284,6 +290,11 @@ impl Finding {
         whys.collect()
     }
 
+    /// ` in a VHD of fixed size`; nothing where nothing is around the disk.
+    fn around(&self) -> String {
+        self.wrapper.as_ref().map_or_else(String::new, |wrapper| format!(" in {}", wrapper.what))
+    }
+
     /// The finding in one line for a person: `gpt, 3 partitions: ext4 1.0 GB, vfat 500 MB, ?`.
     #[must_use]
     pub fn describe(&self) -> String {
@@ -291,7 +302,7 @@ impl Finding {
             return cause.message.clone();
         }
         let Some(table) = &self.table else {
-            let mut text = "no partition table".to_owned();
+            let mut text = format!("no partition table{}", self.around());
             let whole_disk = self.whole_disk.as_ref().map(|content| format!("{} on the whole disk", in_words(content)));
             let seen = self.rejected.iter().find(|rejected| matches!(rejected.why, Rejection::Entries { .. }));
             for (separator, what) in
@@ -302,7 +313,7 @@ impl Finding {
             }
             return text;
         };
-        let mut text = table.label.as_str().to_owned();
+        let mut text = format!("{}{}", table.label, self.around());
         if table.sector_size != 512 {
             let _ = write!(text, " with {}-byte sectors", table.sector_size);
         }

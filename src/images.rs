@@ -1,11 +1,11 @@
-//! Which members of an archive are images, and why there is none where there is none.
+//! Which members of an archive are images, and why it has none if it has none.
 //!
 //! An image is a regular file whose name ends as images' names do, and so is a hard link of such a name to a file that has
 //! another one: whoever extracts the archive gets the same file under both. A link comes behind what it is a link to, so that the
 //! files are remembered that one could lead to: as extracting has it, the last of a path counts, and a link stays with the
 //! file that it was made to, whatever comes under that path later.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 use crate::cause::Cause;
@@ -21,13 +21,15 @@ const MAX_PATHS: usize = 1 << 18;
 const MAX_MEMORY: usize = 16 << 20;
 /// Characters of a name in a message.
 const NAME_SHOWN: usize = 200;
+/// Bytes of a name that is remembered.
+const NAME_KEPT: usize = 255;
 
 /// What a member is.
 #[derive(Debug)]
 pub enum Role {
     /// An image, with this content.
     Image(Content),
-    /// Named like one, and none; with what is to be said of that.
+    /// Named like an image but not one; with a warning about it, if any.
     NoImage(Option<Cause>),
     /// Not named like one.
     Other,
@@ -49,9 +51,47 @@ pub struct Images {
     /// Whether there was a file that could not be remembered.
     is_full: bool,
     has_image: bool,
-    /// The largest file that is named like an image, and the largest of all, by path and size.
-    largest_named: Option<(String, u64)>,
+    /// The largest file, by path and size.
     largest: Option<(String, u64)>,
+    left_out: BTreeMap<MemberRule, MembersLeftOut>,
+}
+
+/// A rule by which a member that could be an image is not looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MemberRule {
+    /// It is named like an image, and not larger than images have to be.
+    TooSmall,
+    /// It is larger than that, and named otherwise.
+    OtherEnding,
+    /// It is named like an image, and not a file.
+    NotAFile,
+    /// It is named like an image, and a link to one.
+    SameContent,
+    /// It is named like an image, and a link to what is not there.
+    LinkTarget,
+}
+
+impl MemberRule {
+    /// The log's word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            MemberRule::TooSmall => "too_small",
+            MemberRule::OtherEnding => "other_ending",
+            MemberRule::NotAFile => "not_a_file",
+            MemberRule::SameContent => "same_content",
+            MemberRule::LinkTarget => "link_target",
+        }
+    }
+}
+
+/// Members that a rule leaves out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MembersLeftOut {
+    /// How many.
+    pub count: u64,
+    /// The path of the largest, which is untrusted bytes, and its size in bytes.
+    pub largest: Option<(Vec<u8>, u64)>,
 }
 
 /// What a path leads to.
@@ -72,7 +112,7 @@ enum File {
 }
 
 impl Images {
-    /// Of an archive of which no member was seen yet.
+    /// For an archive of which no member was seen yet.
     #[must_use]
     pub fn new(suffixes: Suffixes, least: Option<u64>) -> Images {
         Images {
@@ -85,8 +125,8 @@ impl Images {
             memory: 0,
             is_full: false,
             has_image: false,
-            largest_named: None,
             largest: None,
+            left_out: BTreeMap::new(),
         }
     }
 
@@ -98,11 +138,26 @@ impl Images {
             Kind::HardLink => self.hard_link(member, is_named),
             kind => {
                 self.paths.remove(&self.key(&member.path));
-                let message = format!("{} is a {kind}, not a file: it is not opened", shown(&member.path));
+                let message = format!("{} is a {kind}, not a regular file; it is not opened", shown(&member.path));
                 Role::NoImage(Some(Cause::new(Reason::NotAFile, message)))
             }
         };
-        self.has_image |= is_named && matches!(role, Role::Image(_));
+        let is_image = matches!(role, Role::Image(_));
+        self.has_image |= is_named && is_image;
+        let left_out_by = match &role {
+            Role::Image(_) if !is_named && member.kind.is_file() => Some(MemberRule::OtherEnding),
+            Role::NoImage(cause) if is_named => Some(match cause.as_ref().map(|cause| cause.code) {
+                Some(Reason::NotAFile) => MemberRule::NotAFile,
+                Some(Reason::SameContent) => MemberRule::SameContent,
+                Some(Reason::LinkTarget) => MemberRule::LinkTarget,
+                _ => MemberRule::TooSmall,
+            }),
+            _ => None,
+        };
+        if let Some(rule) = left_out_by {
+            let size = self.size_of(member);
+            self.leave_out(rule, member, size);
+        }
         if is_named { role } else { Role::Other }
     }
 
@@ -110,9 +165,6 @@ impl Images {
         let key = self.key(&member.path);
         note_largest(&mut self.largest, member, member.size);
         if !self.is_large(member.size) {
-            if is_named {
-                note_largest(&mut self.largest_named, member, member.size);
-            }
             self.remember(key, Target::Small(member.size));
             return Role::NoImage(None);
         }
@@ -147,20 +199,15 @@ impl Images {
             None if member.size > 0 => self.file(member, is_named),
             None => {
                 self.paths.remove(&key);
-                let of_all = if self.is_full { " (there are too many to remember them all)" } else { "" };
+                let of_all = if self.is_full { " (there are too many files to remember)" } else { "" };
                 let message = format!(
-                    "{} is a hard link to {}, and no file of that name was found before it{of_all}: it is not looked at",
+                    "{} is a hard link to {}, which is not in the archive before it{of_all}; it is not examined",
                     shown(&member.path),
                     shown(path)
                 );
                 Role::NoImage(Some(Cause::new(Reason::LinkTarget, message)))
             }
-            Some(Target::Small(size)) => {
-                if is_named {
-                    note_largest(&mut self.largest_named, member, size);
-                }
-                Role::NoImage(None)
-            }
+            Some(Target::Small(_)) => Role::NoImage(None),
             Some(Target::Large(index)) => {
                 let Some(file) = self.files.get_mut(index).filter(|_| is_named) else { return Role::Other };
                 let link = shown(&member.path);
@@ -168,12 +215,13 @@ impl Images {
                     File::Other(content) => {
                         let content = content.clone();
                         *file = File::Image(link);
+                        self.take_back(content.size());
                         Role::Image(content)
                     }
                     File::Image(image) => {
                         let path = shown(path);
                         let message = format!(
-                            "{link} is a hard link to {path}, the same content as {image}: it is not looked at again"
+                            "{link} is a hard link to {path}, the same content as {image}; it is not examined again"
                         );
                         Role::NoImage(Some(Cause::new(Reason::SameContent, message)))
                     }
@@ -182,18 +230,53 @@ impl Images {
         }
     }
 
-    /// What is to be said of an archive that was read to its end, and in which there was no image.
+    /// What a member is large, or what it is a link to.
+    fn size_of(&self, member: &Member) -> u64 {
+        match self.paths.get(&self.key(&member.path)) {
+            Some(&Target::Small(size)) => size,
+            _ => member.size,
+        }
+    }
+
+    fn leave_out(&mut self, rule: MemberRule, member: &Member, size: u64) {
+        let few = self.left_out.entry(rule).or_default();
+        few.count += 1;
+        if few.largest.as_ref().is_none_or(|(_, largest)| size > *largest) {
+            few.largest = Some((member.path[..member.path.len().min(NAME_KEPT)].to_vec(), size));
+        }
+    }
+
+    /// A file of this size that was left out for its name is an image by the name of a link to it.
+    fn take_back(&mut self, size: u64) {
+        let Some(few) = self.left_out.get_mut(&MemberRule::OtherEnding) else { return };
+        few.count -= 1;
+        // It may be the largest, and which is the next was not kept.
+        few.largest = few.largest.take().filter(|(_, largest)| *largest != size);
+        if few.count == 0 {
+            self.left_out.remove(&MemberRule::OtherEnding);
+        }
+    }
+
+    /// Members that could be images and are not looked at, by the rule that leaves them out.
+    #[must_use]
+    pub fn left_out(&self) -> &BTreeMap<MemberRule, MembersLeftOut> {
+        &self.left_out
+    }
+
+    /// The warning about an archive that was read to its end and has no image.
     #[must_use]
     pub fn none(&self) -> Option<Cause> {
         if self.has_image {
             return None;
         }
         let is = |(path, size): &(String, u64)| format!("{path}, {}", human(*size));
-        let message = match (&self.largest_named, &self.largest, self.least) {
-            (_, None, _) => "no image: there is no file in the archive".to_owned(),
+        let largest_named = self.left_out.get(&MemberRule::TooSmall).and_then(|few| few.largest.as_ref());
+        let largest_named = largest_named.map(|(path, size)| (shown(path), *size));
+        let message = match (&largest_named, &self.largest, self.least) {
+            (_, None, _) => "no image: the archive has no files".to_owned(),
             (None, Some(largest), _) => {
                 let suffix = printable_short(self.suffixes.in_words().as_bytes(), NAME_SHOWN);
-                format!("no image: no file's name ends in {suffix}; the largest is {}", is(largest))
+                format!("no image: no file name ends in {suffix}; the largest file is {}", is(largest))
             }
             (Some(named), Some(largest), least) => {
                 let least = Size(least.unwrap_or(0));
@@ -370,11 +453,11 @@ mod tests {
             images.none().map(|cause| cause.message)
         };
         for (made, message) in [
-            (&[][..], "no image: there is no file in the archive"),
-            (&[O("a.img", tar::EntryType::Symlink)], "no image: there is no file in the archive"),
+            (&[][..], "no image: the archive has no files"),
+            (&[O("a.img", tar::EntryType::Symlink)], "no image: the archive has no files"),
             (
                 &[F("h.raw", 12), F("x/h.dd", 524), F("h.001", 30)],
-                "no image: no file's name ends in .img; the largest is x/h.dd, 524 B",
+                "no image: no file name ends in .img; the largest file is x/h.dd, 524 B",
             ),
             (&[F("a.img", 9), F("b.img", 7), F("c", 3)], "no image larger than 10: the largest is a.img, 9 B"),
             (

@@ -38,7 +38,7 @@ const MAX_WAITING_MEMORY: usize = 64 << 20;
 
 /// Characters of a name or label in a column.
 const SHOWN: usize = 40;
-/// Warnings of one archive that are told.
+/// Warnings about one archive that are shown.
 const MAX_WARNINGS: usize = 1000;
 
 /// What is looked for, and with what means.
@@ -127,12 +127,6 @@ impl Inspection {
         }
         // A device has no length but where its end can be sought.
         let size = file.seek(SeekFrom::End(0)).map_err(io)?;
-        let mut head = vec![0; 512];
-        let length = file.read_at(0, &mut head).map_err(io)?;
-        head.truncate(length);
-        if let Some(format) = zst::known_format(&head) {
-            return Err(Cause::new(Reason::NotAnImage, format!("it is {format}, not an image or a .tar.zst")));
-        }
         self.image(path, &file, size);
         Ok(())
     }
@@ -222,7 +216,9 @@ impl Inspection {
     fn warn(&mut self, cause: Cause) {
         match self.warnings.len() {
             ..MAX_WARNINGS => self.warnings.push(cause),
-            MAX_WARNINGS => self.warnings.push(Cause::new(Reason::MoreWarnings, "further warnings of it are not told")),
+            MAX_WARNINGS => {
+                self.warnings.push(Cause::new(Reason::MoreWarnings, "further warnings about it are not shown"));
+            }
             _ => {}
         }
     }
@@ -368,7 +364,7 @@ fn is_zstd(file: &mut File) -> std::io::Result<bool> {
 }
 
 /// Whether the decompressed data begin with a tar header. Zeros, with which a tar of no members begins too, are an image.
-fn is_tar(zst: &ZstFile) -> bool {
+pub(crate) fn is_tar(zst: &ZstFile) -> bool {
     let mut first = [0xff; TAR_BLOCK];
     let is_blank = zst.read_exact_at(0, &mut first).is_ok() && first.iter().all(|&byte| byte == 0);
     !is_blank && !matches!(member::walk(zst).next(), Err(member::Error::NotTar { .. }))

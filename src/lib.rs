@@ -11,14 +11,16 @@
 //!   its removal.
 //! - [`scan`]: the run. What has to be in order first, which archives and in which order, the pool of workers, one
 //!   archive from open to verdicts, what is kept and what is tried again.
+//! - [`extract`]: an image, or a part of it, out of an archive.
+//! - [`verify`]: archives, decoded to their end for their checksums.
 //! - [`inspect`]: the partitions of every image in a file, with nothing written.
 //! - `progress`: bars and lines on the terminal, an observer of what happens.
 //! - `report`: what runs found and what remains to do, for a person, a browser, a spreadsheet or another program: four
 //!   renderers of an account.
-//! - [`run`]: what surveying and reprocessing have in common: the switch that ends them, those who are told, the queue that
-//!   workers take from, and what becomes of a panic.
+//! - [`run`]: what surveying and reprocessing have in common: the switch that ends a run, its observers, the queue that
+//!   workers take from, and the handling of panics.
 //! - [`event`]: what happens, in the words that the layers above share, and the record that the log gets of it.
-//! - `account`: records folded into what is told of a collection, while a run goes or read back from logs.
+//! - `account`: records folded into the state of a collection, while a run goes or read back from logs.
 //! - [`log`]: JSON Lines, one typed record a line, written and read back.
 //! - `cause` and [`reason`]: why something is not as it should be, in the log's words.
 //! - `archive`: images in a `.tar.zst`, and doubt about bytes that were not decoded; `archive_name`: what is one by its name.
@@ -37,11 +39,13 @@ mod account;
 mod archive;
 mod archive_name;
 mod cause;
+mod extract;
 mod images;
 pub mod member;
 mod progress;
 pub mod ptable;
 mod report;
+mod verify;
 pub mod zst;
 
 // What the program, the tests, the benchmarks and the fuzz targets need besides: no public API, and no promise.

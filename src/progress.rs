@@ -7,7 +7,7 @@
 mod reprocess;
 
 use std::io::{IsTerminal, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -30,16 +30,16 @@ const HASH_SHOWN: usize = 32;
 /// Characters of a name that are shown in a line.
 const NAME_SHOWN: usize = 120;
 
-/// How much is told.
+/// How much is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verbosity {
     /// Errors only.
     Quiet,
     /// Errors and warnings.
     Normal,
-    /// A line for each archive, too.
+    /// Also a line for each archive.
     Archives,
-    /// A line for each image, too.
+    /// Also a line for each image.
     Images,
 }
 
@@ -49,8 +49,8 @@ pub struct Terminal {
     bars: Option<Arc<Bars>>,
     drawer: Mutex<Option<(Sender<()>, JoinHandle<()>)>>,
     sink: Mutex<Box<dyn Write + Send>>,
-    /// Whether staged images are processed again, and nothing is surveyed.
-    reprocesses: AtomicBool,
+    /// What becomes of what is not done when a signal ends the run.
+    rest: Mutex<&'static str>,
 }
 
 struct Bars {
@@ -68,6 +68,8 @@ struct State {
     started: Option<Instant>,
     /// Where staged images are processed again, and nothing is surveyed.
     reprocessing: Option<reprocess::Counts>,
+    /// Where an image is extracted: the bytes that are done.
+    extracted: Option<Arc<AtomicU64>>,
     is_narrow: bool,
 }
 
@@ -98,7 +100,7 @@ impl Terminal {
             bars,
             drawer: Mutex::new(drawer),
             sink: Mutex::new(sink),
-            reprocesses: AtomicBool::new(false),
+            rest: Mutex::new("partial files are removed"),
         }
     }
 
@@ -113,11 +115,15 @@ impl Terminal {
         }
     }
 
+    fn rest(&self) -> MutexGuard<'_, &'static str> {
+        self.rest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn line(&self, at_least: Verbosity, text: &str) {
         if self.verbosity < at_least {
             return;
         }
-        // A terminal that is gone is no reason to stop.
+        // A terminal that is gone is not a reason to stop.
         let write = || {
             let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
             let _ = sink.write_all(format!("{}\n", printable_line(text)).as_bytes());
@@ -147,11 +153,7 @@ impl Observer for Terminal {
             }
             Event::Interrupted { signal } => {
                 let name = signal_hook::low_level::signal_name(*signal).unwrap_or("a signal");
-                let what = if self.reprocesses.load(Ordering::Relaxed) {
-                    "what is not done stays in staging"
-                } else {
-                    "partial files are removed"
-                };
+                let what = *self.rest();
                 self.line(Verbosity::Quiet, &format!("imgsieve: interrupted by {name}; {what}"));
             }
             Event::Warning { scope, cause } => {
@@ -159,7 +161,7 @@ impl Observer for Terminal {
             }
             Event::LowSpace { space, minimum } => {
                 let text = format!(
-                    "imgsieve: warning: only {} are free and {} have to stay free: no image is written until there is room",
+                    "imgsieve: warning: only {} free, minimum {}; no images are written until there is room",
                     human(space.available),
                     human(*minimum)
                 );
@@ -170,11 +172,11 @@ impl Observer for Terminal {
                 self.line(Verbosity::Normal, &format!("imgsieve: deferred: {scope}{}", cause.message));
             }
             Event::ArchiveResumed { archive, totals, .. } => {
-                let text = format!("{}: done by an earlier run, {}", hash_of(archive), images(totals));
+                let text = format!("{}: completed by an earlier run, {}", hash_of(archive), images(totals));
                 self.line(Verbosity::Archives, &text);
             }
             Event::ArchiveStart { archive, .. } => {
-                self.line(Verbosity::Archives, &format!("{}: {} begun", hash_of(archive), human(archive.size)));
+                self.line(Verbosity::Archives, &format!("{}: started, {}", hash_of(archive), human(archive.size)));
             }
             Event::ArchiveComplete { archive, totals, .. } => {
                 let text = format!(
@@ -186,13 +188,24 @@ impl Observer for Terminal {
                 );
                 self.line(Verbosity::Archives, &text);
             }
+            Event::ArchiveVerified { archive, verified } => {
+                if let Some(cause) = &verified.cause {
+                    let scope = about(Scope::Archive(archive));
+                    self.line(Verbosity::Quiet, &format!("imgsieve: error: {scope}{}", cause.message));
+                } else {
+                    let (size, took) = (human(archive.size), human_seconds(verified.seconds));
+                    let word = verified.soundness.as_str().replace('_', " ");
+                    self.line(Verbosity::Archives, &format!("{}: {size} in {took}, {word}", hash_of(archive)));
+                }
+            }
             Event::PartitionCheck { archive, image, check } => {
                 let found =
                     check.finding.as_ref().map_or_else(String::new, |finding| printable(finding.describe().as_bytes()));
                 let scope = about(Scope::Image(archive, image));
-                self.line(Verbosity::Images, &format!("{scope}{}: {found}", check.action.as_str()));
+                self.line(Verbosity::Images, &format!("{scope}{}: {found}", check.action.in_words()));
             }
-            Event::Live(Live::Reprocessing { .. }) => self.reprocesses.store(true, Ordering::Relaxed),
+            Event::Live(Live::Reprocessing { .. }) => *self.rest() = "unprocessed images stay in staging",
+            Event::Live(Live::Verifying { .. }) => *self.rest() = "what is not done is not verified",
             other => reprocess::tell(self, other),
         }
         Ok(())
@@ -241,7 +254,25 @@ impl Bars {
                 self.total.set_style(total_style(is_narrow));
                 self.multi.add(self.total.clone());
             }
-            Event::ArchiveStart { archive, meter, .. } => {
+            Event::Live(Live::Verifying { archives, bytes }) => {
+                let mut state = self.state();
+                state.archives = *archives;
+                state.started = Some(Instant::now());
+                state.is_narrow = is_narrow();
+                self.total.set_length(*bytes);
+                self.total.set_style(total_style(state.is_narrow));
+                self.multi.add(self.total.clone());
+            }
+            Event::Live(Live::Extracting { bytes, done }) => {
+                let mut state = self.state();
+                state.started = Some(Instant::now());
+                state.extracted = Some(Arc::clone(done));
+                state.is_narrow = is_narrow();
+                self.total.set_length(*bytes);
+                self.total.set_style(total_style(state.is_narrow));
+                self.multi.add(self.total.clone());
+            }
+            Event::ArchiveStart { archive, meter, .. } | Event::Live(Live::Reading(archive, meter)) => {
                 // Hidden until it has its place: a bar of its own would draw on stderr, over the others.
                 let bar = ProgressBar::with_draw_target(Some(archive.size), ProgressDrawTarget::hidden())
                     .with_style(archive_style(self.state().is_narrow))
@@ -250,7 +281,9 @@ impl Bars {
                 self.state().running.push((archive.rank, bar, Arc::clone(meter)));
             }
             Event::ArchiveResumed { .. } => self.state().done += 1,
-            Event::ArchiveComplete { archive, .. } | Event::ArchiveFailed { archive, .. } => {
+            Event::ArchiveComplete { archive, .. }
+            | Event::ArchiveFailed { archive, .. }
+            | Event::ArchiveVerified { archive, .. } => {
                 let mut state = self.state();
                 if let Some(index) = state.running.iter().position(|(rank, ..)| *rank == archive.rank) {
                     let (_, bar, _) = state.running.remove(index);
@@ -296,7 +329,14 @@ impl Bars {
         if restyle {
             self.total.set_style(total_style(is_narrow));
         }
-        self.total.set_prefix(format!("{} of {} archives", state.done, state.archives));
+        let prefix = match &state.extracted {
+            Some(done) => {
+                read = done.load(Ordering::Relaxed);
+                "extracting".to_owned()
+            }
+            None => format!("{} of {} archives", state.done, state.archives),
+        };
+        self.total.set_prefix(prefix);
         self.total.set_position(read);
         let length = self.total.length().unwrap_or(0);
         self.total.set_message(rate_and_rest(read, length, started.elapsed().as_secs_f64()));
@@ -323,7 +363,7 @@ fn rate_and_rest(read: u64, length: u64, seconds: f64) -> String {
     format!("{so_far}, {}/s, {} left", human(rate as u64), human_seconds(rest))
 }
 
-/// Whether the terminal on stderr has no room for drawn bars. One that does not tell its size is wide.
+/// Whether the terminal on stderr has no room for drawn bars. One that does not report its size is wide.
 fn is_narrow() -> bool {
     rustix::termios::tcgetwinsize(std::io::stderr()).is_ok_and(|size| (1..NARROW).contains(&size.ws_col))
 }
@@ -356,7 +396,9 @@ mod tests {
     use super::*;
     use crate::cause::Cause;
     use crate::config::{Config, Site};
-    use crate::event::{LeftOut, Start};
+    use std::collections::BTreeMap;
+
+    use crate::event::{LeftOutBy, Start};
     use crate::reason::Reason;
 
     #[derive(Clone, Default)]
@@ -392,7 +434,12 @@ mod tests {
         let archive = Archive { path: "/cold/\x1b[2J.tar.zst".into(), ..(*archive(1)).clone() };
         let cause = Cause::new(Reason::Truncated, "it ends at byte 5");
         terminal
-            .observe(&Event::ArchiveFailed { archive: &archive, totals: &ArchiveTotals::default(), cause: &cause })
+            .observe(&Event::ArchiveFailed {
+                archive: &archive,
+                totals: &ArchiveTotals::default(),
+                left_out: &BTreeMap::new(),
+                cause: &cause,
+            })
             .expect("taken");
         assert_eq!(lines.text(), "imgsieve: error: /cold/\\u{1b}[2J.tar.zst: it ends at byte 5\n");
     }
@@ -413,9 +460,10 @@ mod tests {
         let term = InMemoryTerm::new(24, 100);
         let target = ProgressDrawTarget::term_like_with_hz(Box::new(term.clone()), DRAW_HZ);
         let terminal = Terminal::new(Verbosity::Normal, Some(target), Box::new(Lines::default()));
-        let left_out = LeftOut::default();
+        let left_out = LeftOutBy::default();
         let start = Start {
             min_archive_size: 0,
+            options: &[],
             total_archives: 8,
             total_bytes: 8_000_000,
             left_out: &left_out,
@@ -436,6 +484,36 @@ mod tests {
         assert_eq!(shown.lines().count(), 9, "{shown}");
         assert!(shown.lines().all(|line| line.chars().count() <= usize::from(term.width())), "{shown}");
         assert!(shown.lines().last().expect("a line").starts_with("0 of 8 archives"), "{shown}");
+        terminal.finish();
+        assert_eq!(term.contents(), "");
+    }
+
+    #[test]
+    fn archives_that_are_verified_and_bytes_that_are_extracted_have_bars() {
+        let term = InMemoryTerm::new(24, 100);
+        let new = || {
+            let target = ProgressDrawTarget::term_like_with_hz(Box::new(term.clone()), DRAW_HZ);
+            Terminal::new(Verbosity::Normal, Some(target), Box::new(Lines::default()))
+        };
+        let draw = |terminal: &Terminal| {
+            terminal.bars.as_ref().expect("bars").draw();
+            term.contents()
+        };
+        let terminal = new();
+        let tell = |terminal: &Terminal, event: &Event<'_>| terminal.observe(event).expect("taken");
+        tell(&terminal, &Event::Live(Live::Verifying { archives: 2, bytes: 2_000_000 }));
+        let archive = archive(1);
+        tell(&terminal, &Event::Live(Live::Reading(&archive, &Arc::default())));
+        assert_eq!(draw(&terminal).lines().count(), 2);
+        tell(&terminal, &Event::ArchiveVerified { archive: &archive, verified: &crate::event::Verified::default() });
+        let shown = draw(&terminal);
+        assert!(shown.starts_with("1 of 2 archives") && shown.contains("50%"), "{shown}");
+        terminal.finish();
+        let terminal = new();
+        let done = Arc::new(AtomicU64::new(250));
+        tell(&terminal, &Event::Live(Live::Extracting { bytes: 1000, done: &done }));
+        let shown = draw(&terminal);
+        assert!(shown.starts_with("extracting") && shown.contains("25%"), "{shown}");
         terminal.finish();
         assert_eq!(term.contents(), "");
     }

@@ -133,7 +133,9 @@ fn config_prints_what_config_reads_back() {
     assert_eq!((built_in.code, &*built_in.stderr), (0, ""));
     assert!(built_in.stdout.contains("collection = [\"/data/cold/img-read\"]"), "{}", built_in.stdout);
     std::fs::write(&path, &built_in.stdout).expect("a site file");
-    assert_eq!(imgsieve_with(&["config", "--config", site]).stdout, built_in.stdout);
+    // Which is in force stands above.
+    let site_of = |stdout: &str| stdout.split_once("\n\n").expect("an empty line").1.to_owned();
+    assert_eq!(site_of(&imgsieve_with(&["config", "--config", site]).stdout), site_of(&built_in.stdout));
     let options = [
         "--staging=/s",
         "--log=/l",
@@ -151,14 +153,24 @@ fn config_prints_what_config_reads_back() {
     ];
     let changed = imgsieve_with(&[&["config"], &options[..]].concat());
     assert_eq!(changed.code, 0, "{}", changed.stderr);
-    let expected = "collection = [\"/cold\", \"/colder\"]\nstaging = \"/s\"\nlog = \"/l\"\nmin_archive_size = \"5MB\"\n\
-        min_image_size = \"512MiB\"\nmin_partitions = 3\nmin_free = \"12.5%\"\nimage_suffix = \".raw\"\n";
-    assert!(changed.stdout.starts_with(expected), "{}", changed.stdout);
-    for line in ["jobs = 7", "max_window = \"1GiB\"", "max_image_size = \"2TB\"", "abc = \"--skip\""] {
+    for line in [
+        "collection = [\"/cold\", \"/colder\"]",
+        "staging = \"/s\"",
+        "log = \"/l\"",
+        "min_archive_size = \"5MB\"",
+        "min_image_size = \"512MiB\"",
+        "min_partitions = 3",
+        "min_free = \"12.5%\"",
+        "image_suffix = \".raw\"",
+        "jobs = 7",
+        "max_window = \"1GiB\"",
+        "max_image_size = \"2TB\"",
+        "abc = \"--skip\"",
+    ] {
         assert!(changed.stdout.lines().any(|other| other == line), "{line}: {}", changed.stdout);
     }
     std::fs::write(&path, &changed.stdout).expect("a site file");
-    assert_eq!(imgsieve_with(&["config", "--config", site]).stdout, changed.stdout);
+    assert_eq!(site_of(&imgsieve_with(&["config", "--config", site]).stdout), site_of(&changed.stdout));
 }
 
 #[test]
@@ -179,13 +191,13 @@ fn only_surveys_the_archives_that_are_named() {
 }
 
 #[test]
-fn an_only_that_is_not_there_is_an_error_and_the_others_are_surveyed() {
+fn an_only_that_is_not_there_is_an_error_and_nothing_is_opened() {
     let hash = &hashes(&[MULTI])[0];
     let scan = Scan::of_named(&[SINGLE, MULTI]).args(&["--only", "none", "--only", hash]);
     let ended = scan.run();
     assert_eq!(ended.code, 1);
-    assert!(ended.stderr.contains("the hash none"), "{}", ended.stderr);
-    assert_eq!(words(&of_stage(&scan.logged(), "archive_start"), "hash"), [hash.as_str()]);
+    assert!(ended.stderr.contains("--only none: "), "{}", ended.stderr);
+    assert!(of_stage(&scan.logged(), "archive_start").is_empty());
 }
 
 #[test]
@@ -314,7 +326,7 @@ fn an_empty_collection_is_no_error_and_is_told() {
 fn a_collection_that_is_missing_is_refused() {
     let scan = Scan::new().site("collection = ['cold']");
     let line = scan.refused("collection");
-    assert!(line.contains("/cold cannot be read") && line.contains("is it mounted?"), "{line}");
+    assert!(line.contains("cannot read the collection") && line.contains("is it mounted?"), "{line}");
 }
 
 #[test]
@@ -388,9 +400,9 @@ fn verbose_prints_a_line_an_archive_and_twice_a_line_an_image() {
         assert!(!ended.stderr.contains(['\x1b', '\r']), "no terminal, no bars: {:?}", ended.stderr);
         let count = |what: &str| ended.stderr.lines().filter(|line| line.contains(what)).count();
         (
-            count(" begun"),
+            count(": started, "),
             count(" multi-partition"),
-            count("KEPT: dos, 2 partitions") + count("deleted: dos, 1 partition"),
+            count(": kept: dos, 2 partitions") + count(": not kept: dos, 1 partition"),
         )
     };
     assert_eq!(counts(&[]), (0, 0, 0));
@@ -412,7 +424,7 @@ fn the_summary_tells_what_was_kept_where_and_what_comes_next() {
         "dos, 2 partitions: vfat \"FIXTURE\" 16.8 MB, ext4 \"fixture\" 16.8 MB",
         "Checked 2 archives",
         "  imgsieve reprocess --config ",
-        "      1 kept image of all runs in the log, 1.00 GB",
+        "      1 kept image from all runs in the log, 1.00 GB",
         "No archive was changed.",
     ] {
         assert!(ended.stdout.contains(part), "{part}: {}", ended.stdout);

@@ -16,6 +16,7 @@ fn lines() -> Vec<String> {
     let mut quick = fixture::all();
     quick.retain(fixture::Fixture::is_quick);
     let scan = Scan::of(&quick).args(&["--no-progress"]);
+    std::fs::write(scan.collection().join("caf\u{e9}.txt"), "a line\n").expect("a file");
     assert_eq!(scan.run().code, 1);
     let reprocess = ["false", "true"].map(|program| {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_imgsieve"));
@@ -30,6 +31,8 @@ fn lines() -> Vec<String> {
         let mut command = scan.command();
         command.arg(more).output().expect("a run");
     }
+    let mut verify = std::process::Command::new(env!("CARGO_BIN_EXE_imgsieve"));
+    verify.args(["verify", "-q", "--config"]).arg(scan.site_file()).output().expect("a run");
     let text = std::fs::read_to_string(scan.log()).expect("a log");
     text.lines().map(str::to_owned).collect()
 }

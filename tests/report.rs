@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use common::fixture::{self, Fixture};
-use common::scan::{Ended, Scan, end, imgsieve};
+use common::scan::{Ended, Scan, end, imgsieve, of_stage};
 use imgsieve::units::human;
 use serde_json::{Value, json};
 
@@ -106,12 +106,12 @@ fn a_run_is_told_from_its_beginning_to_what_remains() {
         "  checksum: 1".to_owned(),
         "  unread: 1".to_owned(),
         "What remains to be done:".to_owned(),
-        "      1 archive with an error".to_owned(),
     ] {
         assert!(text.lines().any(|known| known == line), "{line}\n{text}");
     }
     assert!(text.contains("; complete after "), "{text}");
-    assert!(text.contains(&format!("  imgsieve scan --resume --config {}\n", scan.site_file().display())), "{text}");
+    assert!(text.contains("  1 archive that cannot be read to the end"), "{text}");
+    assert!(text.contains(&format!("  imgsieve reprocess --config {}\n", scan.site_file().display())), "{text}");
     let undecided = scan.archive(&fixture::named("unread-before").hash);
     assert!(text.contains(&format!("  imgsieve inspect {}\n", undecided.display())), "{text}");
 }
@@ -201,7 +201,7 @@ fn hostile_fields_stay_in_their_cells() {
     let text = report(&scan, &[]);
     assert!(is_inert(&text), "{text}");
     assert!(
-        text.contains("no end in the log: it was killed, or still runs, last heard of 2026-01-01 00:00:01 UTC"),
+        text.contains("no end in the log: killed, or still running, last log line 2026-01-01 00:00:01 UTC"),
         "{text}"
     );
     assert!(text.contains("Not finished:\n  @SUM(A1), begun 2026-01-01 00:00:00 UTC\n"), "{text}");
@@ -224,11 +224,11 @@ fn what_became_of_an_image_is_told_by_the_log_and_by_the_file_system() {
     assert_eq!(states, ["gone", "changed", "failed", "reprocessed", "removed", "kept"]);
     let text = report(&scan, &[]);
     for words in [
-        "gone: it was staged, and is not there",
-        "changed since it was staged: it has 5 B (5 bytes) instead of ",
+        "gone from staging",
+        "changed since it was staged: its size is 5 B (5 bytes) instead of ",
         "reprocessing failed: exit status 3",
-        "      2 images no longer in staging as it was left",
-        "      2 kept images of all runs in the log, 2.02 GB",
+        "      2 images gone from staging, or changed",
+        "      2 kept images from all runs in the log, 2.02 GB",
     ] {
         assert!(text.contains(words), "{words}\n{text}");
     }
@@ -247,33 +247,81 @@ fn the_commands_it_gives_do_what_remains() {
     fs::remove_file(scan.staged(&fixture::named(MULTI))).expect("removed");
     let report = json_report(&scan, &[]);
     assert_eq!(report["remaining"]["imgs_lost"], 1);
-    let resume = report["remaining"]["resume"].as_str().expect("a command");
-    let program = Path::new(env!("CARGO_BIN_EXE_imgsieve")).parent().expect("a folder");
-    let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap_or_default());
-    let ended = end(Command::new("sh").args(["-c", resume]).env("PATH", path).stdin(Stdio::null()));
+    let resume = &report["remaining"]["resume"];
+    let ended = run_printed(resume);
     assert_eq!(ended.code, 0, "{ended:?}");
     let report = json_report(&scan, &[]);
     assert_eq!(json!([report["remaining"]["resume"], report["remaining"]["imgs_to_reprocess"]]), json!([null, 1]));
     // The totals are those of the collection, though the run only did one archive again.
     assert_eq!(json!([report["totals"]["archives_complete"], report["runs"][1]["archives_resumed"]]), json!([2, 1]));
     let text = self::report(&scan, &[]);
-    assert!(text.contains("Taken over: 1 archive of run "), "{text}");
+    assert!(text.contains("Taken over: 1 archive from run "), "{text}");
+}
+
+/// Runs a command that a report printed, anywhere.
+fn run_printed(command: &Value) -> Ended {
+    let program = Path::new(env!("CARGO_BIN_EXE_imgsieve")).parent().expect("a folder");
+    let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap_or_default());
+    let command = command.as_str().expect("a command");
+    end(Command::new("sh").args(["-c", command]).current_dir("/").env("PATH", path).stdin(Stdio::null()))
 }
 
 #[test]
-fn commands_name_what_the_site_file_does_not() {
+fn a_dry_run_goes_on_as_one_and_its_images_are_staged_by_a_real_one() {
+    let hashes = [MULTI, SINGLE].map(|name| fixture::named(name).hash);
+    let scan = Scan::of_named(&[MULTI, SINGLE]);
+    let options = ["--dry-run", "--keep-undecided", "--only", &hashes[0], "--image-suffix", ".img,.a b"];
+    scan.run_with(&options);
+    let remaining = json_report(&scan, &[])["remaining"].clone();
+    assert_eq!(remaining["resume"], Value::Null);
+    let ended = run_printed(&remaining["stage"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(scan.staged(&fixture::named(MULTI)).is_file());
+    let lines = scan.logged();
+    let starts = of_stage(&lines, "script_start");
+    assert_eq!((&starts[0]["options"], &starts[0]["rules"]), (&starts[1]["options"], &starts[1]["rules"]));
+    assert_eq!(json!([starts[0]["dry_run"], starts[1]["dry_run"], starts[1]["not_selected"]]), json!([true, false, 1]));
+
+    // What was not begun is begun by a dry run.
+    let text = lines[..3].iter().map(Value::to_string).collect::<Vec<_>>().join("\n") + "\n";
+    fs::write(scan.log(), text).expect("a log");
+    let remaining = json_report(&scan, &[])["remaining"].clone();
+    let before = scan.logged().len();
+    assert_eq!(run_printed(&remaining["resume"]).code, 0);
+    let begun = &scan.logged()[before];
+    assert_eq!(json!([begun["dry_run"], begun["options"]]), json!([true, starts[0]["options"]]));
+}
+
+#[test]
+fn nothing_is_to_be_tried_again_that_cannot_end_otherwise() {
+    let scan = after(&["wrong-checksum"]);
+    let empty = scan.collection().join("empty.tar.zst");
+    fs::write(&empty, "").expect("a file");
+    fs::write(scan.collection().join("text.tar.zst"), "no archive at all\n").expect("a file");
+    scan.run();
+    let remaining = json_report(&scan, &[])["remaining"].clone();
+    assert_eq!(json!([remaining["archives_broken"], remaining["resume"]]), json!([3, null]), "{remaining}");
+    assert!(report(&scan, &[]).contains("3 archives that cannot be read to the end"), "{}", report(&scan, &[]));
+}
+
+#[test]
+fn commands_name_the_site_file_of_the_run_or_what_another_does_not_name() {
     let scan = after(&["unread-before", MULTI]);
     let mut other = imgsieve();
     other.arg("report").arg("--json").arg(scan.log());
-    let report: Value = serde_json::from_str(&end(&mut other).stdout).expect("JSON");
-    let folder = scan.folder().display();
-    let command = format!("imgsieve reprocess --log {folder}/log.jsonl --staging {folder}/staging");
-    assert_eq!(report["remaining"]["reprocess"], command);
+    let mut remaining = || -> Value {
+        let report: Value = serde_json::from_str(&end(&mut other).stdout).expect("JSON");
+        report["remaining"].clone()
+    };
     fs::remove_file(scan.staged(&fixture::named(MULTI))).expect("removed");
-    let report: Value = serde_json::from_str(&end(&mut other).stdout).expect("JSON");
-    let command =
-        format!("imgsieve scan --resume --log {folder}/log.jsonl --staging {folder}/staging {folder}/collection");
-    assert_eq!(report["remaining"]["resume"], command);
+    let folder = scan.folder().display();
+    let command = format!("imgsieve scan --resume --config {folder}/site.toml");
+    assert_eq!(remaining()["resume"], command);
+    // The log of an earlier version does not have the options.
+    let text = fs::read_to_string(scan.log()).expect("a log").replacen("\"options\"", "\"unknown\"", 1);
+    fs::write(scan.log(), text).expect("a log");
+    let places = format!("--log {folder}/log.jsonl --staging {folder}/staging");
+    assert_eq!(remaining()["resume"], format!("imgsieve scan --resume {places} {folder}/collection"));
 }
 
 #[test]
@@ -293,7 +341,7 @@ fn kept_paths_are_bytes_and_never_two_lines() {
     let output = command(&scan, &["--kept"]).output().expect("runs");
     assert_eq!(output.status.code(), Some(1));
     let stderr = String::from_utf8(output.stderr).expect("text");
-    assert!(stderr.contains(r"two\nlines\tand a tab.img is more than a line: use --kept -0"), "{stderr}");
+    assert!(stderr.contains(r"two\nlines\tand a tab.img is more than one line: use -0"), "{stderr}");
     let lines: Vec<PathBuf> = output
         .stdout
         .split(|&byte| byte == b'\n')
@@ -310,7 +358,7 @@ fn a_forged_path_that_is_relative_is_not_given_to_a_command() {
     fs::write(scan.folder().join("-rf"), "").expect("a file");
     let ended = end(&mut command(&scan, &["--kept"]));
     assert_eq!((ended.code, &*ended.stdout), (1, ""), "{ended:?}");
-    assert!(ended.stderr.contains("-rf is no absolute path"), "{ended:?}");
+    assert!(ended.stderr.contains("-rf is not an absolute path"), "{ended:?}");
 }
 
 #[test]
@@ -322,7 +370,7 @@ fn the_images_of_earlier_runs_wait_as_well() {
     assert_eq!(report(&scan, &["--kept", "--run", "last"]).lines().count(), 1);
     assert_eq!(images(&json_report(&scan, &[])).len(), 1);
     assert_eq!(images(&json_report(&scan, &["--run", "all"])).len(), 2);
-    assert!(report(&scan, &[]).contains("2 kept images of all runs in the log"));
+    assert!(report(&scan, &[]).contains("2 kept images from all runs in the log"));
 }
 
 #[test]
@@ -361,8 +409,8 @@ fn a_log_that_cannot_be_told_of_is_one_line_and_exit_code_1() {
     let scan = Scan::new();
     for (text, message) in [
         (None, "No such file or directory"),
-        (Some(""), "no run ever began"),
-        (Some("\n\n"), "is not an imgsieve log: none of its 2 lines is one of a run"),
+        (Some(""), "no run in the log "),
+        (Some("\n\n"), "is not an imgsieve log: none of its 2 lines belongs to a run"),
         (Some("hello\n{\"level\":\"info\",\"msg\":\"other\"}\n"), "is not an imgsieve log: none of its 2 lines"),
         (Some("\0\u{1b}[2J\u{7}"), "is not an imgsieve log"),
     ] {
@@ -373,10 +421,10 @@ fn a_log_that_cannot_be_told_of_is_one_line_and_exit_code_1() {
         assert!(stderr.contains(message), "{text:?}: {stderr}");
     }
     fs::write(scan.log(), "").expect("a log");
-    assert!(refused(&scan, &["--run", "all"]).contains("has no run: it is empty"));
+    assert!(refused(&scan, &["--run", "all"]).contains("is empty: it has no runs"));
     let folder = scan.collection();
-    assert!(refused(&scan, &[folder.to_str().expect("text")]).contains("has no log in it"));
-    assert!(refused(&scan, &["/dev/zero"]).contains("is not a file that a log could be read from"));
+    assert!(refused(&scan, &[folder.to_str().expect("text")]).contains("has no logs in it"));
+    assert!(refused(&scan, &["/dev/zero"]).contains("is not a log: it is not a regular file"));
     let archive = fixture::named(MULTI).path();
     assert!(refused(&scan, &[archive.to_str().expect("text")]).contains("is not an imgsieve log"));
 }
@@ -389,7 +437,10 @@ fn a_run_that_is_not_there_is_told_with_those_that_are() {
     let runs: Vec<&str> =
         [&logged[0], logged.last().expect("lines")].map(|line| line["run"].as_str().expect("a run")).to_vec();
     let stderr = refused(&scan, &["--run", "nobody\u{1b}[2J"]);
-    assert!(stderr.contains(&format!("has no run nobody\\u{{1b}}[2J; it has {}, {}\n", runs[0], runs[1])), "{stderr}");
+    assert!(
+        stderr.contains(&format!("has no run nobody\\u{{1b}}[2J; its runs are {}, {}\n", runs[0], runs[1])),
+        "{stderr}"
+    );
     let report = json_report(&scan, &["--run", runs[0]]);
     assert_eq!(report["runs"][0]["run"], runs[0]);
 }
@@ -409,8 +460,8 @@ fn what_is_torn_or_unknown_is_said_and_passed_over() {
     assert_eq!(
         ended.stderr,
         format!(
-            "imgsieve: warning: {log}: 1 line is torn or no line of a log, and was passed over; the first is line {lines}\n\
-             imgsieve: warning: {log}: 1 line is of a stage that this version does not know, and was passed over\n"
+            "imgsieve: warning: {log}: 1 line is torn or no line of a log, and was skipped; the first is line {lines}\n\
+             imgsieve: warning: {log}: 1 line is of a stage unknown to this version, and was skipped\n"
         )
     );
     let [before, now]: [Value; 2] = [&clean, &ended.stdout].map(|text| serde_json::from_str(text).expect("JSON"));
@@ -426,7 +477,7 @@ fn an_archive_whose_images_are_missing_from_the_log_is_told() {
     fs::write(scan.log(), whole.flat_map(|line| [line, "\n"]).collect::<String>()).expect("a log");
     let ended = end(&mut command(&scan, &[]));
     let told = format!(
-        "of 1 archive the log lacks lines about images, and so does this report; the first is {}",
+        "lines about images of 1 archive are missing from the log, and so from this report; the first is {}",
         fixture::named(MULTI).hash
     );
     assert!(ended.code == 0 && ended.stderr.contains(&told), "{ended:?}");
@@ -487,7 +538,7 @@ fn a_dry_run_says_what_would_be_kept() {
     scan.lines();
     let text = report(&scan, &[]);
     assert!(text.contains("To be kept:\n") && text.contains(".img  1.00 GB, at most "), "{text}");
-    assert!(text.contains("      1 image to be staged by a run without --dry-run, "), "{text}");
+    assert!(text.contains("      1 image to stage without --dry-run, "), "{text}");
     assert_eq!(report(&scan, &["--kept"]), "");
 }
 
@@ -505,7 +556,7 @@ fn the_log_of_the_script_that_it_replaces_is_told_of() {
     ];
     fs::write(scan.log(), lines.join("\n")).expect("a log");
     let text = report(&scan, &[]);
-    assert!(text.contains("Run without a name"), "{text}");
+    assert!(text.contains("Run without an ID"), "{text}");
     assert!(text.contains("bar.img  0 B\n"), "{text}");
     assert!(text.contains("37 never begun"), "{text}");
 }
@@ -537,13 +588,13 @@ fn long_lists_are_cut_on_a_terminal_and_nowhere_else() {
         lines.push(format!(r#"{{"ts":"2026-01-01T00:00:00Z","stage":"partition_check",{of}"img":"i","partitions":2,"action":"KEPT","path":"/nonexistent/h{number}/i","size_bytes":9,"run":"r"}}"#));
     }
     let scan = log_of(&lines.iter().map(String::as_str).collect::<Vec<_>>());
-    assert_eq!(report(&scan, &[]).matches("gone: ").count(), 60);
+    assert_eq!(report(&scan, &[]).matches("  gone from staging").count(), 60);
     let program = env!("CARGO_BIN_EXE_imgsieve");
     let log = scan.log();
     let on_terminal =
         common::run("bsdutils", "script", &["-qec", &format!("{program} report {}", log.display()), "/dev/null"], "");
-    assert_eq!(on_terminal.matches("gone: ").count(), 40, "{on_terminal}");
-    assert!(on_terminal.contains("… and 20 more: imgsieve report --csv has all"), "{on_terminal}");
+    assert_eq!(on_terminal.matches("  gone from staging").count(), 40, "{on_terminal}");
+    assert!(on_terminal.contains("… and 20 more: see imgsieve report --csv"), "{on_terminal}");
 }
 
 #[test]

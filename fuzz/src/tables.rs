@@ -14,10 +14,10 @@ use imgsieve::ptable::{self, Examination, PartitionTable, superblock};
 use positioned_io::ReadAt;
 
 /// Reads that any image may cost. The most known of are those of a chain of EBRs that never repeats itself; what else
-/// is read of such an image are the arrays of a GPT that it once had.
-pub const MAX_READS: u64 = 700;
+/// is read of such an image are the arrays of a GPT that it once had. Of a disk behind a header, both are looked at.
+pub const MAX_READS: u64 = 2 * 700;
 /// Bytes that any image may cost: two arrays of a GPT, as large as they may be, and a MiB for all the rest.
-pub const MAX_BYTES: u64 = (2 * 16 + 1) << 20;
+pub const MAX_BYTES: u64 = (2 * (2 * 16 + 1)) << 20;
 /// Entries that a table may list.
 const MAX_PARTITIONS: usize = 4096;
 /// Pieces of an image: each read looks at all of them.
@@ -274,7 +274,8 @@ pub fn read(input: &[u8]) {
     let (image, enough) = image(input);
     let whole = check(&image, None);
     if let Ok(Some(mut table)) = whole.outcome {
-        ptable::check_backup(&mut table, &image, image.size);
+        let disk = whole.wrapper.map_or(0..image.size, |wrapper| wrapper.disk);
+        ptable::check_backup(&mut table, &image, &disk);
     }
     let _ = superblock::identify(&image, image.size);
     let Some(enough) = enough else { return };

@@ -1,4 +1,4 @@
-//! What runs found, archive by archive: the state of a collection as the log tells it.
+//! What runs found, archive by archive: the state of a collection according to the log.
 
 mod fold;
 mod live;
@@ -6,10 +6,14 @@ mod select;
 mod staged;
 mod sums;
 mod tally;
+mod verification;
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use crate::log::record::{self, ArchiveStart, Ended, PartitionCheck, ScriptComplete, ScriptStart, Totals};
+use crate::log::record::{
+    self, ArchiveStart, Ended, LeftOut, MembersLeftOut, PartitionCheck, ScriptComplete, ScriptStart, Totals,
+};
 use crate::log::{Error, Logs, Name, Reading, Record};
 
 pub use live::{Earlier, Live};
@@ -17,10 +21,15 @@ pub use select::{Runs, runs};
 pub use staged::{Staged, StagedImage, StagedState};
 pub use sums::Sums;
 pub use tally::{Lack, Tallies};
+pub use verification::{Currency, Verifications};
 
-/// Errors and warnings of a run, or of an archive, that are told one by one.
+/// Errors and warnings of a run, or of an archive, that are listed.
 const PROBLEMS_MOST: usize = 1000;
-/// Times at which the space of a run is told.
+/// Files of a rule that are named which a run did not survey.
+const LEFT_OUT_MOST: usize = 10_000;
+/// Rules by which a run may leave something out.
+const RULES_MOST: usize = 64;
+/// Times at which a run's free space is remembered.
 const SPACES_MOST: usize = 4096;
 
 /// Which runs an account is of.
@@ -34,7 +43,7 @@ pub enum Selection {
     All,
 }
 
-/// What the log tells of a collection.
+/// What the log says about a collection.
 #[derive(Debug, Default)]
 pub struct Account {
     /// The runs that were selected and those they took something over from, in the order of the log.
@@ -43,15 +52,17 @@ pub struct Account {
     pub archives: Vec<ArchiveAccount>,
     /// Images that any run staged, and what became of them.
     pub staged: Staged,
+    /// What the checksums of archives came to when they were last verified.
+    pub verifications: Verifications,
     /// How the log read.
     pub reading: Reading,
-    /// Archives that are not told of one by one, because there are too many.
+    /// Archives that are not listed, because there are too many.
     pub archives_more: u64,
-    /// Images that are not told of one by one, because there are too many.
+    /// Images that are not listed, because there are too many.
     pub images_more: u64,
-    /// Lines of runs that are not told of, because there are too many.
+    /// Lines of runs that are not listed, because there are too many.
     pub lines_more: u64,
-    /// What is not told of one by one, in sum.
+    /// What is not listed, in total.
     pub more: Sums,
 }
 
@@ -70,19 +81,21 @@ pub struct Run {
     pub is_last: bool,
     /// Free space in staging, in bytes, as often as it was logged, or every so often in a long run.
     pub space: Vec<(SystemTime, u64)>,
-    /// What it did, over all archives that it is told to have begun, be they begun again since or not.
+    /// What it did, over all archives that it began, including those that a later run began again.
     pub sums: Sums,
     /// Those of its errors that are not among the problems, because there are too many.
     pub problems_more: u64,
-    /// What it warned of that is about no archive.
+    /// Its warnings that are not about an archive.
     pub warnings: Vec<Problem>,
     /// Those of these warnings that are not among them, because there are too many.
     pub warnings_more: u64,
+    /// What it did not survey, by rule.
+    pub left_out: BTreeMap<String, LeftOut>,
     /// Archives that it took over from earlier runs.
     pub resumed: u64,
     /// How it ended; none where it still runs, or was killed.
     pub end: Option<RunEnd>,
-    /// What went wrong with the run itself, or with what has an archive's name and is none.
+    /// Errors of the run itself, or about files that have an archive's name and are not one.
     pub problems: Vec<Problem>,
 }
 
@@ -110,6 +123,8 @@ pub struct Problem {
     pub path: Option<Name>,
     /// What was done with an archive until it ended that.
     pub totals: Option<Box<Totals>>,
+    /// Members of it that could be images and were not looked at, by rule.
+    pub left_out: Vec<MembersLeftOut>,
 }
 
 /// One archive, as one run found it.
@@ -138,6 +153,16 @@ pub struct ArchiveAccount {
 }
 
 impl ArchiveAccount {
+    /// Members that could be images and were not looked at, by rule.
+    #[must_use]
+    pub fn left_out(&self) -> &[MembersLeftOut] {
+        match &self.end {
+            ArchiveEnd::Open => &[],
+            ArchiveEnd::Complete { left_out, .. } => left_out,
+            ArchiveEnd::Failed(problem) => &problem.left_out,
+        }
+    }
+
     /// An archive that a run begins.
     #[must_use]
     pub fn begun(run: usize, time: Option<SystemTime>, start: &ArchiveStart) -> ArchiveAccount {
@@ -176,6 +201,8 @@ pub enum ArchiveEnd {
         time: Option<SystemTime>,
         /// What was found and done.
         totals: Box<Totals>,
+        /// Members that could be images and were not looked at, by rule.
+        left_out: Vec<MembersLeftOut>,
     },
     /// It ended in an error, which has the time.
     Failed(Problem),
@@ -185,7 +212,7 @@ impl Account {
     /// Reads the logs. None where they have no run of those that were selected.
     pub fn read(logs: &Logs, selection: &Selection) -> Result<Option<Account>, Error> {
         let account = select::read(logs, selection)?;
-        Ok(account.filter(|account| !account.runs.is_empty()))
+        Ok(account.filter(|account| !account.runs.is_empty() || !account.verifications.is_empty()))
     }
 }
 
@@ -217,14 +244,14 @@ impl Account {
         of_runs.chain(of_archives)
     }
 
-    /// Adds what is not told of one by one.
+    /// Adds what is not listed.
     fn add_more(&mut self, archive: &ArchiveAccount) {
         self.archives_more += 1;
         self.images_more += archive.images.len() as u64;
         self.more.add(archive);
     }
 
-    /// What earlier runs knew of a staged image, and the last one could not say: whether its frames held, and how much of
+    /// What earlier runs knew about a staged image and the last one could not say: whether its frames held, and how much of
     /// the medium was rescued.
     pub fn recall(&mut self) {
         for image in self.archives.iter_mut().flat_map(|archive| &mut archive.images) {
@@ -245,7 +272,7 @@ impl Run {
         Run { id: id.to_owned(), began, ..Run::default() }
     }
 
-    /// Takes note of what is said about no archive.
+    /// Takes note of a record that is not about an archive.
     fn note(&mut self, time: Option<SystemTime>, record: Record) {
         match record {
             Record::ScriptStart(start) => {
@@ -254,6 +281,17 @@ impl Run {
                 self.start.jobs = self.start.jobs.max(1);
                 // Runs of the script that imgsieve replaces have no names, and so are one.
                 self.end = None;
+            }
+            Record::LeftOut(left_out) => {
+                let LeftOut { rule, count, size_bytes, files } = *left_out;
+                // A log may be anybody's.
+                if self.left_out.len() == RULES_MOST && !self.left_out.contains_key(&rule) {
+                    return;
+                }
+                let of_rule = self.left_out.entry(rule).or_default();
+                (of_rule.count, of_rule.size_bytes) = (count, size_bytes);
+                let room = LEFT_OUT_MOST.saturating_sub(of_rule.files.len());
+                of_rule.files.extend(files.into_iter().take(room));
             }
             Record::ScriptComplete(end) => self.end = Some(RunEnd::Complete(end)),
             Record::Interrupted(end) => self.end = Some(RunEnd::Interrupted(end.signal)),
@@ -311,7 +349,8 @@ impl Problem {
     pub fn of(time: Option<SystemTime>, record: record::Problem) -> Problem {
         let reason = record.reason.as_ref().map_or(String::new(), |reason| reason.as_str().to_owned());
         let totals = record.ended.as_ref().map(totals_of).map(Box::new);
-        Problem { time, reason, message: record.message, path: record.archive, totals }
+        let left_out = record.ended.map_or(Vec::new(), |ended| ended.left_out);
+        Problem { time, reason, message: record.message, path: record.archive, totals, left_out }
     }
 }
 

@@ -6,19 +6,23 @@ use clap::builder::PossibleValue;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
+use super::again;
 use super::version;
 use crate::account::Selection;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Origin};
 use crate::progress::Verbosity;
 use crate::suffixes::Suffixes;
 use crate::units::Size;
 use crate::zst::Engine;
 
+use super::config::ConfigArguments;
+use super::extract::{self, ExtractArguments};
 use super::reprocess::{self, ReprocessArguments};
 use super::site::SiteArguments;
+use super::verify::{self, VerifyArguments};
 
 pub(super) const EXIT_CODES: &str = "\
-Exit codes: 0 done; 1 an error, something left without room, or a precondition that does not hold; 2 wrong usage; \
+Exit codes: 0 success; 1 an error, an image left without room, or a precondition not met; 2 wrong usage; \
 129, 130, 143 after SIGHUP, SIGINT, SIGTERM.";
 
 const SCAN_EXAMPLES: &str = "\
@@ -32,9 +36,9 @@ Examples:
   imgsieve scan --only 2c26b46b68ffc68ff99b453c1d304134 --min-free 500GB
       one archive, with another minimum of free space
   imgsieve scan --resume
-      go on after a crash, or after room was made: what was completed is not done again
+      continue after a crash, or once there is more room; completed archives are not read again
   imgsieve scan --dry-run --json --no-progress > survey.json
-      figures for another program";
+      the summary, for another program";
 
 const INSPECT_EXAMPLES: &str = "\
 Examples:
@@ -47,18 +51,22 @@ Examples:
   imgsieve report
       what the last run found, from the site file's log
   imgsieve report --run all survey.jsonl
-      all runs of another log: of each archive, what the last run that began it found
+      all runs of another log: for each archive, what the last run that started it found
   imgsieve report --csv > images.csv
-      a row an image, for a spreadsheet
+      one row per image, for a spreadsheet
   imgsieve report --kept -0 | xargs -0r -n1 sudo ntt-orchestrator --image
-      every kept image that is still to be reprocessed";
+      every kept image not yet reprocessed";
 
 const CONFIG_EXAMPLES: &str = "\
 Examples:
   imgsieve config > site.toml
-      a site file to be changed, and given to scan with --config
+      a site file to edit, and to pass to scan with --config
   imgsieve config --config site.toml --min-free 500GB
-      what scan would go by, with these options";
+      the settings that scan would use with these options
+  imgsieve config --init /mnt/cold
+      begin ./imgsieve.toml for a collection, with every key explained
+  imgsieve config --init=~/.config/imgsieve/config.toml --log ~/imgsieve.jsonl /mnt/cold
+      the same for wherever you are";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -72,7 +80,7 @@ Examples:
   imgsieve man scan | man -l -
       the page of scan
   imgsieve man --to ~/.local/share/man/man1
-      where man finds them";
+      all pages, where man finds them";
 
 /// Finds the disk images with two or more partitions in a cold-storage collection of .tar.zst archives, and stages only
 /// those.
@@ -83,13 +91,13 @@ pub struct Arguments {
     pub command: Command,
 }
 
-/// What is to be done.
+/// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Survey a collection, and stage the images with two or more partitions
     ///
-    /// Every archive is read once, without extracting it. Images with so many partitions or more as the site asks for are
-    /// written to STAGING/HASH/NAME.img; nothing is written of the others, and no archive is changed.
+    /// Each archive is read once, without extracting it. Images with at least --min-partitions partitions are written to
+    /// STAGING/HASH/NAME.img; nothing is written of the others, and no archive is changed.
     #[command(after_help = EXIT_CODES, after_long_help = concat_help())]
     Scan(Box<ScanArguments>),
     /// Run a command for each staged image, smallest first: the second phase
@@ -97,22 +105,37 @@ pub enum Command {
     Reprocess(Box<ReprocessArguments>),
     /// List the partitions of every image in archives or plain images; nothing is written
     ///
-    /// Partitions that count are named with their file system, its label and its UUID. What is wrong with a table is told
-    /// with it.
+    /// Partitions that count are listed with their file system, its label and its UUID. Damage to a table is listed with
+    /// the table.
     #[command(after_help = INSPECT_EXAMPLES)]
     Inspect(InspectArguments),
-    /// Say what runs found, from their log: what is multi, what went wrong, what remains to do
+    /// Write an image of an archive, or one partition of it, to a file
     ///
-    /// The log tells what was done, the file system what is still in staging. What remains to be done comes with the
+    /// What lies before the image is passed over if possible. Zeros become holes. The file gets its name when it
+    /// is whole and on the disk, and never replaces another. By its number, the archive is read no further than to the
+    /// image; by its name, or where none is given, to its end, for there may be another.
+    #[command(after_help = EXIT_CODES, after_long_help = extract_help())]
+    Extract(ExtractArguments),
+    /// Decode archives to their end, and check every checksum in them
+    ///
+    /// Each frame is decoded by libzstd, and each header of the tar is read. The result of each archive is printed, and a
+    /// total. The log keeps it with the file's size and time, and report shows it until these change. A frame without a
+    /// checksum that decodes to its end is reported, and is not a failure. Exit code 0 means that everything holds.
+    #[command(after_help = EXIT_CODES, after_long_help = verify_help())]
+    Verify(VerifyArguments),
+    /// Report from the log what runs found, what went wrong, and what remains to be done
+    ///
+    /// The log says what was done, the file system what is still in staging. What remains to be done is listed with the
     /// commands that do it.
     #[command(after_help = REPORT_EXAMPLES)]
     Report(ReportArguments),
-    /// Print the site file in force: the built-in one, or --config's, with the options given
+    /// Print the site file in force, which it is and why, with the options given; or begin one
     ///
     /// A site file says where things are and what counts. Its comments explain each key; a key that is left out keeps its
-    /// built-in value.
+    /// built-in value. Every command goes by the first that there is of: the one that --config names, that
+    /// `IMGSIEVE_CONFIG` names, ./imgsieve.toml, ~/.config/imgsieve/config.toml, /etc/imgsieve.toml, the built-in one.
     #[command(after_help = CONFIG_EXAMPLES)]
-    Config(SiteArguments),
+    Config(ConfigArguments),
     /// Print completions for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions(CompletionsArguments),
@@ -123,6 +146,14 @@ pub enum Command {
 
 fn reprocess_help() -> String {
     format!("{}\n\n{EXIT_CODES}", reprocess::EXAMPLES)
+}
+
+fn extract_help() -> String {
+    format!("{}\n\n{EXIT_CODES}", extract::EXAMPLES)
+}
+
+fn verify_help() -> String {
+    format!("{}\n\n{EXIT_CODES}", verify::EXAMPLES)
 }
 
 fn concat_help() -> String {
@@ -136,9 +167,9 @@ impl ValueEnum for Engine {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         let help = match self {
-            Engine::Auto => "The best there is for each archive",
-            Engine::Skip => "Pass over what is not wanted without decoding it, wherever that can be done",
-            Engine::Decode => "libzstd, from the first byte to the last",
+            Engine::Auto => "The best available for each archive",
+            Engine::Skip => "Pass over what is not needed without decoding it, wherever possible",
+            Engine::Decode => "Decode everything with libzstd, from the first byte to the last",
         };
         Some(PossibleValue::new(self.as_str()).help(help))
     }
@@ -150,37 +181,40 @@ impl ValueEnum for Engine {
 pub struct ScanArguments {
     #[command(flatten)]
     pub site: SiteArguments,
-    /// Write no image: only say what would be kept
+    /// Write no images; only report what would be kept
     #[arg(long, short = 'n')]
     pub dry_run: bool,
-    /// Only the N smallest archives
+    /// Also enter folders within the collection's folders; never through links
+    #[arg(long)]
+    pub recursive: bool,
+    /// Survey only the N smallest archives
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
-    /// Only the archive of this hash; may be repeated
+    /// Survey only the archive with this hash; may be repeated
     #[arg(long, value_name = "HASH")]
     pub only: Vec<String>,
     /// Wait for the archiving program to end, instead of refusing to start
     #[arg(long)]
     pub wait: bool,
-    /// Run although that program runs, or folders are there that should be gone
+    /// Start even if that program is running, or folders exist that should be gone
     #[arg(long)]
     pub force: bool,
-    /// Go on where earlier runs ended: pass over the archives that they completed, by the log
+    /// Continue where earlier runs ended: leave out archives that they completed, according to the log
     #[arg(long)]
     pub resume: bool,
-    /// Stage images whose partitions cannot be told, too
+    /// Also stage images that cannot be decided on
     #[arg(long)]
     pub keep_undecided: bool,
-    /// End the run when free space falls below the minimum, instead of surveying on without writing
+    /// End the run when free space falls below the minimum, instead of going on without writing
     #[arg(long)]
     pub abort_on_low_space: bool,
-    /// How archives are read
+    /// How to read archives
     #[arg(long, value_enum, default_value_t = Engine::Auto)]
     pub engine: Engine,
-    /// Decode everything and check every checksum: implies --engine decode
+    /// Decode everything and check every checksum; implies --engine decode
     #[arg(long)]
     pub verify: bool,
-    /// Name file systems even where that means decoding much of an archive again
+    /// Name file systems even if that means decoding much of an archive again
     #[arg(long)]
     pub fs: bool,
     /// Print the summary as one JSON object
@@ -192,7 +226,7 @@ pub struct ScanArguments {
     /// Errors only: no warnings, bars or summary
     #[arg(long, short, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// A line an archive; twice: a line an image
+    /// Print a line for each archive; given twice, for each image too
     #[arg(long, short, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }
@@ -203,22 +237,22 @@ pub struct InspectArguments {
     /// Archives (.tar.zst), plain images, compressed images (.zst), devices
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
-    /// One JSON object a file, a line each
+    /// Print one JSON object for each file, one per line
     #[arg(long)]
     pub json: bool,
-    /// Say of each kind of partition table that was looked for, until one was found, why it is not there
+    /// Say why each kind of partition table that was tried does not match
     #[arg(short, long)]
     pub verbose: bool,
-    /// Name file systems even where that means decoding much of an archive again
+    /// Name file systems even if that means decoding much of an archive again
     #[arg(long)]
     pub fs: bool,
-    /// How the name of an image in an archive ends (ASCII case ignored); several with commas: .img,.dd
+    /// How the names of images in archives end (ASCII case is ignored); several with commas: .img,.dd
     #[arg(long, value_name = "SUFFIX[,...]", default_value = ".img")]
     pub image_suffix: Suffixes,
     /// Largest zstd window accepted, up to 2GiB
     #[arg(long, value_name = "SIZE", default_value = "128MiB")]
     pub max_window: Size,
-    /// How archives are read
+    /// How to read archives
     #[arg(long, value_enum, default_value_t = Engine::Auto)]
     pub engine: Engine,
 }
@@ -227,40 +261,43 @@ pub struct InspectArguments {
 #[derive(Debug, Args)]
 #[allow(clippy::struct_excessive_bools)]
 pub struct ReportArguments {
-    /// Logs, what logrotate made of them (.gz and .zst, too), folders of these; - is standard input [default: the site
-    /// file's]
+    /// Logs, rotated logs (also .gz and .zst), or folders of them; - is standard input [default: the site file's]
     #[arg(value_name = "LOG")]
     pub logs: Vec<PathBuf>,
     /// The same as LOG
     #[arg(long, value_name = "LOG")]
     pub log: Vec<PathBuf>,
-    /// Site file (TOML) instead of the built-in one; see `imgsieve config`
+    /// Site file (TOML) instead of the one in force; see `imgsieve config`
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Which run: its name in the log, `last`, or `all` [default: last; with --kept, all]
+    /// Which run: its ID in the log, `last`, or `all` [default: last; with --kept, all]
     #[arg(long, value_name = "ID|last|all", value_parser = selection)]
     pub run: Option<Selection>,
     #[command(flatten)]
     pub format: ReportFormat,
-    /// With --kept: end each path with NUL instead of a newline
-    #[arg(short = '0', long = "null", requires = "kept")]
+    /// With --kept or --unchecked: end each path with NUL instead of a newline
+    #[arg(short = '0', long = "null", requires = "paths")]
     pub null: bool,
 }
 
-/// What `imgsieve report` makes, instead of text for a person.
+/// What `imgsieve report` prints instead of text.
 #[derive(Debug, Args)]
 #[group(multiple = false)]
+#[allow(clippy::struct_excessive_bools)]
 pub struct ReportFormat {
-    /// One JSON object
+    /// Print one JSON object
     #[arg(long)]
     pub json: bool,
-    /// A header and a row an image, comma-separated (RFC 4180)
+    /// Print comma-separated values: a header, then one row per image, and one for what has none (RFC 4180)
     #[arg(long)]
     pub csv: bool,
-    /// Only the paths of kept images that are still to be reprocessed, one a line
-    #[arg(long)]
+    /// Print only the paths of kept images not yet reprocessed, one per line
+    #[arg(long, group = "paths")]
     pub kept: bool,
-    /// A page to look at, in one file that needs no network; `-` is standard output
+    /// Print only the paths of archives and other files that were not fully checked, one per line
+    #[arg(long, group = "paths")]
+    pub unchecked: bool,
+    /// Write a web page: one file, which needs no network; `-` is standard output
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub html: Option<PathBuf>,
 }
@@ -277,22 +314,22 @@ fn selection(text: &str) -> Result<Selection, std::convert::Infallible> {
 /// `imgsieve completions`.
 #[derive(Debug, Args)]
 pub struct CompletionsArguments {
-    /// For which shell
+    /// The shell
     pub shell: Shell,
 }
 
 /// `imgsieve man`.
 #[derive(Debug, Args)]
 pub struct ManArguments {
-    /// Whose page; the program's own where none is named
+    /// The command whose page to print, or `log` for the format of the log; the program's own page if none is named
     pub subcommand: Option<String>,
-    /// Write every page to this folder, which is made if it is missing
+    /// Write all pages to this folder, creating it if it is missing
     #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath, conflicts_with = "subcommand")]
     pub to: Option<PathBuf>,
 }
 
 impl ScanArguments {
-    /// How much is told on stderr.
+    /// How much is written to stderr.
     #[must_use]
     pub fn verbosity(&self) -> Verbosity {
         match (self.quiet, self.verbose) {
@@ -308,13 +345,26 @@ impl ScanArguments {
         let engine = match (self.verify, self.engine) {
             (true, Engine::Skip) => {
                 let value = self.engine.as_str().to_owned();
-                return Err(config::Error::Value { key: "engine", value, why: "--verify has everything decoded" });
+                return Err(config::Error::Value { key: "engine", value, why: "--verify decodes everything" });
             }
             (true, _) => Engine::Decode,
             (false, engine) => engine,
         };
+        let origin = Origin::find(self.site.config.as_deref())?;
+        let options = again::options(&self, &origin);
+        let is_elsewhere = !self.site.collection.is_empty();
+        let mut skip_expected = self.site.skip.clone();
+        let more_logs = self.site.more_logs();
+        let site = self.site.site()?;
+        // The skip list of a site file is of the site's collection, and not of what is named instead.
+        if site.has_own_skip && !is_elsewhere {
+            skip_expected = site.skip.keys().cloned().collect();
+        }
         Ok(Config {
             engine,
+            skip_expected,
+            options,
+            recursive: self.recursive,
             dry_run: self.dry_run,
             limit: self.limit,
             only: self.only,
@@ -324,8 +374,8 @@ impl ScanArguments {
             keep_undecided: self.keep_undecided,
             abort_on_low_space: self.abort_on_low_space,
             deep_fs: self.fs,
-            more_logs: self.site.more_logs(),
-            ..Config::new(self.site.site()?)
+            more_logs,
+            ..Config::new(site)
         })
     }
 }

@@ -1,10 +1,15 @@
 //! The program: arguments in, exit code out. Wires the run to its observers.
 
+mod again;
 mod args;
+mod config;
+mod extract;
+mod logging;
 mod pages;
 mod report;
 mod reprocess;
 mod site;
+mod verify;
 mod version;
 
 use std::io::{BufWriter, IsTerminal, Write};
@@ -13,9 +18,10 @@ use std::sync::Arc;
 use clap::FromArgMatches;
 
 use crate::cause::Cause;
+use crate::config::{LogTarget, Site};
 use crate::exit::Exit;
 use crate::inspect;
-use crate::log::{self, Journal};
+use crate::log;
 use crate::progress::Terminal;
 use crate::reason::Reason;
 use crate::report::{Context, Report};
@@ -26,12 +32,12 @@ use crate::scan;
 use crate::zst::Meter;
 
 use args::{Arguments, Command, InspectArguments, ManArguments, ScanArguments};
-use site::SiteArguments;
+use logging::Need;
 
 /// Bytes that are written at a time.
 const OUTPUT_BUFFER: usize = 64 << 10;
 
-/// Does what the command line says.
+/// Runs what the command line asks for.
 #[must_use]
 pub fn main() -> Exit {
     let mut command = pages::command();
@@ -39,7 +45,7 @@ pub fn main() -> Exit {
     let arguments = match parsed.and_then(|matches| Arguments::from_arg_matches(&matches)) {
         Ok(arguments) => arguments,
         Err(error) => {
-            // Help and version go to stdout and are no failure.
+            // Help and version go to stdout and are not a failure.
             let error = error.format(&mut command);
             let _ = error.print();
             return if error.use_stderr() { Exit::Usage } else { Exit::Success };
@@ -50,8 +56,10 @@ pub fn main() -> Exit {
         Command::Scan(arguments) => run_scan(*arguments),
         Command::Reprocess(arguments) => reprocess::run(*arguments),
         Command::Inspect(arguments) => run_inspect(arguments),
+        Command::Extract(arguments) => extract::run(&arguments),
+        Command::Verify(arguments) => verify::run(arguments),
         Command::Report(arguments) => report::run(arguments),
-        Command::Config(arguments) => print_config(arguments),
+        Command::Config(arguments) => config::run(arguments),
         Command::Completions(arguments) => print(&pages::completions(arguments.shell)),
         Command::Man(arguments) => print_manual(arguments),
     }
@@ -66,7 +74,7 @@ fn run_scan(arguments: ScanArguments) -> Exit {
         Ok(config) => config,
         Err(error) => return usage(&error),
     };
-    let context = match Context::of(site_file) {
+    let context = match Context::of(site_file.as_deref()) {
         Ok(context) => context,
         Err(error) => return usage(&error),
     };
@@ -74,21 +82,41 @@ fn run_scan(arguments: ScanArguments) -> Exit {
     if let Err(error) = control.listen() {
         return failure(&Cause::of(Reason::Signals, &error));
     }
-    let journal = match Journal::open(&config.site.log, log::new_run_id()) {
+    if config.resume
+        && config.more_logs.is_empty()
+        && let Err(exit) = logging::need_file(&config.site.log, "scan --resume")
+    {
+        return exit;
+    }
+    let need = if config.dry_run { Need::Wanted } else { Need::Required };
+    let journal = match logging::open(&config.site, need, wants_json) {
         Ok(journal) => journal,
-        Err(error) => return failure(&log_cause(&error)),
+        Err(exit) => return exit,
     };
     let terminal = Terminal::stderr(verbosity, wants_bars);
-    // The log first: what the terminal says of a file is in the log by then.
-    let observers: [&dyn Observer; 2] = [&journal, &terminal];
+    // The log first: what the terminal says about a file is already in the log.
+    let mut observers: Vec<&dyn Observer> = journal.iter().map(|journal| journal as &dyn Observer).collect();
+    observers.push(&terminal);
     let scan::Ended { exit, account } = scan::run(&config, &control, &observers);
     terminal.finish();
     let report = Report::of(account, &config.site.log);
-    let printed = print_all(|out| match (wants_json, is_quiet) {
+    print_beside_log(&config.site, exit, |out| match (wants_json, is_quiet) {
         (true, _) => report.write_end_json(out, exit.code()),
         (false, true) => Ok(()),
         _ => report.write_end(out, &context, std::io::stdout().is_terminal()),
-    });
+    })
+}
+
+/// Prints what a run came to, and gives its exit code, or the failure to print where it had none. Where standard output is
+/// the log's, to standard error.
+fn print_beside_log(site: &Site, exit: Exit, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Exit {
+    let printed = if site.log_target() == LogTarget::Stdout {
+        // A terminal that is gone is no reason to fail.
+        let _ = write(&mut BufWriter::new(std::io::stderr()));
+        Exit::Success
+    } else {
+        print_all(write)
+    };
     if exit == Exit::Success { printed } else { exit }
 }
 
@@ -126,13 +154,6 @@ fn run_inspect(arguments: InspectArguments) -> Exit {
     exit
 }
 
-fn print_config(arguments: SiteArguments) -> Exit {
-    match arguments.site() {
-        Ok(site) => print(&site.to_toml()),
-        Err(error) => usage(&error),
-    }
-}
-
 fn print_manual(arguments: ManArguments) -> Exit {
     let Some(folder) = arguments.to else {
         return print(&pages::manual(arguments.subcommand.as_deref()));
@@ -147,16 +168,16 @@ fn print_manual(arguments: ManArguments) -> Exit {
     }
 }
 
-/// Prints to stdout. A reader who has seen enough (`| head`) is no error.
+/// Prints to stdout. A reader that has seen enough (`| head`) is not an error.
 fn print(text: &str) -> Exit {
     print_all(|out| out.write_all(text.as_bytes()))
 }
 
-/// As [`print()`], what `write` writes.
+/// Like [`print()`], for what `write` writes.
 fn print_all(write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Exit {
     let mut stdout = BufWriter::with_capacity(OUTPUT_BUFFER, std::io::stdout().lock());
     let written = write(&mut stdout).and_then(|()| stdout.flush());
-    // What could not be written must not be tried again.
+    // Dropping the buffer would try again to write it.
     let _ = stdout.into_parts();
     match written {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
@@ -170,12 +191,12 @@ fn warn(note: &str) {
     let _ = writeln!(std::io::stderr(), "imgsieve: warning: {}", printable_lines(note));
 }
 
-/// A message that may have several lines, as one about a site file does, with nothing in them that a terminal obeys.
+/// A message that may have several lines, as one about a site file does, without anything that a terminal interprets.
 fn printable_lines(message: &str) -> String {
     message.lines().map(printable_line).collect::<Vec<_>>().join("\n")
 }
 
-/// Why the log cannot be appended to, and the mend.
+/// Why the log cannot be appended to, and what to do.
 fn log_cause(error: &log::OpenError) -> Cause {
     let cause = Cause::of(Reason::Log, error);
     let mend =
@@ -184,7 +205,11 @@ fn log_cause(error: &log::OpenError) -> Cause {
 }
 
 fn usage(error: &dyn std::error::Error) -> Exit {
-    let _ = writeln!(std::io::stderr(), "imgsieve: {}", printable_lines(&Cause::of(Reason::Usage, error).message));
+    usage_text(&Cause::of(Reason::Usage, error).message)
+}
+
+fn usage_text(message: &str) -> Exit {
+    let _ = writeln!(std::io::stderr(), "imgsieve: {}", printable_lines(message));
     Exit::Usage
 }
 

@@ -9,7 +9,7 @@ use crate::cause::Cause;
 use crate::exit::Exit;
 use crate::log::Logs;
 use crate::reason::Reason;
-use crate::report::{Context, Report, ToReprocess, html};
+use crate::report::{Context, Report, ToReprocess, Unchecked, html};
 
 use super::args::ReportArguments;
 use super::{failure, print_all, usage, warn};
@@ -17,12 +17,15 @@ use super::{failure, print_all, usage, warn};
 /// Reads the log and prints what was asked for.
 pub(super) fn run(arguments: ReportArguments) -> Exit {
     let ReportArguments { mut logs, log, config, run, format, null } = arguments;
-    let context = match Context::of(config) {
+    let context = match Context::of(config.as_deref()) {
         Ok(context) => context,
         Err(error) => return usage(&error),
     };
     logs.extend(log);
     if logs.is_empty() {
+        if let Err(exit) = super::logging::need_file(&context.site.log, "report") {
+            return exit;
+        }
         logs.push(context.site.log.clone());
     }
     let logs = match Logs::open(&logs, true) {
@@ -30,7 +33,7 @@ pub(super) fn run(arguments: ReportArguments) -> Exit {
         Err(error) => return failure(&Cause::of(Reason::Log, &error)),
     };
     let report = match (&run, format.kept) {
-        // What is to be processed again is so whichever run kept it.
+        // Which run kept an image does not matter.
         (None, true) => {
             return ToReprocess::read(&logs).map_or_else(|cause| failure(&cause), |kept| print_kept(&kept, null));
         }
@@ -43,6 +46,9 @@ pub(super) fn run(arguments: ReportArguments) -> Exit {
     };
     for note in report.notes() {
         warn(&note);
+    }
+    if format.unchecked {
+        return print_unchecked(&report, null);
     }
     if let Some(file) = &format.html {
         return write_page(&report, file);
@@ -63,7 +69,7 @@ fn write_page(report: &Report, file: &Path) -> Exit {
     match html::replace(file, write) {
         Ok(()) => Exit::Success,
         Err(error) => {
-            let stays = if file.is_file() { "; what was there before is unchanged" } else { "" };
+            let stays = if file.is_file() { "; the existing file is unchanged" } else { "" };
             failure(&Cause::new(Reason::Report, format!("writing the report {}: {error}{stays}", file.display())))
         }
     }
@@ -73,16 +79,25 @@ fn print_kept(kept: &ToReprocess, null: bool) -> Exit {
     for note in &kept.reading.notes {
         warn(note);
     }
-    let is_terminal = io::stdout().is_terminal() && !null;
+    let more = (kept.more > 0).then(|| format!("{} more staged images are not listed: there are too many", kept.more));
+    print_paths(|out, is_terminal| kept.write(out, null, is_terminal), more)
+}
+
+fn print_unchecked(report: &Report, null: bool) -> Exit {
+    let unchecked = Unchecked::of(report);
+    let unnamed = unchecked.unnamed;
+    let more = (unnamed > 0).then(|| format!("{unnamed} more are not named in the log"));
+    print_paths(|out, is_terminal| unchecked.write(out, null, is_terminal), more)
+}
+
+/// Prints paths; what of them is missing is a failure.
+fn print_paths(write: impl FnOnce(&mut dyn Write, bool) -> io::Result<Vec<String>>, more: Option<String>) -> Exit {
     let mut left_out = Vec::new();
     let mut exit = print_all(|out| {
-        left_out = kept.write(out, if null { 0 } else { b'\n' }, is_terminal)?;
+        left_out = write(out, io::stdout().is_terminal())?;
         Ok(())
     });
-    if kept.more > 0 {
-        left_out.push(format!("{} staged images are more than can be told of", kept.more));
-    }
-    for why in left_out {
+    for why in left_out.into_iter().chain(more) {
         exit = failure(&Cause::new(Reason::Kept, why));
     }
     exit

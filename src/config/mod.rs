@@ -1,8 +1,11 @@
 //! What a run is told: the site (where things are, what counts) and the choices of one run. Checked here once, so that
-//! nothing below has to.
+//! nothing below has to check again.
+
+mod origin;
+mod print;
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +16,8 @@ use crate::log::{self, Logs};
 use crate::suffixes::Suffixes;
 use crate::units::{MinFree, Size};
 use crate::zst::Engine;
+
+pub use origin::{HERE, Origin, expand};
 
 /// The built-in site file: the places and rules of the script that this program replaces.
 pub const BUILT_IN: &str = include_str!("site.toml");
@@ -30,13 +35,13 @@ pub struct Site {
     pub collection: Vec<PathBuf>,
     /// Where kept images go.
     pub staging: PathBuf,
-    /// The log, JSON Lines.
+    /// The log, JSON Lines: see [`Site::log_target`].
     pub log: PathBuf,
     /// Archives in a folder have to be larger.
     pub min_archive_size: Size,
     /// Images have to be larger.
     pub min_image_size: Size,
-    /// Partitions that make an image one to be kept; at least 1.
+    /// Images with this many partitions or more are kept; at least 1.
     pub min_partitions: u32,
     /// Space that has to stay free where staging lies.
     pub min_free: MinFree,
@@ -58,6 +63,9 @@ pub struct Site {
     pub jobs: Option<usize>,
     /// Hashes of archives that are never opened, with the reason.
     pub skip: BTreeMap<String, String>,
+    /// Whether the skip list is the file's own, and so is of its collection.
+    #[serde(skip)]
+    pub has_own_skip: bool,
 }
 
 /// Why a site file cannot be used.
@@ -72,7 +80,7 @@ pub enum Error {
         /// The operating system's word.
         source: std::io::Error,
     },
-    /// It is no site file.
+    /// It is not a valid site file.
     #[error("in the site file {path}")]
     Parse {
         /// The file.
@@ -80,7 +88,13 @@ pub enum Error {
         /// Line, column and what is wrong there.
         source: Box<toml::de::Error>,
     },
-    /// A value that cannot be meant.
+    /// It was found, and another user could have put it there.
+    #[error("{path} belongs to another user and could run commands: name it with --config to use it anyway")]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A value that makes no sense.
     #[error("{key} = {value}: {why}")]
     Value {
         /// The key, which is also the option's name.
@@ -96,7 +110,8 @@ impl Site {
     /// The site that is built in.
     #[must_use]
     pub fn built_in() -> Site {
-        toml::from_str(BUILT_IN).expect("the built-in site file is complete, which a test shows")
+        let site: Site = toml::from_str(BUILT_IN).expect("the built-in site file is complete, which a test shows");
+        Site { has_own_skip: true, ..site }
     }
 
     /// The site of the file at `path`.
@@ -108,42 +123,54 @@ impl Site {
         // The file's own text is what an error message has to point into, so a wrong type is looked for there first.
         let _: Partial = toml::from_str(&text).map_err(parse)?;
         let paths = ["collection", "staging", "log"].map(|key| (key, given.contains_key(key)));
+        let has_own_skip = given.contains_key("skip");
         merged.extend(given);
         let mut site: Site = merged.try_into().map_err(parse)?;
+        site.has_own_skip = has_own_skip;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let folder = folder.canonicalize().map_err(|source| Error::Read { path: path.to_owned(), source })?;
         for (key, _) in paths.into_iter().filter(|&(_, given)| given) {
             match key {
-                "collection" => site.collection.iter_mut().for_each(|path| *path = beside(&folder, path)),
-                "staging" => site.staging = beside(&folder, &site.staging),
-                _ => site.log = beside(&folder, &site.log),
+                "collection" => {
+                    for path in &mut site.collection {
+                        *path = beside(&folder, &expand(path)?);
+                    }
+                }
+                "staging" => site.staging = beside(&folder, &expand(&site.staging)?),
+                _ if matches!(site.log_target(), LogTarget::File(_)) => {
+                    site.log = beside(&folder, &expand(&site.log)?);
+                }
+                _ => {}
             }
+        }
+        for path in &mut site.cleared {
+            *path = expand(path)?;
         }
         Ok(site)
     }
 
-    /// Refuses values that cannot be meant.
+    /// Refuses values that make no sense.
     pub fn check(&self) -> Result<(), Error> {
         let refuse = |key, value: &dyn ToString, why| Err(Error::Value { key, value: value.to_string(), why });
         if self.min_partitions == 0 {
-            return refuse("min-partitions", &self.min_partitions, "at least 1, or every image would be kept");
+            return refuse("min-partitions", &self.min_partitions, "must be at least 1, or every image would be kept");
         }
         if self.collection.is_empty() {
-            return refuse("collection", &"[]", "at least one folder or archive");
+            return refuse("collection", &"[]", "must have at least one folder or archive");
         }
         for (key, path) in [("staging", &self.staging), ("log", &self.log)] {
             if path.as_os_str().is_empty() {
-                return refuse(key, &"''", "a path");
+                return refuse(key, &"''", "must be a path");
             }
         }
         if self.jobs == Some(0) {
-            return refuse("jobs", &0, "at least 1");
+            return refuse("jobs", &0, "must be at least 1");
         }
         if !(MAX_WINDOW_LEAST..=MAX_WINDOW_MOST).contains(&self.max_window.0) {
-            return refuse("max-window", &self.max_window, "1KiB to 2GiB");
+            return refuse("max-window", &self.max_window, "must be 1KiB to 2GiB");
         }
         if self.wait_for.contains('/') {
-            return refuse("wait-for", &self.wait_for, "a base name, without '/'");
+            return refuse("wait-for", &self.wait_for, "must be a base name, without '/'");
         }
         if !is_command(&self.reprocess) {
             return refuse("reprocess", &format!("{:?}", self.reprocess), COMMAND_FORM);
@@ -159,21 +186,50 @@ impl Site {
         self.cleared.iter().map(|name| beside.join(name)).collect()
     }
 
-    /// The site as a file that [`Site::read`] reads back.
+    /// Where the log goes.
+    #[must_use]
+    pub fn log_target(&self) -> LogTarget<'_> {
+        LogTarget::of(&self.log)
+    }
+
+    /// The site as a file that [`Site::read`] reads back, with the comments of the built-in one.
     #[must_use]
     pub fn to_toml(&self) -> String {
-        if *self == Site::built_in() {
+        if (Site { has_own_skip: true, ..self.clone() }) == Site::built_in() {
             return BUILT_IN.to_owned();
         }
-        toml::to_string(self).unwrap_or_else(|error| format!("# not to be written as TOML: {error}\n"))
+        print::commented(self).unwrap_or_else(|error| format!("# cannot be written as TOML: {error}\n"))
+    }
+}
+
+/// Where a log goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogTarget<'a> {
+    /// To a file, which is appended to.
+    File(&'a Path),
+    /// `-`: to standard output.
+    Stdout,
+    /// `none`: there is none.
+    Nowhere,
+}
+
+impl LogTarget<'_> {
+    /// What is meant by `path`.
+    #[must_use]
+    pub fn of(path: &Path) -> LogTarget<'_> {
+        match path.as_os_str().as_bytes() {
+            b"-" => LogTarget::Stdout,
+            b"none" => LogTarget::Nowhere,
+            _ => LogTarget::File(path),
+        }
     }
 }
 
 /// What [`is_command`] asks for.
-pub const COMMAND_FORM: &str = "a program and its arguments, in one of which {} stands for the image";
+pub const COMMAND_FORM: &str = "must be a program and its arguments, in one of which {} stands for the image";
 
 /// Whether `command` is a program and its arguments, and one of these has the place of the image, `{}`. The image is never
-/// the program: what is in it is nobody's word.
+/// the program: its content is not to be trusted.
 #[must_use]
 pub fn is_command<S: AsRef<OsStr>>(command: &[S]) -> bool {
     let has_place = |word: &S| word.as_ref().as_bytes().windows(2).any(|pair| pair == b"{}");
@@ -198,7 +254,7 @@ fn beside(folder: &Path, path: &Path) -> PathBuf {
     folder.join(path)
 }
 
-/// A site file on its own, where every key may be missing: only its type errors are wanted.
+/// A site file on its own, where every key may be missing: only its type errors count.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(dead_code)]
@@ -232,6 +288,12 @@ pub struct Config {
     pub limit: Option<usize>,
     /// Only archives of these hashes; empty for all.
     pub only: Vec<String>,
+    /// Hashes on the skip list that have to be in the collection.
+    pub skip_expected: Vec<String>,
+    /// Enter folders in the folders of the collection.
+    pub recursive: bool,
+    /// The options that a command has to be given to survey as this run does.
+    pub options: Vec<OsString>,
     /// Wait for the program that must not run, rather than refuse.
     pub wait: bool,
     /// Run although that program runs, or the folders that have to be gone are there.
@@ -244,7 +306,7 @@ pub struct Config {
     pub abort_on_low_space: bool,
     /// Name the file systems in partitions even where that costs decoding again.
     pub deep_fs: bool,
-    /// Other logs than the site's that tell of earlier runs; folders of them, too.
+    /// Logs of earlier runs other than the site's, or folders of them.
     pub more_logs: Vec<PathBuf>,
     /// How archives are read.
     pub engine: Engine,
@@ -259,6 +321,9 @@ impl Config {
             dry_run: false,
             limit: None,
             only: Vec::new(),
+            skip_expected: Vec::new(),
+            recursive: false,
+            options: Vec::new(),
             wait: false,
             force: false,
             resume: false,
@@ -270,9 +335,13 @@ impl Config {
         }
     }
 
-    /// The logs that tell of earlier runs.
+    /// The logs of earlier runs.
     pub fn logs(&self) -> Result<Logs, log::Error> {
-        Logs::open(&[std::slice::from_ref(&self.site.log), &self.more_logs].concat(), false)
+        let own = match self.site.log_target() {
+            LogTarget::File(_) => std::slice::from_ref(&self.site.log),
+            LogTarget::Stdout | LogTarget::Nowhere => &[],
+        };
+        Logs::open(&[own, &self.more_logs].concat(), false)
     }
 
     /// What the run's answers depend on.
@@ -371,7 +440,6 @@ mod tests {
     fn values_that_cannot_be_meant_are_refused() {
         for text in [
             "min_partitions = 0",
-            "image_suffix = ''",
             "collection = []",
             "jobs = 0",
             "max_window = '4GiB'",
@@ -383,7 +451,15 @@ mod tests {
         ] {
             assert!(read(text).expect("reads").check().is_err(), "{text}");
         }
-        for text in ["min_free = '120%'", "min_image_size = 'big'", "jobs = -1", "skip = 3", "reprocess = 'ntt {}'"] {
+        for text in [
+            "image_suffix = ''",
+            "image_suffix = '*.img'",
+            "min_free = '120%'",
+            "min_image_size = 'big'",
+            "jobs = -1",
+            "skip = 3",
+            "reprocess = 'ntt {}'",
+        ] {
             assert!(read(text).is_err(), "{text}");
         }
     }

@@ -1,18 +1,20 @@
-//! What happens in a run, in words shared by those who make it happen and those who tell of it.
+//! What happens in a run, in types shared by the code that does it and the code that reports it.
 //!
 //! The core reports, observers listen: the log, the terminal and the summary each see every [`Event`] and know nothing
 //! of each other.
 
 mod record;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use crate::cause::Cause;
 use crate::finding::Finding;
+use crate::images::{MemberRule, MembersLeftOut};
 use crate::rescue::Known;
 use crate::staging::Space;
 use crate::zst::Meter;
@@ -34,7 +36,7 @@ pub struct Archive {
     pub rank: usize,
 }
 
-/// Longest name that is told of whole, in bytes; no path can be longer. A tar may give each of its members a name of a
+/// Longest name that is kept whole, in bytes; no path can be longer. A tar may give each of its members a name of a
 /// mebibyte, and what is remembered and logged of an archive has to be bounded.
 pub const NAME_LIMIT: usize = 16 << 10;
 
@@ -56,9 +58,9 @@ pub struct Image {
 pub enum Action {
     /// It is in staging.
     Kept(Kept),
-    /// It would be, were this no dry run.
+    /// It would be, but this is a dry run.
     WouldKeep {
-        /// Most room that it could take, in bytes: its size less the holes that the archive tells of.
+        /// Most room that it could take, in bytes: its size less the holes that the archive records.
         at_most: u64,
     },
     /// There was no room for it, to the end of the run.
@@ -70,7 +72,8 @@ pub enum Action {
 }
 
 impl Image {
-    /// An image of these names; what is longer than [`NAME_LIMIT`] is cut behind it, where it shows that it was longer.
+    /// An image of these names; what is longer than [`NAME_LIMIT`] is cut one byte after it, which shows that it was
+    /// longer.
     #[must_use]
     pub fn new(name: &[u8], member: &[u8], size: u64, ordinal: u32) -> Image {
         let cut = |name: &[u8]| name[..name.len().min(NAME_LIMIT + 1)].to_vec();
@@ -79,6 +82,18 @@ impl Image {
 }
 
 impl Action {
+    /// The word for a person.
+    #[must_use]
+    pub fn in_words(&self) -> &'static str {
+        match self {
+            Action::Kept(_) => "kept",
+            Action::WouldKeep { .. } => "would be kept",
+            Action::Deferred => "deferred",
+            Action::Deleted => "not kept",
+            Action::Error => "error",
+        }
+    }
+
     /// The log's word for it.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
@@ -177,7 +192,7 @@ pub struct CommandOutcome {
 }
 
 impl CommandEnd {
-    /// Whether it did what it was to do.
+    /// Whether the command succeeded.
     #[must_use]
     pub fn is_success(&self) -> bool {
         *self == CommandEnd::Exited(0)
@@ -197,7 +212,54 @@ impl fmt::Display for CommandEnd {
     }
 }
 
-/// What is only for those who watch, and not for the log.
+/// What came of decoding an archive.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Soundness {
+    /// Every frame has a checksum, and all of them hold.
+    Holds,
+    /// It decodes to its end, and some or all of its frames have no checksum.
+    NoChecksum,
+    /// It does not.
+    #[default]
+    Fails,
+}
+
+impl Soundness {
+    /// The log's word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Soundness::Holds => "verified",
+            Soundness::NoChecksum => "no_checksum",
+            Soundness::Fails => "failed",
+        }
+    }
+
+    /// The other way round; none where the word is another version's.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Soundness> {
+        [Soundness::Holds, Soundness::NoChecksum, Soundness::Fails].into_iter().find(|each| each.as_str() == word)
+    }
+}
+
+/// An archive that was decoded to its end, or to the error that ended it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Verified {
+    /// What came of it.
+    pub soundness: Soundness,
+    /// Why it fails.
+    pub cause: Option<Cause>,
+    /// Frames that were decoded to their end.
+    pub frames: u64,
+    /// Those of them with a checksum, which held.
+    pub checksummed_frames: u64,
+    /// Bytes of the tar that were decoded.
+    pub content_bytes: u64,
+    /// Wall time it took, in seconds.
+    pub seconds: f64,
+}
+
+/// What is only shown, and not logged.
 #[derive(Debug, Clone, Copy)]
 pub enum Live<'a> {
     /// So many staged images are going to be processed again.
@@ -206,6 +268,22 @@ pub enum Live<'a> {
         images: usize,
         /// Their bytes.
         bytes: u64,
+    },
+    /// So many archives are going to be verified.
+    Verifying {
+        /// How many.
+        archives: usize,
+        /// Their compressed bytes.
+        bytes: u64,
+    },
+    /// An archive begins to be read, which is no survey of it; how far it is, to be polled.
+    Reading(&'a Arc<Archive>, &'a Arc<Meter>),
+    /// So many bytes are going to be extracted; how many were, to be polled.
+    Extracting {
+        /// In all.
+        bytes: u64,
+        /// So far.
+        done: &'a Arc<AtomicU64>,
     },
     /// The run is done with an image, whatever came of it.
     Done(&'a StagedFile),
@@ -220,7 +298,7 @@ pub enum Live<'a> {
 pub enum Scope<'a> {
     /// All of it.
     Run,
-    /// Something in the collection that is no selected archive: its path.
+    /// A file in the collection that is not an archive of the run: its path.
     Path(&'a Path),
     /// One archive.
     Archive(&'a Archive),
@@ -230,18 +308,76 @@ pub enum Scope<'a> {
     Staged(&'a StagedFile),
 }
 
-/// Archives that a plan leaves out.
+/// A rule by which what is in a collection is not surveyed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rule {
+    /// An archive on the skip list.
+    SkipList,
+    /// An archive that is not larger than the minimum.
+    TooSmall,
+    /// An archive that was not asked for, by `--only` or `--limit`.
+    NotSelected,
+    /// A file whose name does not end as an archive's.
+    OtherEnding,
+    /// A folder in a folder, which is not entered.
+    Folder,
+    /// An archive that the run ended before.
+    NotBegun,
+}
+
+impl Rule {
+    /// The log's word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Rule::SkipList => "skip_list",
+            Rule::TooSmall => "too_small",
+            Rule::NotSelected => "not_selected",
+            Rule::OtherEnding => "other_ending",
+            Rule::Folder => "folder",
+            Rule::NotBegun => "not_begun",
+        }
+    }
+}
+
+/// A file, or a folder, that is not surveyed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsurveyed {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its length in bytes; none of a folder.
+    pub size: Option<u64>,
+    /// Why it is on the skip list, if it is.
+    pub reason: Option<String>,
+}
+
+/// What one rule leaves out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LeftOut {
-    /// On the skip list: hash and reason.
-    pub skipped: Vec<(OsString, String)>,
-    /// Not larger than the minimum.
-    pub too_small: u64,
-    /// Not asked for, by `--only` or `--limit`.
-    pub not_selected: u64,
-    /// No archives: files in a collection's folder whose names end in something else.
-    pub other_endings: u64,
+    /// How many.
+    pub count: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// The first [`LeftOut::NAMED_MOST`] of them.
+    pub files: Vec<Unsurveyed>,
 }
+
+impl LeftOut {
+    /// Files of a rule that are named. All are counted.
+    pub const NAMED_MOST: usize = 10_000;
+
+    /// Adds one.
+    pub fn add(&mut self, file: Unsurveyed) {
+        self.count += 1;
+        self.bytes = self.bytes.saturating_add(file.size.unwrap_or(0));
+        if self.files.len() < LeftOut::NAMED_MOST {
+            self.files.push(file);
+        }
+    }
+}
+
+/// What each rule leaves out.
+pub type LeftOutBy = BTreeMap<Rule, LeftOut>;
 
 /// What a run is going to do.
 #[derive(Debug, Clone)]
@@ -251,9 +387,11 @@ pub struct Start<'a> {
     /// Their compressed bytes.
     pub total_bytes: u64,
     /// What was left out.
-    pub left_out: &'a LeftOut,
-    /// Archives are larger than this, in bytes.
+    pub left_out: &'a LeftOutBy,
+    /// Minimum archive size in bytes: archives have to be larger.
     pub min_archive_size: u64,
+    /// The options that a command has to be given to survey as the run does.
+    pub options: &'a [OsString],
     /// Whether nothing will be staged.
     pub dry_run: bool,
     /// Archives read at a time.
@@ -275,6 +413,17 @@ pub enum Event<'a> {
     ScriptStart {
         /// What is to be done.
         start: &'a Start<'a>,
+    },
+    /// What is not surveyed by a rule: some of it, if there is much.
+    LeftOut {
+        /// The rule.
+        rule: Rule,
+        /// How many there are in all.
+        count: u64,
+        /// The bytes of all.
+        bytes: u64,
+        /// Those that are named here.
+        files: &'a [Unsurveyed],
     },
     /// An archive is not read again: an earlier run completed it.
     ArchiveResumed {
@@ -341,8 +490,17 @@ pub enum Event<'a> {
         archive: &'a Archive,
         /// What was found and done.
         totals: &'a ArchiveTotals,
+        /// Members that could be images and were not looked at.
+        left_out: &'a BTreeMap<MemberRule, MembersLeftOut>,
         /// Space where staging lies, where that is known.
         space: Option<Space>,
+    },
+    /// An archive was decoded for its checksums, to its end or to an error.
+    ArchiveVerified {
+        /// Which.
+        archive: &'a Archive,
+        /// What came of it.
+        verified: &'a Verified,
     },
     /// Worth knowing, and nothing was lost by it.
     Warning {
@@ -357,6 +515,8 @@ pub enum Event<'a> {
         archive: &'a Archive,
         /// What was found and done until then.
         totals: &'a ArchiveTotals,
+        /// Members that could be images and were not looked at.
+        left_out: &'a BTreeMap<MemberRule, MembersLeftOut>,
         /// The error.
         cause: &'a Cause,
     },
@@ -405,6 +565,6 @@ pub enum Event<'a> {
         /// Which.
         image: &'a StagedFile,
     },
-    /// For those who watch.
+    /// Only to be shown.
     Live(Live<'a>),
 }

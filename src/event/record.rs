@@ -1,27 +1,43 @@
 //! What is logged of what happens: the fields of each stage, assigned.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
-use super::{Action, Archive, Check, CommandEnd, CommandOutcome, Event, Image, Scope, StagedFile, Start};
+use super::{
+    Action, Archive, Check, CommandEnd, CommandOutcome, Event, Image, Rule, Scope, StagedFile, Start, Unsurveyed,
+};
+use crate::archive_name;
 use crate::cause::Cause;
 use crate::finding::Finding;
+use crate::images::{self, MemberRule};
 use crate::ptable::{GptCopy, PartitionType};
 use crate::sanitize;
 use crate::units::gigabytes;
 
 use crate::log::Name;
 use crate::log::record::{
-    Abort, ArchiveComplete, ArchiveResumed, ArchiveStart, Cleanup, Damage, Deferred, Ended, ExtractionStart,
-    FileSystem, ImageId, ImgFound, Interrupted, LowSpace, PARTITIONS_MOST, Partition, PartitionCheck, Problem, Record,
-    ReprocessComplete, ReprocessStart, ScriptStart, StagedId, Table,
+    Abort, ArchiveComplete, ArchiveResumed, ArchiveStart, ArchiveVerified, Cleanup, Damage, Deferred, Ended,
+    ExtractionStart, FileSystem, ImageId, ImgFound, Interrupted, LeftOut, LeftOutFile, LowSpace, MembersLeftOut,
+    PARTITIONS_MOST, Partition, PartitionCheck, Problem, Record, ReprocessComplete, ReprocessStart, ScriptStart,
+    StagedId, Table,
 };
 
 impl Record {
-    /// What is logged of `event`; none of what is only for those who watch.
+    /// What is logged of `event`; none for what is only shown.
     #[must_use]
+    // An arm an event.
+    #[allow(clippy::too_many_lines)]
     pub fn of(event: &Event<'_>) -> Option<Record> {
         Some(match event {
             Event::ScriptStart { start } => Record::ScriptStart(Box::new(script_start(start))),
+            Event::LeftOut { rule, count, bytes, files } => Record::LeftOut(Box::new(LeftOut {
+                rule: rule.as_str().to_owned(),
+                count: *count,
+                size_bytes: *bytes,
+                files: files.iter().map(left_out_file).collect(),
+            })),
             Event::ArchiveResumed { archive, by_run, .. } => Record::ArchiveResumed(Box::new(ArchiveResumed {
                 hash: Name::from(&archive.hash),
                 rank: archive.rank as u64,
@@ -61,19 +77,40 @@ impl Record {
                 removed_files: *removed_files,
                 kept_imgs: *kept_images,
             })),
-            Event::ArchiveComplete { archive, totals, space } => Record::ArchiveComplete(Box::new(ArchiveComplete {
+            Event::ArchiveComplete { archive, totals, left_out, space } => {
+                Record::ArchiveComplete(Box::new(ArchiveComplete {
+                    hash: Name::from(&archive.hash),
+                    multipart_imgs: totals.multi,
+                    disk_free_pct: space.map(|space| space.free_percent()),
+                    available_bytes: space.map(|space| space.available),
+                    imgs: Some(totals.images),
+                    compressed_bytes: Some(archive.size),
+                    totals: (*totals).clone(),
+                    left_out: members_left_out(left_out),
+                }))
+            }
+            Event::ArchiveVerified { archive, verified } => Record::ArchiveVerified(Box::new(ArchiveVerified {
                 hash: Name::from(&archive.hash),
-                multipart_imgs: totals.multi,
-                disk_free_pct: space.map(|space| space.free_percent()),
-                available_bytes: space.map(|space| space.available),
-                imgs: Some(totals.images),
-                compressed_bytes: Some(archive.size),
-                totals: (*totals).clone(),
+                archive: Some(Name::from(&archive.path)),
+                size_bytes: Some(archive.size),
+                mtime: Some(archive.mtime.clone()),
+                outcome: verified.soundness.as_str().to_owned(),
+                reason: verified.cause.as_ref().map(|cause| cause.code.into()),
+                message: verified.cause.as_ref().map(|cause| cause.message.clone()),
+                frames: verified.frames,
+                checksummed_frames: verified.checksummed_frames,
+                content_bytes: verified.content_bytes,
+                seconds: verified.seconds,
             })),
             Event::Warning { scope, cause } => Record::Warning(Box::new(problem(*scope, cause))),
             Event::Error { scope, cause } => Record::Error(Box::new(problem(*scope, cause))),
-            Event::ArchiveFailed { archive, totals, cause } => Record::Error(Box::new(Problem {
-                ended: Some(Ended { imgs: totals.images, multipart_imgs: totals.multi, totals: (*totals).clone() }),
+            Event::ArchiveFailed { archive, totals, left_out, cause } => Record::Error(Box::new(Problem {
+                ended: Some(Ended {
+                    imgs: totals.images,
+                    multipart_imgs: totals.multi,
+                    totals: (*totals).clone(),
+                    left_out: members_left_out(left_out),
+                }),
                 ..problem(Scope::Archive(archive), cause)
             })),
             Event::LowSpace { space, minimum } => Record::LowSpace(Box::new(LowSpace {
@@ -89,13 +126,8 @@ impl Record {
             }
             Event::ScriptComplete(complete) => Record::ScriptComplete(Box::new((*complete).clone())),
             Event::ReprocessStart { image, command } => {
-                let is_text = command.iter().all(|word| word.to_str().is_some());
-                let exact = || command.iter().map(|word| sanitize::base64(word.as_bytes())).collect();
-                Record::ReprocessStart(Box::new(ReprocessStart {
-                    image: staged_id(image),
-                    command: command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
-                    command_bytes: (!is_text).then(exact),
-                }))
+                let (command, command_bytes) = words(command);
+                Record::ReprocessStart(Box::new(ReprocessStart { image: staged_id(image), command, command_bytes }))
             }
             Event::ReprocessComplete { image, outcome } => {
                 Record::ReprocessComplete(Box::new(reprocess_complete(image, outcome)))
@@ -106,23 +138,52 @@ impl Record {
     }
 }
 
+fn members_left_out(left_out: &BTreeMap<MemberRule, images::MembersLeftOut>) -> Vec<MembersLeftOut> {
+    let of_rule = |(rule, members): (&MemberRule, &images::MembersLeftOut)| MembersLeftOut {
+        rule: rule.as_str().to_owned(),
+        count: members.count,
+        member: members.largest.as_ref().map(|(path, _)| Name::new(path)),
+        size_bytes: members.largest.as_ref().map_or(0, |(_, size)| *size),
+    };
+    left_out.iter().map(of_rule).collect()
+}
+
+fn left_out_file(file: &Unsurveyed) -> LeftOutFile {
+    LeftOutFile { archive: Name::from(&file.path), size_bytes: file.size, reason: file.reason.clone() }
+}
+
+/// Words as text, and exactly, in base64, where that is not what they are.
+fn words(words: &[OsString]) -> (Vec<String>, Option<Vec<String>>) {
+    let is_text = words.iter().all(|word| word.to_str().is_some());
+    let exact = || words.iter().map(|word| sanitize::base64(word.as_bytes())).collect();
+    (words.iter().map(|word| word.to_string_lossy().into_owned()).collect(), (!is_text).then(exact))
+}
+
 fn script_start(start: &Start) -> ScriptStart {
-    let left_out = start.left_out;
+    let of_rule = |rule| start.left_out.get(&rule);
+    let count = |rule| of_rule(rule).map_or(0, |left_out| left_out.count);
+    let hash = |path: &Path| {
+        let name = path.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
+        String::from_utf8_lossy(archive_name::hash(name).unwrap_or(name)).into_owned()
+    };
+    let (options, options_bytes) = words(start.options);
+    let skipped = of_rule(Rule::SkipList).into_iter().flat_map(|left_out| &left_out.files);
     ScriptStart {
         total_archives: start.total_archives as u64,
         total_bytes: start.total_bytes,
-        skipped: left_out.skipped.iter().map(|(hash, _)| hash.to_string_lossy().into_owned()).collect(),
-        too_small: left_out.too_small,
-        not_selected: left_out.not_selected,
-        other_endings: left_out.other_endings,
+        skipped: skipped.map(|file| hash(&file.path)).collect(),
+        too_small: count(Rule::TooSmall),
+        not_selected: count(Rule::NotSelected),
+        other_endings: count(Rule::OtherEnding),
         dry_run: start.dry_run,
         jobs: start.jobs as u64,
         version: Some(env!("CARGO_PKG_VERSION").to_owned()),
         rules: Some(start.rules.clone()),
         available_bytes: start.space.map(|space| space.available),
         minimum_bytes: start.minimum,
-        skip_reasons: left_out.skipped.iter().map(|(_, reason)| reason.clone()).collect(),
         min_archive_bytes: Some(start.min_archive_size),
+        options: Some(options),
+        options_bytes,
         resumed_archives: start.resumed.as_ref().map(|resumed| resumed.archives as u64),
         resumed_bytes: start.resumed.as_ref().map(|resumed| resumed.bytes),
         resumed_runs: start.resumed.as_ref().map(|resumed| resumed.runs.iter().cloned().collect()),
@@ -176,6 +237,7 @@ impl Table {
             gpt_copy: table.and_then(|table| table.gpt_copy).map(GptCopy::as_str).map(str::to_owned),
             damaged: table.is_some_and(crate::ptable::PartitionTable::is_damaged),
             damage: damage.collect(),
+            container: finding.wrapper.as_ref().map(|wrapper| wrapper.what.to_owned()),
             whole_disk: finding.whole_disk.as_ref().map(|content| FileSystem {
                 fs: content.name.to_owned(),
                 fs_label: content.label.clone(),

@@ -5,8 +5,14 @@ use super::record::Record;
 /// The types of the lines.
 const SOURCE: &str = include_str!("record.rs");
 /// Objects and elements of lists, by the fields that hold them.
-const OBJECTS: [(&str, &str); 4] =
-    [("rules", "Rules"), ("table", "Table"), ("damage", "Damage"), ("partition_list", "Partition")];
+const OBJECTS: [(&str, &str); 6] = [
+    ("files", "LeftOutFile"),
+    ("left_out", "MembersLeftOut"),
+    ("rules", "Rules"),
+    ("table", "Table"),
+    ("damage", "Damage"),
+    ("partition_list", "Partition"),
+];
 
 /// A field, or several that go together: its name and what it means.
 pub type Field = (String, String);
@@ -109,6 +115,7 @@ mod tests {
         assert_eq!(names(&of("removed")), ["hash", "img", "ordinal", "path", "size_bytes"]);
         let complete = of("archive_complete");
         assert!(names(&complete).contains(&"decoded_frames") && !names(&complete).contains(&"multi"));
-        assert_eq!(names(&objects()[1].1)[5..], ["fs", "fs_label", "fs_uuid", "complete"]);
+        let table = objects().into_iter().find(|(field, _)| *field == "table").expect("a table").1;
+        assert_eq!(names(&table)[5..], ["container", "fs", "fs_label", "fs_uuid", "complete"]);
     }
 }

@@ -164,6 +164,27 @@ impl Content {
         })
     }
 
+    /// As [`Content::extents`], of the bytes in `range` of the member.
+    pub fn extents_in(&self, range: Range<u64>) -> impl Iterator<Item = Extent> {
+        let until = range.end;
+        let clip = move |extent| match extent {
+            Extent::Data { offset, archive } => {
+                let before = range.start.saturating_sub(offset);
+                let behind = (offset + (archive.end - archive.start)).saturating_sub(range.end);
+                let (start, end) = (archive.start.saturating_add(before), archive.end.saturating_sub(behind));
+                (start < end).then(|| Extent::Data { offset: offset + before, archive: start..end })
+            }
+            Extent::Hole { offset, len } => {
+                let (start, end) = (offset.max(range.start), (offset + len).min(range.end));
+                (start < end).then(|| Extent::Hole { offset: start, len: end - start })
+            }
+        };
+        let begins_before = move |extent: &Extent| match extent {
+            Extent::Data { offset, .. } | Extent::Hole { offset, .. } => *offset < until,
+        };
+        self.extents().take_while(begins_before).filter_map(clip)
+    }
+
     fn segments(&self) -> &[Segment] {
         match &self.map {
             Map::Whole(segment) => slice::from_ref(segment),

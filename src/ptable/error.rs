@@ -59,6 +59,20 @@ impl Error {
         self
     }
 
+    /// The same error of a disk that begins `start` bytes into the image.
+    pub(super) fn shift(&mut self, start: u64) {
+        if let Self::Io { offset, .. } = self {
+            *offset = offset.saturating_add(start);
+        }
+        match self {
+            Self::Io { partial, .. } | Self::Undecidable { partial, .. } => {
+                if let Some(table) = partial {
+                    table.shift(start);
+                }
+            }
+        }
+    }
+
     pub(super) fn undecidable(reason: Reason, partial: Option<PartitionTable>) -> Self {
         Self::Undecidable { reason, partial: partial.map(Box::new) }
     }
@@ -104,6 +118,14 @@ pub enum Reason {
         /// What is wrong with it.
         fault: Rejection,
     },
+    /// No image, but a format that holds one in another form.
+    #[error("{what}: {opener} opens it")]
+    Container {
+        /// The format.
+        what: &'static str,
+        /// The program that opens it.
+        opener: &'static str,
+    },
 }
 
 impl Reason {
@@ -116,6 +138,7 @@ impl Reason {
             Self::EntriesLost { .. } => reason::Reason::EntriesLost,
             Self::ListBroken { .. } => reason::Reason::ListBroken,
             Self::LdmDamaged { .. } => reason::Reason::LdmDamaged,
+            Self::Container { .. } => reason::Reason::Container,
         }
     }
 }

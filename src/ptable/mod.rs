@@ -70,14 +70,21 @@
 //! | bsd, osf | the checksum is wrong, and the entries fit and do not overlap | all of the label | `disklabel` | by their number |
 //! | amiga | the first block has a wrong sum, and leads to two sound ones | those of the list | `label_checksum` | multi |
 //! | amiga, atari, acorn | the list is broken, or comes back | those before | `list_broken`, `list_cycle` | multi where these are two or more, else undecidable (`list_broken`) |
+//! | none | a container of an image, and no file system | | | undecidable (`container`) |
 //! | aix, sysv68, dasd | what lists the partitions is lost | | | undecidable (`entries_lost`) |
 //! | sun, sgi, and others | the checksum is wrong | none | | no table, as for every other program |
+//!
+//! # Containers
+//!
+//! What no table and no file system explains may be no image: a file of another format that holds one, or a disk with a
+//! header in front of it. The table of that is in the module `container`.
 //!
 //! This module knows nothing of archives, compression, threads or terminals. It reads forward where it can, because
 //! going back is dear for a reader that decompresses: LBA 0 and what follows it, then the chain of logical partitions,
 //! and the end of the image only where the start leaves a question.
 
 mod boot_sector;
+mod container;
 mod damage;
 mod error;
 mod fields;
@@ -97,8 +104,10 @@ mod view;
 
 use std::ops::Range;
 
-use positioned_io::ReadAt;
+use positioned_io::{ReadAt, Slice};
 
+use self::container::Found;
+pub use self::container::Wrapper;
 pub use self::damage::{Damage, GptFault};
 pub use self::error::{Error, Reason};
 pub use self::guid::Guid;
@@ -134,16 +143,19 @@ pub struct Examination {
     pub consulted: Vec<Range<u64>>,
     /// The kinds of table that it is not, and why, in the order in which they were looked for.
     pub rejected: Vec<Rejected>,
+    /// What is around the disk, where the image is not one from its first byte to its last.
+    pub wrapper: Option<Wrapper>,
 }
 
 /// Looks whether the backup that a primary GPT names is there, and notes it as damage where it is not. Not part of
-/// [`read_table`], for no verdict rests on it and it lies at the other end of the image.
-pub fn check_backup(table: &mut PartitionTable, image: &dyn ReadAt, size: u64) {
+/// [`read_table`], for no verdict rests on it and it lies at the other end of the image. `disk` is where the disk lies in
+/// the image.
+pub fn check_backup(table: &mut PartitionTable, image: &dyn ReadAt, disk: &Range<u64>) {
     let sector_size = table.sector_size;
     // A backup past the end of the image is noted with the length of the image.
-    let within = |at: &u64| at.checked_add(u64::from(sector_size)).is_some_and(|end| end <= size);
-    if let Some(at) = table.backup_at.filter(within)
-        && let Err(fault) = kind::check_backup(image, sector_size, at)
+    let within = |at: &u64| at.checked_add(u64::from(sector_size)).is_some_and(|end| end <= disk.end);
+    if let Some(at) = table.backup_at.filter(within).and_then(|at| at.checked_sub(disk.start))
+        && let Err(fault) = kind::check_backup(&Slice::new(image, disk.start, None), sector_size, at)
     {
         table.damage.push(Damage::BackupGpt { fault });
     }
@@ -153,6 +165,33 @@ pub fn check_backup(table: &mut PartitionTable, image: &dyn ReadAt, size: u64) {
 /// what was not found.
 pub fn examine(image: &dyn ReadAt, size: u64, enough: Option<u32>) -> Examination {
     let view = View::new(image, size, enough);
+    let (outcome, mut rejected) = look_for_tables(&view);
+    let found = container::look(&view, &outcome);
+    let (mut consulted, noted) = view.into_noted();
+    rejected.extend(noted);
+    match found {
+        None => Examination { outcome, consulted, rejected, wrapper: None },
+        Some(Found::Closed(error)) => Examination { outcome: Err(error), consulted, rejected, wrapper: None },
+        Some(Found::Wrapped(wrapper)) => {
+            let (start, length) = (wrapper.disk.start, wrapper.disk.end - wrapper.disk.start);
+            let view = Slice::new(image, start, Some(length));
+            let view = View::new(&view, length, enough);
+            let (mut outcome, mut rejected) = look_for_tables(&view);
+            let (consulted_in_it, noted) = view.into_noted();
+            rejected.extend(noted);
+            consulted.extend(consulted_in_it.into_iter().map(|range| start + range.start..start + range.end));
+            match &mut outcome {
+                Ok(Some(table)) => table.shift(start),
+                Ok(None) => {}
+                Err(error) => error.shift(start),
+            }
+            Examination { outcome, consulted, rejected, wrapper: Some(wrapper) }
+        }
+    }
+}
+
+/// What the first prober finds that finds anything, and what the others had to say.
+fn look_for_tables(view: &View<'_>) -> (Result<Option<PartitionTable>, Error>, Vec<Rejected>) {
     let mut rejected = Vec::new();
     let mut outcome = Ok(None);
     for &(label, place, probe) in PROBERS {
@@ -160,7 +199,7 @@ pub fn examine(image: &dyn ReadAt, size: u64, enough: Option<u32>) -> Examinatio
         if is_held && label == Label::Gpt {
             continue;
         }
-        match probe(&view) {
+        match probe(view) {
             Err(Miss::Rejected(why)) => rejected.push(Rejected { label, place, why }),
             // What an MBR announces and has no primary may be what is left of an earlier use of the medium.
             found if label == Label::Gpt && lacks_primary(&found) => outcome = into_outcome(found),
@@ -184,9 +223,7 @@ pub fn examine(image: &dyn ReadAt, size: u64, enough: Option<u32>) -> Examinatio
         let unasked: Vec<Rejected> = unasked.map(not_looked_for).collect();
         rejected.extend(unasked);
     }
-    let (consulted, noted) = view.into_noted();
-    rejected.extend(noted);
-    Examination { outcome, consulted, rejected }
+    (outcome, rejected)
 }
 
 fn into_outcome(found: Probe<PartitionTable>) -> Result<Option<PartitionTable>, Error> {

@@ -174,6 +174,14 @@ impl PartitionTable {
         !self.damage.is_empty()
     }
 
+    /// The same table of a disk that begins `start` bytes into the image.
+    pub(super) fn shift(&mut self, start: u64) {
+        self.backup_at = self.backup_at.map(|at| at.saturating_add(start));
+        for partition in &mut self.partitions {
+            partition.start = partition.start.saturating_add(start);
+        }
+    }
+
     /// Notes it if the image, `size` bytes long, ends before `needed` or before the end of a partition.
     pub(super) fn note_length(&mut self, needed: u64, size: u64) {
         let needed = self.partitions.iter().map(Partition::end).max().unwrap_or(0).max(needed);

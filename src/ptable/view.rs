@@ -96,6 +96,11 @@ impl<'a> View<'a> {
         });
     }
 
+    /// The last `len` bytes of the image, or all of it where it is shorter; `None` where its end was not asked for.
+    pub(super) fn loaded_end(&self, len: usize) -> Option<&[u8]> {
+        self.tail.get().map(|tail| tail.get(tail.len().saturating_sub(len)..).unwrap_or_default())
+    }
+
     /// `len` bytes at `offset`, on which the verdict then rests; `None` where the image ends before them.
     pub(super) fn read(&self, offset: u64, len: usize) -> Result<Option<Cow<'_, [u8]>>, Error> {
         if let Some(end) = self.end_inside(offset, len) {
@@ -152,7 +157,8 @@ impl<'a> View<'a> {
         (end <= self.size).then_some(end)
     }
 
-    fn note(&self, range: Range<u64>) {
+    /// Takes note of bytes on which the verdict rests.
+    pub(super) fn note(&self, range: Range<u64>) {
         let mut consulted = self.consulted.borrow_mut();
         if consulted.last() != Some(&range) {
             consulted.push(range);

@@ -2,10 +2,10 @@
 
 use std::io::{self, Write};
 
-use crate::account::{ArchiveAccount, Run};
+use crate::account::{ArchiveAccount, ArchiveEnd, Run};
 use crate::log::Name;
-use crate::log::record::{PartitionCheck, Table};
-use crate::reason::Told;
+use crate::log::record::{LeftOutFile, PartitionCheck, Table};
+use crate::reason::{Reason, Told};
 use crate::sanitize::{printable, printable_line};
 
 use super::{ImageState, Report};
@@ -34,11 +34,22 @@ const HEADER: [&str; 19] = [
 ];
 
 impl Report {
-    /// Writes a header and a row an image, as RFC 4180 has it.
+    /// Writes a header and a row an image, an archive without one, and a file that was left out, as RFC 4180 has it.
     pub fn write_csv(&self, out: &mut dyn Write) -> io::Result<()> {
         write_row(out, &HEADER.map(str::to_owned))?;
-        for (archive, image, state) in self.images() {
-            write_row(out, &row(&self.account.runs[archive.run], archive, image, state))?;
+        for (archive, states) in self.account.archives.iter().zip(&self.states) {
+            let run = &self.account.runs[archive.run];
+            for (image, state) in archive.images.iter().zip(states) {
+                write_row(out, &row(run, archive, image, state))?;
+            }
+            if archive.images.is_empty() {
+                write_row(out, &row_of_archive(run, archive))?;
+            }
+        }
+        for rule in self.left_out() {
+            for file in rule.files {
+                write_row(out, &row_of_file(rule.run, rule.rule, file))?;
+            }
         }
         Ok(())
     }
@@ -79,6 +90,45 @@ fn row(run: &Run, archive: &ArchiveAccount, image: &PartitionCheck, state: &Imag
         image.verified.flatten().map_or(String::new(), |verified| verified.to_string()),
         image.rescued_pct.map_or(String::new(), |percent| percent.to_string()),
     ]
+}
+
+/// An archive in which no image was found.
+fn row_of_archive(run: &Run, archive: &ArchiveAccount) -> [String; HEADER.len()] {
+    let (state, reason, message) = match &archive.end {
+        ArchiveEnd::Open => ("unfinished", String::new(), String::new()),
+        ArchiveEnd::Failed(problem) => ("error", printable_line(&problem.reason), printable_line(&problem.message)),
+        ArchiveEnd::Complete { .. } => {
+            let message = archive.warnings.iter().find(|warning| warning.reason == Reason::NoImage.as_str());
+            let message = message.map_or(String::new(), |warning| printable_line(&warning.message));
+            ("without_image", Reason::NoImage.as_str().to_owned(), message)
+        }
+    };
+    let path = archive.path.as_ref().map_or(String::new(), |path| printable(path.bytes()));
+    sparse_row(&[
+        ("run", printable(run.id.as_bytes())),
+        ("hash", printable(archive.hash.bytes())),
+        ("archive", path),
+        ("state", state.to_owned()),
+        ("reason", reason),
+        ("message", message),
+    ])
+}
+
+/// A file of the collection that was left out.
+fn row_of_file(run: &Run, rule: &str, file: &LeftOutFile) -> [String; HEADER.len()] {
+    sparse_row(&[
+        ("run", printable(run.id.as_bytes())),
+        ("archive", printable(file.archive.bytes())),
+        ("size_bytes", file.size_bytes.map_or(String::new(), |size| size.to_string())),
+        ("state", "left_out".to_owned()),
+        ("reason", printable_line(rule)),
+        ("message", file.reason.as_deref().map_or(String::new(), printable_line)),
+    ])
+}
+
+/// A row with only these cells, each with the name of its column.
+fn sparse_row(cells: &[(&str, String)]) -> [String; HEADER.len()] {
+    HEADER.map(|column| cells.iter().find(|(name, _)| *name == column).map_or(String::new(), |(_, cell)| cell.clone()))
 }
 
 fn write_row(out: &mut dyn Write, cells: &[String]) -> io::Result<()> {

@@ -10,6 +10,7 @@ use crate::log::Name;
 use crate::log::record::PartitionCheck;
 use crate::sanitize::{self, printable, printable_line};
 
+use super::left_out::{FilesOfRule, MembersOfRule};
 use super::{Context, ImageState, Remaining, Report, duration, end_of};
 
 impl Report {
@@ -35,6 +36,9 @@ impl Report {
             .into_iter()
             .map(|(word, (images, bytes))| (word.to_owned(), json!({"imgs": images, "bytes": bytes})));
         head.insert("states".to_owned(), Value::Object(states.collect()));
+        let of_rules = self.left_out();
+        head.insert("left_out".to_owned(), of_rules.iter().map(|rule| left_out(rule, usize::MAX)).collect());
+        head.insert("members_left_out".to_owned(), self.members_left_out().iter().map(members_left_out).collect());
         head.insert("remaining".to_owned(), remaining(&Remaining::of(self, context)));
         head.insert(
             "not_listed".to_owned(),
@@ -91,12 +95,15 @@ impl Report {
         });
         object.insert("kept".to_owned(), kept.collect());
         object.insert("not_listed".to_owned(), json!(self.account.images_more));
-        let reasons = start.skip_reasons.iter().map(Some).chain(std::iter::repeat(None));
+        let reasons = run.and_then(|run| run.left_out.get("skip_list")).map_or(&[][..], |left_out| &left_out.files);
+        let reasons = reasons.iter().map(|file| file.reason.as_deref()).chain(std::iter::repeat(None));
         let skipped = start.skipped.iter().zip(reasons).map(|(hash, reason)| json!({"hash": hash, "reason": reason}));
         object.insert("skipped".to_owned(), skipped.collect());
         object.insert("too_small".to_owned(), json!(start.too_small));
         object.insert("not_selected".to_owned(), json!(start.not_selected));
         object.insert("other_endings".to_owned(), json!(start.other_endings));
+        object.insert("left_out".to_owned(), self.left_out().iter().map(|rule| left_out(rule, 0)).collect());
+        object.insert("members_left_out".to_owned(), self.members_left_out().iter().map(members_left_out).collect());
         let problems = self.account.problems().map(|(about, message)| {
             let about = about.map_or(String::new(), |about| format!("{}: ", printable(about.bytes())));
             Value::String(format!("{about}{}", printable_line(message)))
@@ -138,7 +145,18 @@ impl Report {
                 }
             }
         }
+        let verification = self.account.verifications.get(&archive.hash).map(|verification| {
+            json!({
+                "ts": moment(verification.time),
+                "outcome": verification.soundness.as_str(),
+                "file": verification.currency().as_str(),
+                "reason": verification.record.reason,
+                "message": verification.record.message,
+            })
+        });
+        object.insert("verification".to_owned(), json!(verification));
         object.insert("warnings".to_owned(), archive.warnings.iter().map(problem).collect());
+        object.insert("left_out".to_owned(), json!(archive.left_out()));
         let images = archive.images.iter().zip(states);
         object.insert("images".to_owned(), images.map(|(each, state)| image(each, state)).collect());
         Value::Object(object)
@@ -192,6 +210,30 @@ fn image(image: &PartitionCheck, state: &ImageState) -> Value {
     Value::Object(object)
 }
 
+fn left_out(rule: &FilesOfRule<'_>, most: usize) -> Value {
+    let mut object = Map::new();
+    object.insert("run".to_owned(), json!(rule.run.id));
+    object.insert("rule".to_owned(), json!(rule.rule));
+    object.insert("count".to_owned(), json!(rule.count));
+    object.insert("size_bytes".to_owned(), json!(rule.bytes));
+    if most > 0 {
+        object.insert("files".to_owned(), json!(rule.files));
+    }
+    Value::Object(object)
+}
+
+fn members_left_out(members: &MembersOfRule<'_>) -> Value {
+    let mut object = Map::new();
+    object.insert("rule".to_owned(), json!(members.rule));
+    object.insert("count".to_owned(), json!(members.count));
+    if let Some((hash, member, size)) = members.largest {
+        insert_name(&mut object, ("hash", "hash_bytes"), hash.bytes());
+        insert_name(&mut object, ("member", "member_bytes"), member.bytes());
+        object.insert("size_bytes".to_owned(), json!(size));
+    }
+    Value::Object(object)
+}
+
 fn problem(problem: &Problem) -> Value {
     let mut object = Map::new();
     object.insert("ts".to_owned(), json!(moment(problem.time)));
@@ -229,11 +271,13 @@ fn remaining(remaining: &Remaining) -> Value {
         "archives_unfinished": remaining.unfinished,
         "archives_never_begun": remaining.never_begun,
         "archives_failed": remaining.failed,
+        "archives_broken": remaining.broken,
         "imgs_deferred": remaining.deferred,
         "imgs_lost": remaining.lost,
         "imgs_to_keep": remaining.would_keep,
         "bytes_to_keep": remaining.would_take,
         "resume": remaining.resume,
+        "stage": remaining.stage,
         "imgs_to_reprocess": remaining.waiting,
         "bytes_to_reprocess": remaining.waiting_bytes,
         "reprocess": remaining.reprocess,

@@ -5,9 +5,10 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::account::ArchiveEnd;
-use crate::config::{self, Site};
+use crate::account::{ArchiveEnd, Problem};
+use crate::config::{self, Origin, Site};
 use crate::log::record::PartitionCheck;
+use crate::reason::Reason;
 use crate::sanitize::shell_word;
 
 use super::to_reprocess::waiting;
@@ -28,10 +29,10 @@ pub struct Context {
 }
 
 impl Context {
-    /// Of the site file that was given, if one was.
-    pub fn of(config: Option<PathBuf>) -> Result<Context, config::Error> {
-        let site = config.as_deref().map_or_else(|| Ok(Site::built_in()), Site::read)?;
-        Ok(Context { config: config.map(|path| std::path::absolute(&path).unwrap_or(path)), site })
+    /// Of the site file that was given, or of the one that is found.
+    pub fn of(config: Option<&Path>) -> Result<Context, config::Error> {
+        let origin = Origin::find(config)?;
+        Ok(Context { config: origin.to_be_named(), site: origin.site()? })
     }
 }
 
@@ -42,13 +43,15 @@ pub struct Remaining {
     pub unfinished: u64,
     /// Archives that were never begun.
     pub never_begun: u64,
-    /// Archives that ended in an error.
+    /// Archives that ended in an error which may pass.
     pub failed: u64,
+    /// Archives that ended in an error which trying again does not mend: they are empty, cut, damaged, or no archives.
+    pub broken: u64,
     /// Images that found no room.
     pub deferred: u64,
     /// Images that were staged, not processed again, and are not there as they were.
     pub lost: u64,
-    /// Images that would be kept, were it no dry run.
+    /// Images that would be kept, but for the dry run.
     pub would_keep: u64,
     /// The room that these would take at most, in bytes.
     pub would_take: u64,
@@ -60,8 +63,10 @@ pub struct Remaining {
     pub undecided: u64,
     /// Archives of these: paths, or as many as fit into a command.
     pub undecided_archives: Vec<PathBuf>,
-    /// What surveys again what was not done.
+    /// What surveys what was not surveyed, or was without success.
     pub resume: Option<String>,
+    /// What stages what a dry run would keep.
+    pub stage: Option<String>,
     /// What processes again what waits for it.
     pub reprocess: Option<String>,
 }
@@ -74,7 +79,8 @@ impl Remaining {
         for archive in &report.account.archives {
             match archive.end {
                 ArchiveEnd::Open => remaining.unfinished += 1,
-                ArchiveEnd::Failed(_) => remaining.failed += 1,
+                ArchiveEnd::Failed(ref problem) if may_pass(problem) => remaining.failed += 1,
+                ArchiveEnd::Failed(_) => remaining.broken += 1,
                 ArchiveEnd::Complete { .. } => {}
             }
         }
@@ -99,11 +105,16 @@ impl Remaining {
             remaining.waiting_bytes = remaining.waiting_bytes.saturating_add(size);
         }
         let places = Places::of(report, context);
+        let is_dry = report.account.runs.last().is_some_and(|run| run.start.dry_run);
         if remaining.to_resume() > 0 {
-            remaining.resume = Some(places.command(&["scan", "--resume"], true));
+            let words: &[&str] = if is_dry { &["scan", "--dry-run", "--resume"] } else { &["scan", "--resume"] };
+            remaining.resume = Some(places.scan(words));
+        }
+        if remaining.would_keep > 0 {
+            remaining.stage = Some(places.scan(&["scan", "--resume"]));
         }
         if remaining.waiting > 0 {
-            remaining.reprocess = Some(places.command(&["reprocess"], false));
+            remaining.reprocess = Some(places.reprocess());
         }
         remaining
     }
@@ -121,7 +132,7 @@ impl Remaining {
     }
 
     fn to_resume(&self) -> u64 {
-        self.unfinished + self.never_begun + self.failed + self.deferred + self.lost + self.would_keep
+        self.unfinished + self.never_begun + self.failed + self.deferred + self.lost
     }
 
     /// The command that looks at archives with undecided images, of which it names `most`, and how many it does not.
@@ -139,12 +150,14 @@ fn is_undecided(image: &PartitionCheck) -> bool {
     image.partitions.is_none() && matches!(image.action.as_str(), "KEPT" | "error")
 }
 
-/// What a command has to be told of where things are.
+/// The places that a command has to be told.
 struct Places<'a> {
     context: &'a Context,
     log: Option<PathBuf>,
     staging: Option<&'a Path>,
     folders: BTreeSet<&'a Path>,
+    /// The options of the last run, if it logged them.
+    options: Option<Vec<Vec<u8>>>,
 }
 
 impl<'a> Places<'a> {
@@ -171,24 +184,45 @@ impl<'a> Places<'a> {
             log: (log != site.log).then_some(log),
             staging: staging.filter(|staging| *staging != site.staging),
             folders,
+            options: report.account.runs.last().and_then(|run| run.start.exact_options()),
         }
     }
 
-    fn command(&self, words: &[&str], with_collection: bool) -> String {
-        let mut arguments: Vec<&[u8]> = vec![b"imgsieve"];
-        arguments.extend(words.iter().map(|word| word.as_bytes()));
+    /// A command that surveys as the last run did.
+    fn scan(&self, words: &[&str]) -> String {
+        let words = ["imgsieve"].iter().chain(words).map(|word| word.as_bytes());
+        if let Some(options) = &self.options {
+            return command(words.chain(options.iter().map(Vec::as_slice)));
+        }
+        let folders = self.folders.iter().map(|folder| folder.as_os_str().as_bytes());
+        command(words.chain(self.of_places()).chain(folders))
+    }
+
+    /// The command that processes again what that staged.
+    fn reprocess(&self) -> String {
+        let words = [&b"imgsieve"[..], b"reprocess"].into_iter();
+        if let Some(options) = &self.options {
+            let is_of_place = |pair: &&[Vec<u8>]| matches!(&*pair[0], b"--config" | b"--log" | b"--staging");
+            let pairs = options.windows(2).filter(is_of_place).flatten().map(Vec::as_slice);
+            return command(words.chain(pairs));
+        }
+        command(words.chain(self.of_places()))
+    }
+
+    /// The options that say where things are, of a run that did not log its own.
+    fn of_places(&self) -> impl Iterator<Item = &[u8]> {
         let options =
             [("--config", self.context.config.as_deref()), ("--log", self.log.as_deref()), ("--staging", self.staging)];
-        for (option, value) in options {
-            if let Some(value) = value {
-                arguments.extend([option.as_bytes(), value.as_os_str().as_bytes()]);
-            }
-        }
-        if with_collection {
-            arguments.extend(self.folders.iter().map(|folder| folder.as_os_str().as_bytes()));
-        }
-        command(arguments)
+        let given =
+            options.into_iter().filter_map(|(option, value)| Some([option.as_bytes(), value?.as_os_str().as_bytes()]));
+        given.flatten()
     }
+}
+
+/// Whether surveying an archive again may end otherwise.
+fn may_pass(problem: &Problem) -> bool {
+    let reason = Reason::ALL.iter().map(|(reason, _)| *reason).find(|reason| reason.as_str() == problem.reason);
+    reason.is_none_or(Reason::may_pass)
 }
 
 /// The staging folder in which `path` is of an image of the archive `hash`.

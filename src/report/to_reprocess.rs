@@ -6,9 +6,8 @@ use crate::account::{Staged, StagedImage};
 use crate::cause::Cause;
 use crate::log::{Logs, Name, Reading};
 use crate::reason::Reason;
-use crate::sanitize::printable;
 
-use super::{ImageState, Report};
+use super::{ImageState, Report, paths};
 
 /// The kept images that are whole in staging and still to be processed again, smallest first.
 #[derive(Debug)]
@@ -38,23 +37,9 @@ impl ToReprocess {
         ToReprocess { paths, reading: account.reading.clone(), more: account.images_more }
     }
 
-    /// Writes the paths as they are, each ended by NUL, or a line each. Gives a sentence for each that had to be left out.
-    pub fn write(&self, out: &mut dyn Write, end: u8, is_terminal: bool) -> io::Result<Vec<String>> {
-        let mut left_out = Vec::new();
-        for (_, path) in &self.paths {
-            if path.bytes().contains(&end) {
-                left_out.push(format!("{} is more than a line: use --kept -0", printable(path.bytes())));
-            } else if !path.as_path().is_absolute() {
-                // A command might take it for an option, and it was never logged by us.
-                left_out.push(format!("{} is no absolute path, and is left out", printable(path.bytes())));
-            } else if is_terminal {
-                writeln!(out, "{}", printable(path.bytes()))?;
-            } else {
-                out.write_all(path.bytes())?;
-                out.write_all(&[end])?;
-            }
-        }
-        Ok(left_out)
+    /// Writes the paths. Gives a sentence for each that had to be left out.
+    pub fn write(&self, out: &mut dyn Write, null: bool, is_terminal: bool) -> io::Result<Vec<String>> {
+        paths::write(out, self.paths.iter().map(|(_, path)| path), null, is_terminal)
     }
 }
 

@@ -26,7 +26,7 @@ pub struct Doubts<'a> {
 }
 
 impl<'a> Doubts<'a> {
-    /// Nothing is known yet to be wrong with `archives`. No more is read once `control` stops the run.
+    /// No doubts about `archives` yet. Reading ends once `control` stops the run.
     pub fn new(archives: &'a [Arc<Archive>], control: &'a Control) -> Doubts<'a> {
         let archives = archives.iter().map(|archive| (archive.hash.as_os_str(), &**archive)).collect();
         Doubts { archives, control, same: HashSet::new(), doubted: HashSet::new(), staged: Staged::default() }
@@ -52,6 +52,20 @@ impl<'a> Doubts<'a> {
                 matches!(error.reason, Some(Told::Known(Reason::Checksum | Reason::Corrupt)))
             }
             Record::PartitionCheck(check) => check.verified == Some(Some(false)),
+            Record::ArchiveVerified(verified) => {
+                let is_same =
+                    verified.size_bytes == Some(archive.size) && verified.mtime.as_ref() == Some(&archive.mtime);
+                match &verified.reason {
+                    Some(Told::Known(Reason::Checksum | Reason::Corrupt)) if is_same => {
+                        self.doubted.insert(hash.to_owned());
+                    }
+                    None if is_same && verified.outcome == "verified" => {
+                        self.doubted.remove(hash);
+                    }
+                    _ => {}
+                }
+                return;
+            }
             Record::ArchiveComplete(end) => {
                 if end.totals.verified {
                     self.doubted.remove(hash);
@@ -78,7 +92,8 @@ impl<'a> Doubts<'a> {
 
 impl Listener for Doubts<'_> {
     fn wants(&mut self, head: &Head<'_>) -> bool {
-        matches!(&*head.stage, "archive_start" | "archive_complete" | "error") || Staged::wants(head)
+        matches!(&*head.stage, "archive_start" | "archive_complete" | "archive_verified" | "error")
+            || Staged::wants(head)
     }
 
     fn note(&mut self, entry: Entry, _at: At) {

@@ -24,7 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::account::{Account, ArchiveEnd, Earlier, Live};
 use crate::cause::Cause;
 use crate::config::Config;
-use crate::event::{Archive, ArchiveTotals, Event, Resumed, Scope, Start};
+use crate::event::{Archive, ArchiveTotals, Event, LeftOut, Resumed, Rule, Scope, Start, Unsurveyed};
 use crate::exit::Exit;
 use crate::log::Record;
 use crate::reason::Reason;
@@ -53,6 +53,9 @@ struct Shared<'a> {
     space_is_low: AtomicBool,
     space_was_low: AtomicBool,
 }
+
+/// Files that a line of the log names which are not surveyed.
+const LEFT_OUT_A_LINE: usize = 200;
 
 /// Archives that earlier runs completed, and what they found in them.
 type Done = Vec<(Arc<Archive>, Earlier)>;
@@ -98,10 +101,11 @@ impl Shared<'_> {
             return exit;
         }
         self.begin(&plan, resumed);
-        let mut held = self.survey_all(&plan);
+        let (mut held, not_begun) = self.survey_all(&plan);
         // What found no room is tried again one image at a time, the smallest archive's first.
         held.sort_by_key(Survey::rank);
         held.into_iter().for_each(Survey::retry);
+        self.tell_left_out(Rule::NotBegun, &not_begun);
         if let Some(exit) = self.observers.end_early() {
             return exit;
         }
@@ -139,6 +143,7 @@ impl Shared<'_> {
                 total_bytes: plan.total_bytes() + of_resumed.as_ref().map_or(0, |resumed| resumed.bytes),
                 left_out: &plan.left_out,
                 min_archive_size: self.config.site.min_archive_size.0,
+                options: &self.config.options,
                 dry_run: self.config.dry_run,
                 jobs: self.config.jobs(),
                 rules: self.config.rules(),
@@ -147,19 +152,20 @@ impl Shared<'_> {
                 minimum: self.staging.as_ref().zip(space).map(|(staging, space)| staging.budget().minimum(&space)),
             },
         });
+        for (&rule, left_out) in &plan.left_out {
+            self.tell_left_out(rule, left_out);
+        }
         for (path, cause) in &plan.problems {
             self.emit(&Event::Error { scope: Scope::Path(path), cause });
         }
-        for only in &self.config.only {
-            let mut chosen = plan.archives.iter().chain(told.iter().map(|(archive, ..)| archive));
-            if !chosen.any(|archive| *archive.hash == **only) {
-                let message =
-                    format!("no archive of the hash {only} is to be surveyed: there is none, or it is to be skipped");
-                self.emit(&Event::Error { scope: Scope::Run, cause: &Cause::new(Reason::Only, message) });
-            }
-        }
         for (archive, by_run, totals) in &told {
             self.emit(&Event::ArchiveResumed { archive, by_run, totals });
+        }
+    }
+
+    fn tell_left_out(&self, rule: Rule, LeftOut { count, bytes, files }: &LeftOut) {
+        for files in files.chunks(LEFT_OUT_A_LINE) {
+            self.emit(&Event::LeftOut { rule, count: *count, bytes: *bytes, files });
         }
     }
 
@@ -175,10 +181,8 @@ impl Shared<'_> {
             for (hash, count) in &self.swept {
                 if !plan.archives.iter().any(|archive| archive.hash == *hash) {
                     let folder = staging.destination(hash);
-                    let message = format!(
-                        "{count} partial files that an earlier run left were removed from {}",
-                        folder.display()
-                    );
+                    let message =
+                        format!("removed partial files, left by an earlier run, from {}: {count}", folder.display());
                     self.emit(&Event::Warning { scope: Scope::Run, cause: &Cause::new(Reason::Swept, message) });
                     swept_elsewhere += count;
                 }
@@ -205,17 +209,24 @@ impl Shared<'_> {
         Ok((plan, resumed))
     }
 
-    /// Surveys the archives, each started strictly after the smaller ones. Gives those with images that found no room.
-    fn survey_all(&self, plan: &Plan) -> Vec<Survey<'_>> {
+    /// Surveys the archives, each started strictly after the smaller ones. Gives those with images that found no room,
+    /// and those that the run ended before.
+    fn survey_all(&self, plan: &Plan) -> (Vec<Survey<'_>>, LeftOut) {
+        let mut not_begun = LeftOut::default();
+        let mut leave = |archive: &Arc<Archive>| {
+            not_begun.add(Unsurveyed { path: archive.path.clone(), size: Some(archive.size), reason: None });
+        };
         // More than there are archives help where one is passed over.
         let jobs = self.config.jobs().max(1);
         let name = |index| format!("{}-{index}", panics::WORKER_NAME);
         let pool = match rayon::ThreadPoolBuilder::new().num_threads(jobs).thread_name(name).build() {
             Ok(pool) => pool,
             Err(error) => {
-                let cause = Cause::new(Reason::Threads, format!("starting {jobs} workers: {error}; try fewer --jobs"));
+                let cause =
+                    Cause::new(Reason::Threads, format!("starting {jobs} workers: {error}; try --jobs with fewer"));
                 self.emit(&Event::Error { scope: Scope::Run, cause: &cause });
-                return Vec::new();
+                plan.archives.iter().for_each(leave);
+                return (Vec::new(), not_begun);
             }
         };
         let queue = Queue::new(self.control, plan.archives.iter());
@@ -229,7 +240,8 @@ impl Shared<'_> {
                 }
             }
         });
-        held.into_inner().unwrap_or_else(PoisonError::into_inner)
+        queue.left().for_each(&mut leave);
+        (held.into_inner().unwrap_or_else(PoisonError::into_inner), not_begun)
     }
 
     /// Tells of the next archive while the queue is locked: the log has them in the order of their ranks.

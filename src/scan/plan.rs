@@ -1,6 +1,6 @@
 //! Which archives are surveyed, and in which order.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::Metadata;
 use std::io;
@@ -12,8 +12,9 @@ use std::sync::Arc;
 use crate::archive_name;
 use crate::cause::Cause;
 use crate::config::Config;
-use crate::event::{Archive, LeftOut};
+use crate::event::{Archive, LeftOutBy, Rule, Unsurveyed};
 use crate::reason::Reason;
+use crate::sanitize::printable;
 
 /// The archives of a run.
 #[derive(Debug, Default)]
@@ -21,7 +22,7 @@ pub struct Plan {
     /// In the order in which they are started: smallest first, ranks from 1.
     pub archives: Vec<Arc<Archive>>,
     /// What was left out, and why.
-    pub left_out: LeftOut,
+    pub left_out: LeftOutBy,
     /// What has an archive's name, and cannot be one.
     pub problems: Vec<(PathBuf, Cause)>,
 }
@@ -34,24 +35,23 @@ impl Plan {
     }
 }
 
-/// Chooses the archives. Fails where a folder or archive that was named cannot be read: nothing is surveyed then, for
-/// the collection may only not be mounted.
+/// Chooses the archives. Fails where a folder or archive that was named cannot be read, for the collection may only not be
+/// mounted, and where a hash that was named is not in it: nothing is surveyed then.
 pub fn select(config: &Config) -> Result<Plan, Cause> {
     let mut plan = Plan::default();
     let mut candidates = Vec::new();
     let mut folders = HashSet::new();
     for place in &config.site.collection {
         let unreadable = |error: io::Error| {
-            let message = format!("the collection {} cannot be read: {error}; is it mounted?", place.display());
+            let message = format!("cannot read the collection {}: {error}; is it mounted?", place.display());
             Cause::new(Reason::Collection, message)
         };
         let metadata = std::fs::metadata(place).map_err(unreadable)?;
         if metadata.is_dir() {
-            let (paths, others) = in_folder(place).map_err(unreadable)?;
-            candidates.extend(paths.into_iter().map(|path| (path, false)));
-            // A folder that is named twice has its other files once.
+            // A folder that is named twice is entered once.
             if folders.insert((metadata.dev(), metadata.ino())) {
-                plan.left_out.other_endings += others;
+                let paths = plan.enter(place, config.recursive, &mut folders).map_err(unreadable)?;
+                candidates.extend(paths.into_iter().map(|path| (path, false)));
             }
         } else {
             candidates.push((place.clone(), true));
@@ -65,6 +65,7 @@ pub fn select(config: &Config) -> Result<Plan, Cause> {
     let mut hashes = HashSet::new();
     let mut files = HashSet::new();
     let mut chosen = Vec::new();
+    let mut met = BTreeSet::new();
     for (path, is_named) in candidates {
         let (hash, metadata) = match check(&path) {
             Ok(found) => found,
@@ -77,49 +78,117 @@ pub fn select(config: &Config) -> Result<Plan, Cause> {
         if !files.insert((metadata.dev(), metadata.ino(), hash.clone())) {
             continue;
         }
-        if let Some(reason) = hash.to_str().and_then(|hash| config.site.skip.get(hash)) {
-            plan.left_out.skipped.push((hash, reason.clone()));
+        met.extend(hash.to_str().map(str::to_owned));
+        let size = metadata.len();
+        let skip_reason = hash.to_str().and_then(|hash| config.site.skip.get(hash));
+        if let Some(reason) = skip_reason {
+            plan.leave_out(Rule::SkipList, path, Some(size), Some(reason.clone()));
         } else if !config.only.is_empty() && !config.only.iter().any(|only| **only == *hash) {
-            plan.left_out.not_selected += 1;
-        } else if !is_named && is_small(metadata.len()) {
+            plan.leave_out(Rule::NotSelected, path, Some(size), None);
+        } else if !is_named && is_small(size) {
             // A folder's small archives are not meant; one that was named is, whatever its size.
-            plan.left_out.too_small += 1;
+            plan.leave_out(Rule::TooSmall, path, Some(size), None);
         } else if hashes.insert(hash.clone()) {
             let mtime = format!("{}.{:09}", metadata.mtime(), metadata.mtime_nsec());
-            chosen.push(Archive { hash, path, size: metadata.len(), mtime, rank: 0 });
+            chosen.push(Archive { hash, path, size, mtime, rank: 0 });
         } else {
             let message = format!(
-                "another archive of this run has the hash {} too, and both would be staged to one folder",
-                crate::sanitize::printable(hash.as_bytes())
+                "another archive of this run also has the hash {}; both would be staged to the same folder",
+                printable(hash.as_bytes())
             );
             plan.problems.push((path, Cause::new(Reason::HashTaken, message)));
         }
     }
+    for (option, reason, named) in
+        [("--only", Reason::Only, &config.only), ("--skip", Reason::Skip, &config.skip_expected)]
+    {
+        if let Some(hash) = named.iter().find(|hash| !met.contains(*hash)) {
+            let message = format!(
+                "{option} {}: the collection has no archive of that hash{}; nothing was opened",
+                printable(hash.as_bytes()),
+                near(hash, &met)
+            );
+            return Err(Cause::new(reason, message));
+        }
+    }
+    if let Some(hash) = config.only.iter().find(|hash| config.site.skip.contains_key(*hash)) {
+        let message = format!("--only {}: it is on the skip list, too; nothing was opened", printable(hash.as_bytes()));
+        return Err(Cause::new(Reason::Only, message));
+    }
     chosen.sort_by(|a, b| (a.size, &a.hash).cmp(&(b.size, &b.hash)));
     if let Some(limit) = config.limit {
-        plan.left_out.not_selected += chosen.len().saturating_sub(limit) as u64;
-        chosen.truncate(limit);
+        for Archive { path, size, .. } in chosen.drain(limit.min(chosen.len())..) {
+            plan.leave_out(Rule::NotSelected, path, Some(size), None);
+        }
     }
     plan.archives = (1..).zip(chosen).map(|(rank, archive)| Arc::new(Archive { rank, ..archive })).collect();
     Ok(plan)
 }
 
-/// What has an archive's name directly in `folder`, by name, and how many files have another one.
-fn in_folder(folder: &Path) -> io::Result<(Vec<PathBuf>, u64)> {
-    let mut paths = Vec::new();
-    let mut others = 0;
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        if archive_name::hash(entry.file_name().as_bytes()).is_some() {
-            paths.push(entry.path());
-        } else {
-            let kind = entry.file_type()?;
-            let is_file = kind.is_file() || kind.is_symlink() && entry.path().is_file();
-            others += u64::from(is_file);
-        }
+impl Plan {
+    fn leave_out(&mut self, rule: Rule, path: PathBuf, size: Option<u64>, reason: Option<String>) {
+        self.left_out.entry(rule).or_default().add(Unsurveyed { path, size, reason });
     }
-    paths.sort();
-    Ok((paths, others))
+
+    /// What has an archive's name in `folder`, sorted; `recursive`, in the folders in it, too. Links to folders are not
+    /// followed, and no folder is entered twice. What else there is, is left out.
+    fn enter(&mut self, folder: &Path, recursive: bool, entered: &mut HashSet<(u64, u64)>) -> io::Result<Vec<PathBuf>> {
+        let mut paths = Vec::new();
+        let mut folders = Vec::new();
+        let mut others = Vec::new();
+        for entry in std::fs::read_dir(folder)? {
+            let entry = entry?;
+            let kind = entry.file_type()?;
+            let is_folder = kind.is_dir();
+            if archive_name::hash(entry.file_name().as_bytes()).is_some() && !(recursive && is_folder) {
+                paths.push(entry.path());
+            } else if is_folder {
+                folders.push(entry.path());
+            } else if kind.is_symlink() && entry.path().is_dir() {
+                self.leave_out(Rule::Folder, entry.path(), None, None);
+            } else {
+                others.push(entry.path());
+            }
+        }
+        paths.sort();
+        folders.sort();
+        others.sort();
+        for path in others {
+            let size = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
+            self.leave_out(Rule::OtherEnding, path, Some(size), None);
+        }
+        for path in folders {
+            if !recursive {
+                self.leave_out(Rule::Folder, path, None, None);
+                continue;
+            }
+            let metadata = std::fs::symlink_metadata(&path)?;
+            if entered.insert((metadata.dev(), metadata.ino())) {
+                match self.enter(&path, recursive, entered) {
+                    Ok(more) => paths.extend(more),
+                    Err(error) => {
+                        let cause = Cause::new(Reason::Io, format!("the folder cannot be read: {error}"));
+                        self.problems.push((path, cause));
+                    }
+                }
+            }
+        }
+        Ok(paths)
+    }
+}
+
+/// What may have been meant with a hash that is not there.
+fn near(hash: &str, met: &BTreeSet<String>) -> String {
+    let bare = archive_name::hash(hash.as_bytes()).and_then(|bare| std::str::from_utf8(bare).ok()).unwrap_or(hash);
+    let mut near = met.iter().filter(|other| {
+        let begins = other.get(..bare.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(bare));
+        !bare.is_empty() && begins
+    });
+    match (near.next(), near.next()) {
+        (Some(only), None) => format!(" (is {} meant?)", printable(only.as_bytes())),
+        (Some(first), Some(_)) => format!(" (several begin so, {} first)", printable(first.as_bytes())),
+        _ => String::new(),
+    }
 }
 
 /// The hash of the archive at `path`, and what the file system says of it, if it can be an archive.
@@ -129,10 +198,10 @@ fn check(path: &Path) -> Result<(OsString, Metadata), Cause> {
         return Err(Cause::new(Reason::NotAnArchive, format!("its name does not end in {}", archive_name::IN_WORDS)));
     };
     if matches!(hash, b"" | b"." | b"..") {
-        return Err(Cause::new(Reason::Hash, "its name without the ending is no name for a folder in staging"));
+        return Err(Cause::new(Reason::Hash, "its name without the suffix cannot be the name of a folder in staging"));
     }
     let metadata =
-        std::fs::metadata(path).map_err(|error| Cause::new(Reason::Io, format!("it cannot be looked at: {error}")))?;
+        std::fs::metadata(path).map_err(|error| Cause::new(Reason::Io, format!("cannot examine it: {error}")))?;
     if !metadata.is_file() {
         let what = if metadata.is_dir() { "a folder" } else { "not a regular file" };
         return Err(Cause::new(Reason::NotAFile, format!("it has an archive's name, but is {what}")));
@@ -157,6 +226,10 @@ mod tests {
         plan.archives.iter().filter_map(|archive| archive.hash.to_str()).collect()
     }
 
+    fn left_out(plan: &Plan, rule: Rule) -> u64 {
+        plan.left_out.get(&rule).map_or(0, |left_out| left_out.count)
+    }
+
     fn file(folder: &Path, name: &str, length: usize) {
         std::fs::write(folder.join(name), vec![0; length]).expect("a file");
     }
@@ -171,7 +244,7 @@ mod tests {
         let plan = select(&config(folder.path())).expect("readable");
         assert_eq!(hashes(&plan), ["a", "b", "big"]);
         assert_eq!(plan.archives.iter().map(|archive| archive.rank).collect::<Vec<_>>(), [1, 2, 3]);
-        assert_eq!((plan.left_out.too_small, plan.total_bytes()), (1, 52));
+        assert_eq!((left_out(&plan, Rule::TooSmall), plan.total_bytes()), (1, 52));
     }
 
     #[test]
@@ -190,7 +263,7 @@ mod tests {
         for _ in 0..2 {
             let plan = select(&config).expect("readable");
             assert_eq!(hashes(&plan), ["a", "b", "C", "d"]);
-            assert_eq!((plan.left_out.other_endings, plan.problems.len()), (4, 0));
+            assert_eq!((left_out(&plan, Rule::OtherEnding), plan.problems.len()), (5, 0));
             // Named twice, it is the same folder.
             config.site.collection.push(folder.path().join("."));
         }
@@ -217,7 +290,7 @@ mod tests {
             .to_vec();
         let plan = select(&config).expect("readable");
         assert_eq!(hashes(&plan), ["tiny"]);
-        assert_eq!(plan.left_out.skipped[0].1, "dump-2019");
+        assert_eq!(plan.left_out[&Rule::SkipList].files[0].reason.as_deref(), Some("dump-2019"));
     }
 
     #[test]
@@ -227,7 +300,7 @@ mod tests {
         let mut config = config(folder.path());
         config.site.collection.push(folder.path().join("tiny.tar.zst"));
         let plan = select(&config).expect("readable");
-        assert_eq!((hashes(&plan), plan.left_out.too_small), (vec!["tiny"], 0));
+        assert_eq!((hashes(&plan), left_out(&plan, Rule::TooSmall)), (vec!["tiny"], 0));
     }
 
     #[test]
@@ -263,6 +336,54 @@ mod tests {
     }
 
     #[test]
+    fn a_hash_that_is_not_there_is_refused_with_what_may_be_meant() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for name in ["ab12.tar.zst", "ab34.tzst", "cd.tar.zst"] {
+            file(folder.path(), name, 30);
+        }
+        let refused = |only: &[&str], skip: &[&str]| {
+            let mut config = config(folder.path());
+            config.only = only.iter().map(ToString::to_string).collect();
+            config.skip_expected = skip.iter().map(ToString::to_string).collect();
+            config.site.skip.extend(skip.iter().map(|hash| (hash.to_string(), "--skip".to_owned())));
+            select(&config).err().map(|cause| cause.message)
+        };
+        let message = |option, hint| {
+            Some(format!("{option}: the collection has no archive of that hash{hint}; nothing was opened"))
+        };
+        assert_eq!(refused(&[], &["cd"]), None);
+        assert_eq!(refused(&["ab12", "ab34"], &[]), None);
+        assert_eq!(refused(&["ab12", "x"], &[]), message("--only x", ""));
+        assert_eq!(refused(&[], &["AB12"]), message("--skip AB12", " (is ab12 meant?)"));
+        assert_eq!(refused(&[], &["cd.tar.zst"]), message("--skip cd.tar.zst", " (is cd meant?)"));
+        assert_eq!(refused(&[], &["ab"]), message("--skip ab", " (several begin so, ab12 first)"));
+        assert_eq!(
+            refused(&["cd"], &["cd"]).as_deref(),
+            Some("--only cd: it is on the skip list, too; nothing was opened")
+        );
+    }
+
+    #[test]
+    fn folders_are_entered_if_asked_and_never_through_links() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = |name: &str| folder.path().join(name);
+        std::fs::create_dir_all(path("a/b.tar.zst")).expect("folders");
+        std::os::unix::fs::symlink("..", path("a/up")).expect("a link");
+        for (name, length) in [("x.tar.zst", 11), ("a/y.tar.zst", 12), ("a/b.tar.zst/z.tar.zst", 13), ("a/notes", 1)] {
+            file(folder.path(), name, length);
+        }
+        let mut config = config(folder.path());
+        let plan = select(&config).expect("readable");
+        assert_eq!((hashes(&plan), left_out(&plan, Rule::Folder)), (vec!["x"], 1));
+        config.recursive = true;
+        config.site.collection.push(path("a"));
+        let plan = select(&config).expect("readable");
+        assert_eq!((hashes(&plan), plan.problems.len()), (vec!["x", "y", "z"], 0));
+        assert_eq!((left_out(&plan, Rule::Folder), left_out(&plan, Rule::OtherEnding)), (1, 1));
+        assert_eq!(plan.left_out[&Rule::Folder].files[0].path, path("a/up"));
+    }
+
+    #[test]
     fn only_and_limit_choose() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         for (name, length) in [("a.tar.zst", 30), ("b.tar.zst", 20), ("c.tar.zst", 40)] {
@@ -273,7 +394,7 @@ mod tests {
         assert_eq!(hashes(&select(&config).expect("readable")), ["b", "a"]);
         config.only = vec!["c".to_owned()];
         let plan = select(&config).expect("readable");
-        assert_eq!((hashes(&plan), plan.left_out.not_selected), (vec!["c"], 2));
+        assert_eq!((hashes(&plan), left_out(&plan, Rule::NotSelected)), (vec!["c"], 2));
     }
 
     #[test]

@@ -175,7 +175,7 @@ impl<'r> Survey<'r> {
 
     fn image(&mut self, zst: &ZstFile, member: &Member, content: &Content) -> Result<(), Cause> {
         if self.verdicts.totals.images == MAX_IMAGES {
-            let message = format!("more than {MAX_IMAGES} images: the rest of the archive is not looked at");
+            let message = format!("more than {MAX_IMAGES} images; the rest of the archive is not examined");
             return Err(Cause::new(Reason::TooManyImages, message));
         }
         self.verdicts.image(zst, member, content);
@@ -216,7 +216,7 @@ impl<'r> Survey<'r> {
         totals.seconds = self.started.elapsed().as_secs_f64();
         totals.decoded_bytes = self.meter.decoded();
         if !is_stopped {
-            teller.end(&totals);
+            teller.end(&totals, self.images.left_out());
         }
     }
 }

@@ -112,7 +112,6 @@ use positioned_io::ReadAt;
 
 pub use decode::decoder::Totals;
 pub use error::{Change, Error};
-pub use format::frame::known_format;
 pub use meter::Meter;
 pub use options::{Engine, Options, SURE_TAIL, Voucher};
 pub use source::{Identity, Padding};

@@ -168,7 +168,7 @@ pub(super) fn begins_with_something(view: &View<'_>, entry: &Entry, sector_size:
 
 /// The file system, RAID or volume manager that explains what the image starts with; the boot sector of a FAT, exFAT or
 /// NTFS only where it describes a volume of this image. No verdict rests on what is read for that.
-pub(super) fn whole_disk(view: &View<'_>) -> Result<Option<&'static str>, Error> {
+pub(in crate::ptable) fn whole_disk(view: &View<'_>) -> Result<Option<&'static str>, Error> {
     let len = usize::try_from(view.size().min(superblock::WINDOW_BYTES)).unwrap_or(0);
     let Some(window) = view.peek(0, len)? else { return Ok(None) };
     let of_boot_sector = boot_sector::file_system(&window);

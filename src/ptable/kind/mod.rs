@@ -35,6 +35,7 @@ use super::probe::Probe;
 use super::table::PartitionTable;
 use super::view::View;
 
+pub(super) use self::first_sector::whole_disk;
 pub(super) use self::gpt_copy::check_backup;
 
 /// Looks for one kind of table.

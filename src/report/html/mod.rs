@@ -133,7 +133,7 @@ pub fn write(report: &Report, made: SystemTime, out: &mut dyn Write) -> io::Resu
     out.write_all(b"\n")
 }
 
-/// What went wrong, or was warned of, outside of archives; and how much of that is not told.
+/// Errors and warnings outside archives, and how many of them are not shown.
 fn problems(account: &Account) -> (Vec<Told>, u64) {
     let told = |problem: &Problem| Told {
         reason: words::name(problem.reason.as_bytes()),
@@ -147,7 +147,7 @@ fn problems(account: &Account) -> (Vec<Told>, u64) {
     (problems, more)
 }
 
-/// What a page without a script says of archives: those that ended ill, and those with two partitions or more.
+/// The archives that a page without a script lists: those with errors, and those with two partitions or more.
 fn plain(account: &Account, verdicts: &[Verdict]) -> (Vec<PlainRow>, usize) {
     let wanted = [Verdict::Undecided, Verdict::Open, Verdict::Multi];
     let row = |index: usize| {

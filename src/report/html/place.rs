@@ -112,6 +112,7 @@ mod tests {
             r#""ts":"never","stage":"archive_start","hash":"b""#,
         ]);
         account.archives[0].end = ArchiveEnd::Complete {
+            left_out: Vec::new(),
             time: None,
             totals: Box::new(ArchiveTotals { seconds: 1e300, ..ArchiveTotals::default() }),
         };

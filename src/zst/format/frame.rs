@@ -131,8 +131,7 @@ pub fn describe(head: &[u8]) -> String {
 }
 
 /// The archive or compressed format that data begin like; 512 bytes of them are enough.
-#[must_use]
-pub fn known_format(head: &[u8]) -> Option<&'static str> {
+fn known_format(head: &[u8]) -> Option<&'static str> {
     const KNOWN: [(&[u8], &str); 9] = [
         (b"\x1f\x8b", "gzip data"),
         (b"\xfd7zXZ\0", "xz data"),

@@ -1,0 +1,104 @@
+//! `imgsieve config`: its arguments, what it prints, and the site file that it begins.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueHint};
+
+use crate::cause::Cause;
+use crate::config::{self, HERE, LogTarget, Origin, Site};
+use crate::exit::Exit;
+use crate::reason::Reason;
+use crate::sanitize::printable;
+use crate::staging;
+
+use super::site::SiteArguments;
+use super::{failure, print, usage, usage_text, warn};
+
+/// `imgsieve config`.
+#[derive(Debug, Args)]
+pub struct ConfigArguments {
+    #[command(flatten)]
+    site: SiteArguments,
+    /// Write a commented site file for the COLLECTION that is named, with the options given, instead of printing one:
+    /// ./imgsieve.toml, or FILE. It never replaces another
+    #[arg(
+        long,
+        value_name = "FILE",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = HERE,
+        value_hint = ValueHint::FilePath
+    )]
+    init: Option<PathBuf>,
+}
+
+/// Does what the arguments say.
+pub(super) fn run(arguments: ConfigArguments) -> Exit {
+    let ConfigArguments { site, init } = arguments;
+    if let Some(path) = init {
+        return write(&path, site);
+    }
+    let in_force =
+        Origin::find(site.config.as_deref()).and_then(|origin| Ok((origin.comment(), site.over(origin.site()?)?)));
+    match in_force {
+        Ok((comment, site)) => print(&format!("{comment}{}", site.to_toml())),
+        Err(error) => usage(&error),
+    }
+}
+
+fn write(path: &Path, arguments: SiteArguments) -> Exit {
+    if arguments.collection.is_empty() {
+        return usage_text(
+            "--init writes a site file for a collection: name its folder, as in imgsieve config --init /mnt/cold",
+        );
+    }
+    // What is begun does not hang on what is in force now, unless that is named.
+    let base = arguments.config.as_deref().map_or_else(|| Ok(Site::built_in()), Site::read);
+    let site = match base.and_then(|site| arguments.over(site)) {
+        Ok(site) => site,
+        Err(error) => return usage(&error),
+    };
+    for place in &site.collection {
+        if let Err(error) = std::fs::metadata(place) {
+            let message = format!("the collection {} cannot be read: {error}; is it mounted?", place.display());
+            return failure(&Cause::new(Reason::Collection, message));
+        }
+    }
+    if let Err(cause) = write_text(path, &site.to_toml()) {
+        return failure(&cause);
+    }
+    if let LogTarget::File(log) = site.log_target()
+        && !log.parent().is_some_and(Path::is_dir)
+    {
+        warn(&format!(
+            "the folder of the log, {}, is not there yet: it has to be one that can be made or written to",
+            log.display()
+        ));
+    }
+    let name = printable(path.as_os_str().as_encoded_bytes());
+    let how = match config::Origin::find(None) {
+        Ok(origin) if origin.path().is_some_and(|found| is_same(found, path)) => {
+            "commands run here go by it from now on"
+        }
+        _ => "give it to commands with --config, or name it in IMGSIEVE_CONFIG",
+    };
+    print(&format!("{name} is written: {how}.\n"))
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
+}
+
+/// Writes a new file, and the folders that it is to lie in.
+fn write_text(path: &Path, text: &str) -> Result<(), Cause> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        let failed = |error| Cause::new(Reason::StagingIo, format!("creating {}: {error}", folder.display()));
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
+    let write = || {
+        let mut file = staging::create(path, text.len() as u64)?;
+        file.data(text.as_bytes())?;
+        file.finish()
+    };
+    write().map(|_| ()).map_err(|error: staging::Error| Cause::from(&error))
+}

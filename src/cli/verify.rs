@@ -1,0 +1,117 @@
+//! `imgsieve verify`: its arguments, and the wiring of its run.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::cause::Cause;
+use crate::config::{self, Config};
+use crate::event::{Event, Scope};
+use crate::exit::Exit;
+use crate::progress::{Terminal, Verbosity};
+use crate::reason::Reason;
+use crate::run::{Control, Observer};
+use crate::sanitize;
+use crate::units::Size;
+use crate::verify;
+
+use super::logging::{self, Need};
+use super::site::SiteArguments;
+
+pub const EXAMPLES: &str = "\
+Examples:
+  imgsieve verify
+      every archive of the site's collection
+  imgsieve verify /mnt/cold/02cfdb972c05eafd4d89d1f0fe6e6a19.tar.zst
+      one archive
+  imgsieve verify --json --log none /mnt/cold | jq '.archives[] | select(.outcome == \"failed\")'
+      what fails, for another program";
+
+/// `imgsieve verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArguments {
+    /// Archives, and folders whose archives are verified whatever their size
+    #[arg(value_name = "ARCHIVE|FOLDER")]
+    collection: Vec<PathBuf>,
+    /// Site file (TOML) instead of the one in force; see `imgsieve config`
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The log, JSON Lines, that keeps what came of each archive; - is standard output, none is no log
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+    /// Archives read at a time [default: one a processor]
+    #[arg(long, short, value_name = "N")]
+    jobs: Option<usize>,
+    /// Largest zstd window accepted, up to 2GiB; each of the jobs may use so much memory
+    #[arg(long, value_name = "SIZE")]
+    max_window: Option<Size>,
+    /// Print what came of it as one JSON object
+    #[arg(long)]
+    json: bool,
+    /// No progress bars
+    #[arg(long)]
+    no_progress: bool,
+    /// Errors only: no warnings, bars or answer
+    #[arg(long, short, conflicts_with = "verbose")]
+    quiet: bool,
+    /// A line on standard error for each archive that is done
+    #[arg(long, short, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+impl VerifyArguments {
+    fn config(self) -> Result<Config, config::Error> {
+        let site = SiteArguments {
+            collection: self.collection,
+            config: self.config,
+            log: self.log.into_iter().collect(),
+            min_archive_size: Some(Size(0)),
+            jobs: self.jobs,
+            max_window: self.max_window,
+            ..SiteArguments::default()
+        };
+        Ok(Config::new(site.site()?))
+    }
+}
+
+/// Does what the arguments say.
+pub fn run(arguments: VerifyArguments) -> Exit {
+    let verbosity = match (arguments.quiet, arguments.verbose) {
+        (true, _) => Verbosity::Quiet,
+        (false, 0) => Verbosity::Normal,
+        (false, _) => Verbosity::Archives,
+    };
+    let (wants_json, is_quiet, wants_bars) = (arguments.json, arguments.quiet, !arguments.no_progress);
+    let config = match arguments.config() {
+        Ok(config) => config,
+        Err(error) => return super::usage(&error),
+    };
+    let control = Control::new();
+    if let Err(error) = control.listen() {
+        return super::failure(&Cause::of(Reason::Signals, &error));
+    }
+    let journal = match logging::open(&config.site, Need::Wanted, wants_json) {
+        Ok(journal) => journal,
+        Err(exit) => return exit,
+    };
+    let terminal = Terminal::stderr(verbosity, wants_bars);
+    let mut observers: Vec<&dyn Observer> = journal.iter().map(|journal| journal as &dyn Observer).collect();
+    observers.push(&terminal);
+    let outcome = verify::run(&config, &control, &observers);
+    terminal.finish();
+    let (exit, answer) = match outcome {
+        Ok(outcome) => outcome,
+        Err(cause) => return super::failure(&cause),
+    };
+    for (path, cause) in answer.problems() {
+        let _ = terminal.observe(&Event::Error { scope: Scope::Path(path), cause });
+    }
+    let text = if wants_json {
+        format!("{}\n", sanitize::json(&answer.json(exit.code()).to_string()))
+    } else if is_quiet {
+        String::new()
+    } else {
+        answer.text()
+    };
+    super::print_beside_log(&config.site, exit, |out| out.write_all(text.as_bytes()))
+}

@@ -1,0 +1,151 @@
+//! What was not looked at, and by which rule: files of the collection, and members of archives.
+
+use std::collections::BTreeMap;
+
+use crate::account::Run;
+use crate::log::Name;
+use crate::log::record::{LeftOutFile, MembersLeftOut};
+use crate::sanitize::{printable, printable_line, printable_short};
+use crate::units::{Size, human};
+
+use super::Report;
+
+/// Characters of a name that are shown.
+const NAME_SHOWN: usize = 120;
+
+/// Files of the collection that a rule leaves out.
+#[derive(Debug)]
+pub struct FilesOfRule<'a> {
+    /// The run that left them out.
+    pub run: &'a Run,
+    /// The log's word for the rule.
+    pub rule: &'a str,
+    /// How many.
+    pub count: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Those that are named in the log.
+    pub files: &'a [LeftOutFile],
+}
+
+/// Members of archives that could be images, and that a rule leaves out.
+#[derive(Debug)]
+pub struct MembersOfRule<'a> {
+    /// The log's word for the rule.
+    pub rule: &'a str,
+    /// How many.
+    pub count: u64,
+    /// The largest: its archive, its path, its size in bytes.
+    pub largest: Option<(&'a Name, &'a Name, u64)>,
+    /// Images have to be larger, in bytes.
+    least: Option<u64>,
+    /// How names of images end.
+    suffix: &'a str,
+}
+
+impl Report {
+    /// Files of the collection that the runs told of left out, by rule.
+    #[must_use]
+    pub fn left_out<'a>(&'a self) -> Vec<FilesOfRule<'a>> {
+        let runs = self.account.runs.iter().filter(|run| run.is_last || self.account.runs.len() == 1);
+        let of_run = |run: &'a Run| {
+            run.left_out.iter().map(move |(rule, left_out)| FilesOfRule {
+                run,
+                rule,
+                count: left_out.count,
+                bytes: left_out.size_bytes,
+                files: &left_out.files,
+            })
+        };
+        runs.flat_map(of_run).collect()
+    }
+
+    /// Members of archives that could be images and were not looked at, by rule.
+    #[must_use]
+    pub fn members_left_out(&self) -> Vec<MembersOfRule<'_>> {
+        let mut of_rule: BTreeMap<&str, MembersOfRule<'_>> = BTreeMap::new();
+        for archive in &self.account.archives {
+            // What was taken over was found by the same rules.
+            let mut runs = [&self.account.runs[archive.run]].into_iter().chain(self.account.runs.last());
+            let rules = runs.find_map(|run| run.start.rules.as_ref());
+            for MembersLeftOut { rule, count, member, size_bytes } in archive.left_out() {
+                let members = of_rule.entry(rule).or_insert_with(|| MembersOfRule {
+                    rule,
+                    count: 0,
+                    largest: None,
+                    least: rules.map(|rules| rules.min_image_size),
+                    suffix: rules.map_or("", |rules| &rules.image_suffix),
+                });
+                members.count += count;
+                if let Some(member) = member
+                    && members.largest.is_none_or(|(_, _, largest)| *size_bytes > largest)
+                {
+                    members.largest = Some((&archive.hash, member, *size_bytes));
+                }
+            }
+        }
+        of_rule.into_values().collect()
+    }
+}
+
+impl FilesOfRule<'_> {
+    /// For a sentence, with up to so many names.
+    #[must_use]
+    pub fn in_words(&self, shown: usize) -> String {
+        let least =
+            || self.run.start.min_archive_bytes.map_or("the minimum".to_owned(), |least| Size(least).to_string());
+        let what = match self.rule {
+            "skip_list" => format!("{} on the skip list", counted(self.count, "archive")),
+            "too_small" => format!("{} no larger than {}", counted(self.count, "archive"), least()),
+            "not_selected" => format!("{} not selected", counted(self.count, "archive")),
+            "not_begun" => format!("{} not begun", counted(self.count, "archive")),
+            "other_ending" => format!("{} not named like an archive", counted(self.count, "file")),
+            "folder" => format!("{} not entered", counted(self.count, "folder")),
+            rule => format!("{} by the rule {}", self.count, printable_line(rule)),
+        };
+        let shown = if self.rule == "skip_list" { shown.max(20) } else { shown.min(20) };
+        let names: Vec<String> = self.files.iter().take(shown).map(shown_file).collect();
+        let more = if self.count > names.len() as u64 { ", ..." } else { "" };
+        if names.is_empty() { what } else { format!("{what} ({}{more})", names.join(", ")) }
+    }
+}
+
+/// The name of a file, and why it is left out, if that is its own reason.
+fn shown_file(file: &LeftOutFile) -> String {
+    let path = file.archive.as_path();
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    let name = printable_short(name.as_encoded_bytes(), NAME_SHOWN);
+    file.reason.as_ref().map_or(name.clone(), |reason| format!("{name}: {}", printable_line(reason)))
+}
+
+impl MembersOfRule<'_> {
+    /// For a sentence.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let least = self.least.map_or("the minimum".to_owned(), |least| Size(least).to_string());
+        let what = match self.rule {
+            "too_small" => format!("{} no larger than {least}", counted(self.count, "image")),
+            "other_ending" => {
+                let suffix = printable(self.suffix.as_bytes());
+                format!("{} larger than {least} not named {suffix}", counted(self.count, "file"))
+            }
+            "not_a_file" => format!("{} named like an image but not a file", counted(self.count, "member")),
+            "same_content" => format!("{} to an image that was looked at", counted(self.count, "hard link")),
+            "link_target" => format!("{} to a file that is not there", counted(self.count, "hard link")),
+            rule => format!("{} by the rule {}", self.count, printable_line(rule)),
+        };
+        match self.largest {
+            Some((hash, member, size)) if matches!(self.rule, "too_small" | "other_ending") => format!(
+                "{what}, the largest {}, {}, in {}",
+                printable_short(member.bytes(), NAME_SHOWN),
+                human(size),
+                printable_short(hash.bytes(), NAME_SHOWN)
+            ),
+            _ => what,
+        }
+    }
+}
+
+fn counted(number: u64, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}

@@ -1,0 +1,53 @@
+//! `imgsieve report --unchecked`: the paths of everything in the collection that was not checked to the end, for a shell
+//! loop.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+
+use crate::account::{ArchiveAccount, ArchiveEnd};
+use crate::log::Name;
+use crate::log::record::PartitionCheck;
+
+use super::{Report, paths};
+
+/// The files that were left out or not checked to their end, and how many the log does not name.
+#[derive(Debug)]
+pub struct Unchecked<'a> {
+    paths: BTreeSet<&'a Name>,
+    /// Files of which the log has only the number.
+    pub unnamed: u64,
+}
+
+impl<'a> Unchecked<'a> {
+    /// Those that `report` tells of.
+    #[must_use]
+    pub fn of(report: &'a Report) -> Unchecked<'a> {
+        let archives = report.account.archives.iter().filter(|archive| !is_checked(archive));
+        let mut paths: BTreeSet<&Name> = archives.filter_map(|archive| archive.path.as_ref()).collect();
+        let problems = report.account.runs.iter().filter(|run| run.is_last).flat_map(|run| &run.problems);
+        paths.extend(problems.filter_map(|problem| problem.path.as_ref()));
+        let mut unnamed = report.account.archives_more;
+        let mut not_begun = 0;
+        for left_out in report.left_out() {
+            paths.extend(left_out.files.iter().map(|file| &file.archive));
+            unnamed += left_out.count.saturating_sub(left_out.files.len() as u64);
+            not_begun += if left_out.rule == "not_begun" { left_out.count } else { 0 };
+        }
+        // A run that was killed could not say which they are.
+        unnamed += report.all_never_begun().saturating_sub(not_begun);
+        Unchecked { paths, unnamed }
+    }
+
+    /// Writes the paths, sorted. Gives a sentence for each that had to be left out.
+    pub fn write(&self, out: &mut dyn Write, null: bool, is_terminal: bool) -> io::Result<Vec<String>> {
+        paths::write(out, self.paths.iter().copied(), null, is_terminal)
+    }
+}
+
+/// Whether every member that could be an image has a verdict.
+fn is_checked(archive: &ArchiveAccount) -> bool {
+    let is_decided = |image: &PartitionCheck| image.partitions.is_some();
+    let is_complete = matches!(archive.end, ArchiveEnd::Complete { .. });
+    let is_looked_at = archive.left_out().iter().all(|members| members.rule == "same_content");
+    is_complete && is_looked_at && archive.images.iter().all(is_decided)
+}

@@ -1,0 +1,124 @@
+//! Everything that is met comes to an end that is told: checked, left out by a rule, or failed.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use common::fixture;
+use common::scan::{Scan, end, imgsieve, of_stage};
+
+const MULTI: &str = "sparse-gnu";
+const SINGLE: &str = "map-before";
+
+/// A site file whose skip list has the archive.
+fn scan_that_skips(hash: &str) -> Scan {
+    Scan::of_named(&[MULTI, SINGLE]).site(&format!("[skip]\n{hash} = \"broken for good\"\n"))
+}
+
+fn paths(scan: &Scan, args: &[&str]) -> BTreeSet<String> {
+    let ended = end(imgsieve().args(["report", "--unchecked", "-0"]).args(args).arg(scan.log()));
+    assert_eq!(ended.code, 0, "{ended:?}");
+    ended.stdout.split_terminator('\0').map(str::to_owned).collect()
+}
+
+fn name(path: &str) -> String {
+    Path::new(path).file_name().expect("a name").to_string_lossy().into_owned()
+}
+
+#[test]
+fn every_file_of_a_collection_is_in_the_log_the_summary_and_the_report() {
+    let skipped = fixture::named(SINGLE).hash;
+    let scan = scan_that_skips(&skipped);
+    let collection = scan.collection();
+    for (file, content) in [("a.E01", "EVF"), ("notes.txt", "n"), ("empty.tar.zst", "")] {
+        fs::write(collection.join(file), content).expect("a file");
+    }
+    fs::create_dir(collection.join("older")).expect("a folder");
+    let ended = scan.run();
+    assert_eq!(ended.code, 1, "an empty file is no archive: {ended:?}");
+    let lines = scan.logged();
+    let rules: Vec<Value> = of_stage(&lines, "left_out")
+        .into_iter()
+        .map(|line| {
+            let names = line["files"].as_array().expect("a list").iter();
+            let names: Vec<String> = names.map(|file| name(file["archive"].as_str().expect("a path"))).collect();
+            json!([line["rule"], line["count"], names])
+        })
+        .collect();
+    let skip_name = format!("{skipped}.tar.zst");
+    assert_eq!(
+        json!(rules),
+        json!([["skip_list", 1, [skip_name]], ["other_ending", 2, ["a.E01", "notes.txt"]], ["folder", 1, ["older"]]])
+    );
+    for part in [
+        &*format!("1 archive on the skip list ({skip_name}: broken for good)"),
+        "2 files not named like an archive",
+        "1 folder not entered",
+    ] {
+        assert!(ended.stdout.contains(part), "{part}: {}", ended.stdout);
+    }
+    let unchecked: BTreeSet<String> = paths(&scan, &[]).iter().map(|path| name(path)).collect();
+    let expected = [&*skip_name, "a.E01", "notes.txt", "older", "empty.tar.zst"].map(str::to_owned);
+    assert_eq!(unchecked, BTreeSet::from(expected));
+    let csv = end(imgsieve().args(["report", "--csv"]).arg(scan.log())).stdout;
+    // A header, the image, the archive that failed, and what was left out.
+    assert_eq!(csv.lines().count(), 1 + 1 + 1 + 4, "{csv}");
+    assert_eq!(csv.lines().filter(|line| line.contains(",left_out,")).count(), 4, "{csv}");
+    let report: Value =
+        serde_json::from_str(&end(imgsieve().args(["report", "--json"]).arg(scan.log())).stdout).expect("JSON");
+    assert_eq!(report["left_out"].as_array().map(Vec::len), Some(3));
+}
+
+#[test]
+fn members_that_could_be_images_are_counted_with_the_rule_that_leaves_them_out() {
+    let scan = Scan::of_named(&[MULTI]).args(&["--min-image-size", "2GB"]);
+    let ended = scan.run();
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let lines = scan.logged();
+    let [complete] = of_stage(&lines, "archive_complete")[..] else { panic!("{lines:?}") };
+    let left_out = &complete["left_out"][0];
+    assert_eq!(json!([left_out["rule"], left_out["count"]]), json!(["too_small", 1]));
+    assert!(
+        ended.stdout.contains("Left out in archives: 1 image no larger than 2GB, the largest "),
+        "{}",
+        ended.stdout
+    );
+    assert_eq!(paths(&scan, &[]).len(), 1);
+
+    let scan = Scan::of_named(&[MULTI]).args(&["--image-suffix", ".raw"]);
+    let ended = scan.run();
+    assert!(ended.stdout.contains("1 file larger than 1GB not named .raw, the largest "), "{}", ended.stdout);
+    // What an earlier run left out is told again.
+    let resumed = scan.run_with(&["--resume"]);
+    assert!(resumed.stdout.contains("1 file larger than 1GB not named .raw, the largest "), "{}", resumed.stdout);
+    assert_eq!(paths(&scan, &[]).len(), 1);
+}
+
+#[test]
+fn what_can_match_nothing_is_refused_before_anything_is_opened() {
+    let hash = fixture::named(MULTI).hash;
+    for (args, hint) in [
+        (vec!["--skip".to_owned(), format!("{hash}.tar.zst")], format!(" (is {hash} meant?)")),
+        (vec!["--skip".to_owned(), hash.to_ascii_uppercase()], format!(" (is {hash} meant?)")),
+        (vec!["--only".to_owned(), hash[..8].to_owned()], format!(" (is {hash} meant?)")),
+        (vec!["--skip".to_owned(), "none".to_owned()], String::new()),
+    ] {
+        let scan = Scan::of_named(&[MULTI]);
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let ended = scan.run_with(&args);
+        assert_eq!(ended.code, 1, "{ended:?}");
+        assert!(ended.stderr.contains(&format!("no archive of that hash{hint}; nothing was opened")), "{ended:?}");
+        assert!(of_stage(&scan.logged(), "archive_start").is_empty());
+    }
+    let scan = Scan::of_named(&[MULTI]);
+    let ended = scan.run_with(&["--image-suffix", "*.img"]);
+    assert_eq!(ended.code, 2, "{ended:?}");
+    // A skip list that is the site file's own has to fit its collection, too.
+    let ended = scan_that_skips("0123").run();
+    assert_eq!(ended.code, 1, "{ended:?}");
+    assert!(ended.stderr.contains("--skip 0123: the collection has no archive of that hash"), "{ended:?}");
+}
