@@ -157,7 +157,7 @@ mod tests {
     }
 
     fn image() -> Vec<u8> {
-        member("a/disk.img", &[7; 300_000])
+        member("a/disk.img", &vec![7; 300_000])
     }
 
     #[test]
@@ -205,7 +205,7 @@ mod tests {
     fn two_images_or_a_long_tail_or_more_than_an_archive_do_not() {
         let map = || member("a/disk.map", b"map");
         assert!(!vouch_padded(&[image(), map(), image()], 10_240));
-        assert!(!vouch_padded(&[image(), map(), member("a/disk.log", &[b' '; 262_144])], 10_240));
+        assert!(!vouch_padded(&[image(), map(), member("a/disk.log", &vec![0x20; 262_144])], 10_240));
         let behind = [image(), map(), vec![0; 1024], vec![1; 512]];
         assert!(!vouch_padded(&behind, 10_240));
         let many: Vec<_> = std::iter::once(image()).chain((0..64).map(|_| map())).collect();
