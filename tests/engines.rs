@@ -11,7 +11,7 @@ use serde_json::Value;
 const ENGINES: [&str; 3] = ["decode", "skip", "auto"];
 
 /// What depends on the engine, on the clock or on the folder that a test runs in.
-const FREE: [&str; 25] = [
+const FREE: [&str; 26] = [
     "ts",
     "run",
     "seconds",
@@ -35,6 +35,7 @@ const FREE: [&str; 25] = [
     "worker",
     "archive",
     "dest",
+    "options",
     "path",
     "path_bytes",
 ];
