@@ -11,7 +11,7 @@ use serde_json::Value;
 const ENGINES: [&str; 3] = ["decode", "skip", "auto"];
 
 /// What depends on the engine, on the clock or on the folder that a test runs in.
-const FREE: [&str; 23] = [
+const FREE: [&str; 29] = [
     "ts",
     "run",
     "seconds",
@@ -20,6 +20,8 @@ const FREE: [&str; 23] = [
     "passed_over_bytes",
     "sized_bytes",
     "jumped_bytes",
+    "presumed_bytes",
+    "refuted",
     "traced_bytes",
     "fallbacks",
     "requested_bytes",
@@ -30,9 +32,13 @@ const FREE: [&str; 23] = [
     "disk_free_pct",
     "available_bytes",
     "mtime",
+    "ctime",
+    "inode",
     "worker",
     "archive",
     "dest",
+    "options",
+    "wall_seconds",
     "path",
     "path_bytes",
 ];
@@ -121,7 +127,15 @@ fn to_verify_is_to_decode_everything() {
     let scan = Scan::of(&fixtures).args(&["--verify", "--dry-run", "-q"]);
     for line in of_stage(&scan.lines(), "archive_complete") {
         assert_eq!((&line["engine"], &line["verified"]), (&"decode".into(), &true.into()), "{line}");
-        for key in ["passed_over_bytes", "sized_bytes", "jumped_bytes", "traced_bytes", "fallbacks"] {
+        for key in [
+            "passed_over_bytes",
+            "sized_bytes",
+            "jumped_bytes",
+            "presumed_bytes",
+            "refuted",
+            "traced_bytes",
+            "fallbacks",
+        ] {
             assert_eq!(line[key], 0, "{key} of {line}");
         }
         assert_eq!(line["requested_bytes"], line["compressed_bytes"], "{line}");

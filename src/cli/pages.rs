@@ -87,8 +87,9 @@ fn with_numbers(command: clap::Command) -> clap::Command {
     names.iter().fold(command, |command, name| {
         command.mut_subcommand(name, |subcommand| {
             subcommand.mut_args(|arg| {
-                let arg = with_number::<usize>(arg, usize::MIN);
-                let arg = with_number::<u32>(arg, u32::MIN);
+                let least = u32::from(matches!(arg.get_id().as_str(), "jobs" | "min_partitions"));
+                let arg = with_number::<usize>(arg, least as usize);
+                let arg = with_number::<u32>(arg, least);
                 let arg = with_number::<u64>(arg, u64::MIN);
                 with_number::<NonZeroUsize>(arg, NonZeroUsize::MIN)
             })
@@ -99,12 +100,15 @@ fn with_numbers(command: clap::Command) -> clap::Command {
 /// The same where the option's value is a `T`, of which `least` is the least.
 fn with_number<T>(arg: clap::Arg, least: T) -> clap::Arg
 where
-    T: FromStr + Display + Copy + Send + Sync + 'static,
+    T: FromStr + Display + PartialOrd + Copy + Send + Sync + 'static,
 {
     if arg.get_value_parser().type_id() != TypeId::of::<T>() {
         return arg;
     }
-    let parse = move |text: String| text.parse::<T>().map_err(|_| format!("must be a whole number, {least} or more"));
+    let parse = move |text: String| {
+        let number = text.parse::<T>().ok().filter(|number| *number >= least);
+        number.ok_or_else(|| format!("must be a whole number, {least} or more"))
+    };
     arg.value_parser(StringValueParser::new().try_map(parse)).allow_negative_numbers(true)
 }
 

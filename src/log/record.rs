@@ -289,6 +289,10 @@ pub struct ArchiveStart {
     /// Its path.
     #[serde(flatten, with = "name::archive::optional")]
     pub archive: Option<Name>,
+    /// When its inode was last changed, as `mtime`.
+    pub ctime: Option<String>,
+    /// The number of its inode.
+    pub inode: Option<u64>,
 }
 
 /// `extraction_start`.
@@ -609,6 +613,10 @@ pub struct Totals {
     pub sized_bytes: u64,
     /// Bytes passed over in whole frames, counted each time.
     pub jumped_bytes: u64,
+    /// Those passed over by the headers of blocks that were presumed to be full, and then proven to be.
+    pub presumed_bytes: u64,
+    /// Times that blocks were presumed to be full, and that could not be proven.
+    pub refuted: u64,
     /// Bytes found by following matches.
     pub traced_bytes: u64,
     /// Times that libzstd had to decode after all.
@@ -657,6 +665,8 @@ impl Totals {
             (&mut self.passed_over_bytes, other.passed_over_bytes),
             (&mut self.sized_bytes, other.sized_bytes),
             (&mut self.jumped_bytes, other.jumped_bytes),
+            (&mut self.presumed_bytes, other.presumed_bytes),
+            (&mut self.refuted, other.refuted),
             (&mut self.traced_bytes, other.traced_bytes),
             (&mut self.fallbacks, other.fallbacks),
             (&mut self.requested_bytes, other.requested_bytes),
@@ -789,6 +799,9 @@ pub struct ScriptComplete {
     /// What was done, in total.
     #[serde(flatten)]
     pub totals: Totals,
+    /// Wall time of the run, in seconds.
+    #[serde(serialize_with = "form::optional_milliseconds", skip_serializing_if = "Option::is_none")]
+    pub wall_seconds: Option<f64>,
 }
 
 /// Which image in staging.
@@ -846,6 +859,12 @@ pub struct ReprocessComplete {
     /// The file with the command's output.
     #[serde(flatten, with = "name::output::optional")]
     pub output: Option<Name>,
+    /// The number of the image's inode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inode: Option<u64>,
+    /// When the image was last changed: seconds since 1970 and nanoseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtime: Option<String>,
 }
 
 /// `removed`.

@@ -103,7 +103,12 @@ impl FilesOfRule<'_> {
             "folder" => format!("{} not entered", counted(self.count, "folder")),
             rule => format!("{} by the rule {}", self.count, printable_line(rule)),
         };
-        let shown = if self.rule == "skip_list" { shown.max(20) } else { shown.min(20) };
+        let shown = match self.rule {
+            "skip_list" => shown.max(20),
+            // Who asked for others knows which those are not.
+            "not_selected" => 0,
+            _ => shown.min(20),
+        };
         let names: Vec<String> = self.files.iter().take(shown).map(shown_file).collect();
         let more = if self.count > names.len() as u64 { ", ..." } else { "" };
         if names.is_empty() { what } else { format!("{what} ({}{more})", names.join(", ")) }

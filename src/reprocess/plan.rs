@@ -202,11 +202,11 @@ impl Plan {
     }
 
     /// Reads what has been logged since, and returns the state of an image now.
-    pub fn state_now(&self, image: &StagedFile) -> Result<Option<StagedState>, log::Error> {
+    pub fn state_now(&self, image: &StagedFile) -> Result<Option<StagedImage>, log::Error> {
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         let Log { staged, tail } = &mut *log;
         tail.read(staged)?;
-        Ok(staged.get(&Name::from(image.path.as_os_str())).map(|staged| staged.state.clone()))
+        Ok(staged.get(&Name::from(image.path.as_os_str())).cloned())
     }
 }
 
@@ -254,6 +254,7 @@ mod tests {
             found: String::new(),
             state: StagedState::Kept,
             verified: None,
+            succeeded_with: None,
             rescued: None,
         }
     }

@@ -18,6 +18,7 @@ mod verdicts;
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -32,7 +33,7 @@ use crate::run::{Control, End, Observer, Observers, Queue, Stop, panics};
 use crate::staging::{self, Space, Staging};
 use crate::zst::Meter;
 
-use doubt::Doubts;
+use doubt::{Doubts, Known};
 use plan::Plan;
 use survey::Survey;
 
@@ -49,6 +50,8 @@ struct Shared<'a> {
     swept_elsewhere: u64,
     /// Archives with which an earlier run found something wrong, by hash.
     doubted: HashSet<OsString>,
+    /// Paths of staged images that the log says to be of the very files that the archives are now.
+    vouched: HashSet<PathBuf>,
     account: Mutex<account::Live>,
     space_is_low: AtomicBool,
     space_was_low: AtomicBool,
@@ -79,6 +82,7 @@ pub fn run(config: &Config, control: &Control, observers: &[&dyn Observer]) -> E
         swept: HashMap::new(),
         swept_elsewhere: 0,
         doubted: HashSet::new(),
+        vouched: HashSet::new(),
         account: Mutex::default(),
         space_is_low: AtomicBool::new(false),
         space_was_low: AtomicBool::new(false),
@@ -196,19 +200,22 @@ impl Shared<'_> {
             let taken_up = resume::take_up(self.config, self.control, &mut plan, &mut |cause| {
                 self.emit(&Event::Warning { scope: Scope::Run, cause: &cause });
             })?;
-            self.doubted = taken_up.doubted;
-            self.account().take_staged(taken_up.staged);
+            self.learn(taken_up.known);
             Some(taken_up.done)
         } else {
             let mut doubts = Doubts::new(&plan.archives, self.control);
             // A log that cannot be read back, as a pipe, knows of nothing.
             let _ = self.config.logs().and_then(|logs| logs.read(&mut doubts));
-            let (doubted, staged) = doubts.into_parts();
-            self.doubted = doubted;
-            self.account().take_staged(staged);
+            self.learn(doubts.into_known());
             None
         };
         Ok((plan, resumed))
+    }
+
+    /// Takes over what earlier runs tell.
+    fn learn(&mut self, known: Known) {
+        (self.doubted, self.vouched) = (known.doubted, known.vouched);
+        self.account().take_staged(known.staged);
     }
 
     /// Surveys the archives, each started strictly after the smaller ones. Gives those with images that found no room,
