@@ -24,6 +24,7 @@ use crate::log::Record;
 use crate::run::{Observer, Stop};
 use crate::sanitize::{printable, printable_line, printable_short};
 use crate::units::{human, human_seconds};
+use crate::wrap;
 use crate::zst::Meter;
 
 use estimate::{Estimate, Running};
@@ -63,6 +64,8 @@ pub struct Terminal {
     bars: Option<Arc<Bars>>,
     drawer: Mutex<Option<(Sender<()>, JoinHandle<()>)>>,
     sink: Arc<Sink>,
+    /// Whether that is a terminal, on which lines are broken between words.
+    is_terminal: bool,
     /// What becomes of what is not done when a signal ends the run.
     rest: Mutex<&'static str>,
     /// Whether what goes wrong from the beginning of the work on is said in a summary in the same place.
@@ -115,6 +118,7 @@ struct Bar {
     bar: ProgressBar,
     meter: Arc<Meter>,
     begun: Instant,
+    is_staged: bool,
 }
 
 impl State {
@@ -133,7 +137,8 @@ impl State {
 impl Bar {
     fn running(&self) -> Running {
         let position = self.meter.compressed().min(self.size);
-        Running { size: self.size, position, seconds: self.begun.elapsed().as_secs_f64() }
+        let seconds = self.begun.elapsed().as_secs_f64();
+        Running { size: self.size, position, seconds, is_staged: self.is_staged }
     }
 }
 
@@ -143,7 +148,8 @@ impl Terminal {
     pub fn stderr(verbosity: Verbosity, wants_bars: bool) -> Terminal {
         let has_bars = wants_bars && verbosity > Verbosity::Quiet && std::io::stderr().is_terminal();
         let target = has_bars.then(|| ProgressDrawTarget::term_like_with_hz(Box::new(Tty::default()), DRAW_HZ));
-        Terminal::new(verbosity, target, Box::new(std::io::stderr()))
+        let terminal = Terminal::new(verbosity, target, Box::new(std::io::stderr()));
+        Terminal { is_terminal: std::io::stderr().is_terminal(), ..terminal }
     }
 
     fn new(verbosity: Verbosity, target: Option<ProgressDrawTarget>, sink: Box<dyn Write + Send>) -> Terminal {
@@ -156,7 +162,7 @@ impl Terminal {
             let draw = move || {
                 while stopped.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
                     if let Some(text) = bars.draw() {
-                        bars.multi.suspend(|| write_line(&lines, &text));
+                        bars.multi.suspend(|| write_line(&lines, &text, true));
                     }
                 }
             };
@@ -168,6 +174,7 @@ impl Terminal {
             bars,
             drawer: Mutex::new(drawer),
             sink,
+            is_terminal: false,
             rest: Mutex::new("partial files are removed"),
             is_told_at_end: false,
             has_begun: AtomicBool::new(false),
@@ -231,11 +238,7 @@ impl Terminal {
         if self.verbosity < at_least {
             return;
         }
-        // A terminal that is gone is not a reason to stop.
-        let write = || {
-            let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
-            let _ = sink.write_all(format!("{}\n", printable_line(text)).as_bytes());
-        };
+        let write = || write_line(&self.sink, text, self.is_terminal);
         match &self.bars {
             Some(bars) => bars.multi.suspend(write),
             None => write(),
@@ -244,9 +247,11 @@ impl Terminal {
 }
 
 /// Writes a line. A terminal that is gone is no reason to stop.
-fn write_line(sink: &Sink, text: &str) {
+fn write_line(sink: &Sink, text: &str, is_terminal: bool) {
+    let width = if is_terminal { wrap::width(&std::io::stderr()) } else { None };
+    let text = wrap::wrapped(&printable_line(text), width);
     let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
-    let _ = sink.write_all(format!("{}\n", printable_line(text)).as_bytes());
+    let _ = sink.write_all(format!("{text}\n").as_bytes());
 }
 
 impl Observer for Terminal {
@@ -394,17 +399,21 @@ impl Bars {
                 let mut state = self.state();
                 state.estimate.begin();
                 let (rank, size, meter) = (archive.rank, archive.size, Arc::clone(meter));
-                state.running.push(Bar { rank, size, bar, meter, begun: Instant::now() });
+                state.running.push(Bar { rank, size, bar, meter, begun: Instant::now(), is_staged: false });
             }
             Event::Live(Live::Queue { jobs, sizes }) => self.state().estimate = Estimate::new(*jobs, sizes),
             Event::ArchiveResumed { .. } => self.state().done += 1,
+            Event::ExtractionStart { archive, .. } => {
+                let mut state = self.state();
+                state.running.iter_mut().filter(|bar| bar.rank == archive.rank).for_each(|bar| bar.is_staged = true);
+            }
             Event::ArchiveComplete { archive, .. }
             | Event::ArchiveFailed { archive, .. }
             | Event::ArchiveVerified { archive, .. } => {
                 let mut state = self.state();
                 if let Some(index) = state.running.iter().position(|bar| bar.rank == archive.rank) {
-                    let Bar { bar, begun, .. } = state.running.remove(index);
-                    state.estimate.end(archive.size, begun.elapsed().as_secs_f64());
+                    let Bar { bar, begun, is_staged, .. } = state.running.remove(index);
+                    state.estimate.end(archive.size, begun.elapsed().as_secs_f64(), is_staged);
                     state.done += 1;
                     state.done_bytes += archive.size;
                     bar.finish_and_clear();

@@ -30,6 +30,7 @@ use crate::run::panics;
 use crate::run::{Control, Observer};
 use crate::sanitize::{self, printable_line};
 use crate::scan;
+use crate::wrap::{self, Wrap};
 use crate::zst::Meter;
 
 use args::{Arguments, Command, InspectArguments, ManArguments, ScanArguments};
@@ -108,8 +109,22 @@ fn run_scan(arguments: ScanArguments) -> Exit {
     print_beside_log(&config.site, exit, |out| match (wants_json, is_quiet) {
         (true, _) => report.write_end_json(out, exit.code()),
         (false, true) => Ok(()),
-        _ => report.write_end(out, &context, std::io::stdout().is_terminal()),
+        _ => write_prose(out, |out| report.write_end(out, &context, std::io::stdout().is_terminal())),
     })
+}
+
+/// Has `write` write prose to `out`, which is standard output's.
+fn write_prose(out: &mut dyn Write, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> std::io::Result<()> {
+    let mut wrap = Wrap::new(out, wrap::width(&std::io::stdout()));
+    write(&mut wrap)?;
+    wrap.flush()
+}
+
+/// What is said on standard error, in a line or several, as about a site file, with nothing in them that a terminal obeys.
+fn tell(line: &str) {
+    let width = wrap::width(&std::io::stderr());
+    let lines: Vec<String> = line.lines().map(|line| wrap::wrapped(&printable_line(line), width)).collect();
+    let _ = writeln!(std::io::stderr(), "{}", lines.join("\n"));
 }
 
 /// Where the summary of a run goes.
@@ -202,12 +217,7 @@ fn print_all(write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Exit 
 }
 
 fn warn(note: &str) {
-    let _ = writeln!(std::io::stderr(), "imgsieve: warning: {}", printable_lines(note));
-}
-
-/// A message that may have several lines, as one about a site file does, without anything that a terminal interprets.
-fn printable_lines(message: &str) -> String {
-    message.lines().map(printable_line).collect::<Vec<_>>().join("\n")
+    tell(&format!("imgsieve: warning: {note}"));
 }
 
 /// Why the log cannot be appended to, and what to do.
@@ -223,11 +233,11 @@ fn usage(error: &dyn std::error::Error) -> Exit {
 }
 
 fn usage_text(message: &str) -> Exit {
-    let _ = writeln!(std::io::stderr(), "imgsieve: {}", printable_lines(message));
+    tell(&format!("imgsieve: {message}"));
     Exit::Usage
 }
 
 fn failure(cause: &Cause) -> Exit {
-    let _ = writeln!(std::io::stderr(), "imgsieve: error: {}", printable_lines(&cause.message));
+    tell(&format!("imgsieve: error: {}", cause.message));
     Exit::Failure
 }

@@ -107,12 +107,12 @@ pub fn run(arguments: VerifyArguments) -> Exit {
     for (path, cause) in answer.problems() {
         let _ = terminal.observe(&Event::Error { scope: Scope::Path(path), cause });
     }
-    let text = if wants_json {
-        format!("{}\n", sanitize::json(&answer.json(exit.code()).to_string()))
-    } else if is_quiet {
-        String::new()
-    } else {
-        answer.text()
-    };
+    if !wants_json && !is_quiet {
+        return super::print_beside_log(&config.site, exit, |out| {
+            super::write_prose(out, |out| out.write_all(answer.text().as_bytes()))
+        });
+    }
+    let text =
+        if wants_json { format!("{}\n", sanitize::json(&answer.json(exit.code()).to_string())) } else { String::new() };
     super::print_beside_log(&config.site, exit, |out| out.write_all(text.as_bytes()))
 }

@@ -23,6 +23,8 @@ pub(super) struct Running {
     pub position: u64,
     /// Seconds that it has taken.
     pub seconds: f64,
+    /// Whether an image of it is staged, which costs more than to pass over it.
+    pub is_staged: bool,
 }
 
 /// What is known of the archives of a run.
@@ -34,6 +36,8 @@ pub(super) struct Estimate {
     total: u64,
     done: u64,
     sums: Sums,
+    /// Of archives with an image that was staged, bytes and seconds.
+    staged: (f64, f64),
 }
 
 /// Sums over archives of `size` bytes that took `seconds`.
@@ -85,8 +89,12 @@ impl Estimate {
 
     /// An archive ended.
     #[allow(clippy::cast_precision_loss)]
-    pub fn end(&mut self, size: u64, seconds: f64) {
+    pub fn end(&mut self, size: u64, seconds: f64, is_staged: bool) {
         self.done += size;
+        if is_staged {
+            self.staged.0 += size as f64;
+            self.staged.1 += seconds;
+        }
         self.sums.add(size as f64, seconds);
     }
 
@@ -106,10 +114,11 @@ impl Estimate {
             seconds += archive.seconds;
         }
         let by_byte = ((seconds - fixed * archives) / bytes.max(1.0)).max(0.0);
+        let by_staged_byte = if self.staged.0 > 0.0 { self.staged.1 / self.staged.0 } else { by_byte };
+        let rest = |archive: &Running| archive.rest(fixed, if archive.is_staged { by_staged_byte } else { by_byte });
         // When each worker is free, in microseconds from now, the earliest first.
         let micros = |seconds: f64| std::cmp::Reverse(whole(seconds * 1e6));
-        let mut free: BinaryHeap<_> =
-            running.iter().map(|archive| micros(archive.rest(fixed, by_byte))).take(self.jobs).collect();
+        let mut free: BinaryHeap<_> = running.iter().map(|archive| micros(rest(archive))).take(self.jobs).collect();
         let idle = self.jobs.min(running.len() + self.waiting.len()).saturating_sub(free.len());
         free.extend(std::iter::repeat_n(micros(0.0), idle));
         let mut end = free.iter().map(|free| free.0).max()?;
@@ -167,11 +176,11 @@ mod tests {
         for &(size, from, to) in spans.iter().filter(|(_, from, _)| *from <= now) {
             estimate.begin();
             if to <= now {
-                estimate.end(size, to - from);
+                estimate.end(size, to - from, false);
             } else {
                 #[allow(clippy::cast_precision_loss)]
                 let position = whole(size as f64 * (now - from) / (to - from));
-                running.push(Running { size, position, seconds: now - from });
+                running.push(Running { size, position, seconds: now - from, is_staged: false });
             }
         }
         estimate.rest(&running, now).expect("known by now") / (end - now)
@@ -201,7 +210,7 @@ mod tests {
     fn nothing_is_said_before_anything_is_known() {
         let estimate = Estimate::new(2, &[10, 20]);
         assert_eq!(estimate.rest(&[], 100.0), None);
-        let begun = Running { size: 10, position: 5, seconds: 1.0 };
+        let begun = Running { size: 10, position: 5, seconds: 1.0, is_staged: false };
         assert_eq!(estimate.rest(&[begun], 1.0), None);
         assert!(estimate.rest(&[begun], 5.0).is_some());
     }

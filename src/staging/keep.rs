@@ -175,6 +175,9 @@ impl Keep {
     /// The same as [`Keep::finish`] where no more of the image comes: the file is as long as what was appended.
     pub fn finish_short(mut self) -> Result<Staged, Error> {
         self.size = self.position;
+        self.file
+            .set_len(self.size)
+            .map_err(|source| write_failed(source, "setting the length of", self.partial_path(), self.size))?;
         self.finish()
     }
 
