@@ -33,7 +33,7 @@ use tty::Tty;
 /// How often bars are drawn, at most.
 const DRAW_HZ: u8 = 10;
 /// A terminal narrower than this has no room for a drawn bar beside the figures.
-const NARROW: u16 = 72;
+const NARROW: u16 = 96;
 /// Characters of a hash that are shown beside its bar: that of the pipeline is 32 hex digits.
 const HASH_SHOWN: usize = 32;
 /// Characters of a name that are shown in a line.
@@ -65,7 +65,7 @@ pub struct Terminal {
     drawer: Mutex<Option<(Sender<()>, JoinHandle<()>)>>,
     sink: Arc<Sink>,
     /// Whether that is a terminal, on which lines are broken between words.
-    is_terminal: bool,
+    wraps: bool,
     /// What becomes of what is not done when a signal ends the run.
     rest: Mutex<&'static str>,
     /// Whether what goes wrong from the beginning of the work on is said in a summary in the same place.
@@ -94,7 +94,7 @@ struct Bars {
 
 #[derive(Default)]
 struct State {
-    running: Vec<Bar>,
+    running: Vec<BeingRead>,
     archives: usize,
     done: usize,
     done_bytes: u64,
@@ -112,7 +112,7 @@ struct State {
 }
 
 /// An archive that is being read.
-struct Bar {
+struct BeingRead {
     rank: usize,
     size: u64,
     bar: ProgressBar,
@@ -127,14 +127,14 @@ impl State {
         if let Some((rest, at)) = self.rest.filter(|(_, at)| at.elapsed() < ESTIMATE_EVERY) {
             return Some((rest - at.elapsed().as_secs_f64()).max(0.0));
         }
-        let running: Vec<Running> = self.running.iter().map(Bar::running).collect();
+        let running: Vec<Running> = self.running.iter().map(BeingRead::running).collect();
         let rest = self.estimate.rest(&running, elapsed)?;
         self.rest = Some((rest, Instant::now()));
         Some(rest)
     }
 }
 
-impl Bar {
+impl BeingRead {
     fn running(&self) -> Running {
         let position = self.meter.compressed().min(self.size);
         let seconds = self.begun.elapsed().as_secs_f64();
@@ -149,7 +149,7 @@ impl Terminal {
         let has_bars = wants_bars && verbosity > Verbosity::Quiet && std::io::stderr().is_terminal();
         let target = has_bars.then(|| ProgressDrawTarget::term_like_with_hz(Box::new(Tty::default()), DRAW_HZ));
         let terminal = Terminal::new(verbosity, target, Box::new(std::io::stderr()));
-        Terminal { is_terminal: std::io::stderr().is_terminal(), ..terminal }
+        Terminal { wraps: std::io::stderr().is_terminal(), ..terminal }
     }
 
     fn new(verbosity: Verbosity, target: Option<ProgressDrawTarget>, sink: Box<dyn Write + Send>) -> Terminal {
@@ -174,7 +174,7 @@ impl Terminal {
             bars,
             drawer: Mutex::new(drawer),
             sink,
-            is_terminal: false,
+            wraps: false,
             rest: Mutex::new("partial files are removed"),
             is_told_at_end: false,
             has_begun: AtomicBool::new(false),
@@ -238,7 +238,7 @@ impl Terminal {
         if self.verbosity < at_least {
             return;
         }
-        let write = || write_line(&self.sink, text, self.is_terminal);
+        let write = || write_line(&self.sink, text, self.wraps);
         match &self.bars {
             Some(bars) => bars.multi.suspend(write),
             None => write(),
@@ -247,8 +247,8 @@ impl Terminal {
 }
 
 /// Writes a line. A terminal that is gone is no reason to stop.
-fn write_line(sink: &Sink, text: &str, is_terminal: bool) {
-    let width = if is_terminal { wrap::width(&std::io::stderr()) } else { None };
+fn write_line(sink: &Sink, text: &str, wraps: bool) {
+    let width = if wraps { wrap::width(&std::io::stderr()) } else { None };
     let text = wrap::wrapped(&printable_line(text), width);
     let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
     let _ = sink.write_all(format!("{text}\n").as_bytes());
@@ -399,7 +399,7 @@ impl Bars {
                 let mut state = self.state();
                 state.estimate.begin();
                 let (rank, size, meter) = (archive.rank, archive.size, Arc::clone(meter));
-                state.running.push(Bar { rank, size, bar, meter, begun: Instant::now(), is_staged: false });
+                state.running.push(BeingRead { rank, size, bar, meter, begun: Instant::now(), is_staged: false });
             }
             Event::Live(Live::Queue { jobs, sizes }) => self.state().estimate = Estimate::new(*jobs, sizes),
             Event::ArchiveResumed { .. } => self.state().done += 1,
@@ -412,7 +412,7 @@ impl Bars {
             | Event::ArchiveVerified { archive, .. } => {
                 let mut state = self.state();
                 if let Some(index) = state.running.iter().position(|bar| bar.rank == archive.rank) {
-                    let Bar { bar, begun, is_staged, .. } = state.running.remove(index);
+                    let BeingRead { bar, begun, is_staged, .. } = state.running.remove(index);
                     state.estimate.end(archive.size, begun.elapsed().as_secs_f64(), is_staged);
                     state.done += 1;
                     state.done_bytes += archive.size;
@@ -444,7 +444,7 @@ impl Bars {
         let is_narrow = is_narrow();
         let restyle = std::mem::replace(&mut state.is_narrow, is_narrow) != is_narrow;
         let mut read = state.done_bytes;
-        for Bar { size, bar, meter, .. } in &state.running {
+        for BeingRead { size, bar, meter, .. } in &state.running {
             let position = meter.compressed().min(*size);
             read += position;
             if restyle {
@@ -457,16 +457,13 @@ impl Bars {
         }
         let elapsed = started.elapsed().as_secs_f64();
         let length = self.total.length().unwrap_or(0);
-        let rest = match &state.extracted {
-            Some(done) => {
-                read = done.load(Ordering::Relaxed);
-                self.total.set_prefix("extracting");
-                rest_at(read, length, elapsed)
-            }
-            None => {
-                self.total.set_prefix(format!("{} of {} archives", state.done, state.archives));
-                state.rest(elapsed)
-            }
+        let rest = if let Some(done) = &state.extracted {
+            read = done.load(Ordering::Relaxed);
+            self.total.set_prefix("extracting");
+            rest_at(read, length, elapsed)
+        } else {
+            self.total.set_prefix(format!("{} of {} archives", state.done, state.archives));
+            state.rest(elapsed)
         };
         show(&self.total, read, length, &rate_and_rest(read, elapsed, rest));
         if state.is_estimated || state.extracted.is_some() {
@@ -483,7 +480,7 @@ impl Bars {
     }
 
     fn clear(&self) {
-        for Bar { bar, .. } in self.state().running.drain(..) {
+        for BeingRead { bar, .. } in self.state().running.drain(..) {
             bar.finish_and_clear();
         }
         self.total.finish_and_clear();

@@ -313,7 +313,7 @@ fn a_window_that_shrinks_and_a_key_that_interrupts_leave_nothing_of_the_bars() {
             let lines: Vec<&str> = screen.lines().filter(|line| !line.trim().is_empty()).collect();
             // What was above is there yet, and beside it there are a bar for each archive that is read and one for all.
             let above = lines.iter().take_while(|line| !line.contains('%')).count();
-            let is_narrow = columns < 72;
+            let is_narrow = columns < 96;
             lines.first() == Some(&"above")
                 && bars(screen) >= 4
                 && lines.len() == above + bars(screen)

@@ -194,7 +194,11 @@ fn what_ends_a_run_before_it_begins_is_said_in_the_mail() {
     let scan = quick();
     fs::remove_dir_all(scan.collection()).expect("ours");
     let mail = mailed(&mut scan.command());
-    assert_eq!((mail.lines().count(), mail.contains("imgsieve: error: the collection")), (1, true), "{mail}");
+    assert_eq!(
+        (mail.lines().count(), mail.contains("imgsieve: error: cannot read the collection")),
+        (1, true),
+        "{mail}"
+    );
 }
 
 #[test]

@@ -152,11 +152,11 @@ impl Journal {
         let more = state.limits.close(record);
         let line = self.line(record.clone())?;
         match state.limits.fit(record, line.len()) {
-            Fit::Whole => self.append(state, line)?,
-            Fit::Short(short) => self.append(state, self.line(*short)?)?,
+            Fit::Whole => Self::append(state, line)?,
+            Fit::Short(short) => Self::append(state, self.line(*short)?)?,
             Fit::Dropped => {}
         }
-        more.map_or(Ok(()), |more| self.append(state, self.line(more)?))
+        more.map_or(Ok(()), |more| Self::append(state, self.line(more)?))
     }
 
     fn line(&self, record: Record) -> io::Result<Vec<u8>> {
@@ -167,7 +167,7 @@ impl Journal {
         Ok(line)
     }
 
-    fn append(&self, state: &mut State, mut line: Vec<u8>) -> io::Result<()> {
+    fn append(state: &mut State, mut line: Vec<u8>) -> io::Result<()> {
         let mut file = &state.file;
         let _lock = state.is_file.then(|| Lock::take(file));
         let before = if state.is_file { file.metadata()?.len() } else { 0 };

@@ -168,6 +168,7 @@ impl Keep {
     }
 
     /// Bytes of the image that were appended.
+    #[must_use]
     pub fn position(&self) -> u64 {
         self.position
     }
