@@ -97,7 +97,7 @@ fn a_run_whose_log_is_renamed_goes_on_in_a_new_one_and_both_read_as_one() {
 #[test]
 fn the_new_log_is_checked_as_the_first_one_is_and_what_cannot_be_opened_ends_the_run() {
     for put in [(|scan| fs::write(scan.log(), "a letter").expect("a file")) as fn(&Scan), |scan| {
-        fs::create_dir(scan.log()).expect("a folder")
+        fs::create_dir(scan.log()).expect("a folder");
     }] {
         let scan = quick();
         assert_eq!(run_rotated(&scan, 1, 2, put), Exit::Failure);

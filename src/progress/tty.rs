@@ -71,22 +71,24 @@ impl Drawn {
             self.text.push('\r');
             return;
         }
-        if std::mem::take(&mut self.is_full) {
-            self.text.push_str("\r\n");
-        }
         let written = self.next.last().copied().unwrap_or(0);
-        let columns = text.chars().count();
         // What fills a line up needs not be written, and then does not break in a window that shrinks.
-        if text.bytes().all(|byte| byte == b' ') && written + columns == width && written > 0 {
+        if !self.is_full && written + text.len() == width && text.bytes().all(|byte| byte == b' ') {
             self.text.push_str("\x1b[K");
             self.is_full = true;
             return;
         }
-        self.next.push(columns);
-        self.text.push_str(text);
-        if columns >= width {
-            self.text.push_str("\x1b[K");
-            self.is_full = true;
+        let characters: Vec<char> = text.chars().collect();
+        for row in characters.chunks(width) {
+            if std::mem::take(&mut self.is_full) {
+                self.text.push_str("\r\n");
+            }
+            self.text.extend(row);
+            self.next.push(row.len());
+            if row.len() == width {
+                self.text.push_str("\x1b[K");
+                self.is_full = true;
+            }
         }
     }
 }
