@@ -272,8 +272,7 @@ fn verbose_says_why_each_kind_of_table_was_rejected() {
     let text = inspect(&["-v"], &[&path]).stdout;
     for why in [
         "behind a protective MBR: no protective MBR announces one",
-        "primary at LBA 1: not looked for: the image is dos",
-        "backup at the end: not looked for: the image is dos",
+        "primary at LBA 1; backup at the end: not looked for: the image is dos",
     ] {
         assert!(text.contains(&format!("\n    not gpt, {why}\n")), "{text}");
     }
