@@ -1,7 +1,7 @@
 //! Images in a `.tar.zst`: where the bytes of a `.zst`, the members of a tar and what is found in an image meet.
 //!
 //! Shared by the survey and by `inspect`. Bytes that libzstd did not decode are believed where they make sense; whatever
-//! is odd is asked of it again before anybody is told.
+//! is odd is read again with libzstd before it is reported.
 
 use std::sync::Arc;
 

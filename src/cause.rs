@@ -45,7 +45,7 @@ impl From<&zst::Error> for Cause {
 
 impl From<zst::Padding> for Cause {
     fn from(zst::Padding { offset, length }: zst::Padding) -> Cause {
-        let message = format!("{length} zeros behind the last frame, from byte {offset} to the end: nothing is lost");
+        let message = format!("{length} zeros after the last frame, from byte {offset} to the end; nothing is lost");
         Cause::new(Reason::TrailingZeros, message)
     }
 }
@@ -57,7 +57,7 @@ impl From<&staging::Error> for Cause {
 }
 
 impl From<&member::Error> for Cause {
-    /// Where the archive could not be read, the archive's own cause: that the walk noticed it is no news.
+    /// If the archive could not be read, the archive's own cause: that the walk noticed it adds nothing.
     fn from(error: &member::Error) -> Cause {
         match error {
             member::Error::Io { source, .. } => {

@@ -1,4 +1,4 @@
-//! What the process says to whoever started it.
+//! The exit codes of the program.
 
 use std::process::ExitCode;
 

@@ -211,8 +211,8 @@ impl Finding {
             Known::Map(map) => {
                 if let Some(unread) = self.rests_on.iter().find_map(|range| map.first_unread(range)) {
                     let message = format!(
-                        "the rescue map says that byte {unread} of the medium was never read, and the partition table \
-                         rests on it"
+                        "the partition table rests on byte {unread} of the medium, which was never read according to the \
+                         rescue map"
                     );
                     self.doubt(Cause::new(Reason::Unread, message));
                 }
@@ -220,8 +220,8 @@ impl Finding {
             Known::Unusable(cause) if !self.stands_by_itself() => {
                 if let Some(hollow) = self.rests_on.iter().find_map(|range| self.hollow.first_in(range)) {
                     let message = format!(
-                        "nothing tells whether byte {hollow} of the medium was read, where the image is blank or has a \
-                         pattern, and the partition table rests on it: {}",
+                        "the partition table rests on byte {hollow} of the medium, where the image is blank or has a pattern; \
+                         whether it was read is not known: {}",
                         cause.message
                     );
                     self.doubt(Cause::new(Reason::RescueMap, message));

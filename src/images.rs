@@ -1,4 +1,4 @@
-//! Which members of an archive are images, and why there is none where there is none.
+//! Which members of an archive are images, and why it has none if it has none.
 //!
 //! An image is a regular file whose name ends as images' names do, and so is a hard link of such a name to a file that has
 //! another one: whoever extracts the archive gets the same file under both. A link comes behind what it is a link to, so that the
@@ -29,7 +29,7 @@ const NAME_KEPT: usize = 255;
 pub enum Role {
     /// An image, with this content.
     Image(Content),
-    /// Named like one, and none; with what is to be said of that.
+    /// Named like an image but not one; with a warning about it, if any.
     NoImage(Option<Cause>),
     /// Not named like one.
     Other,
@@ -112,7 +112,7 @@ enum File {
 }
 
 impl Images {
-    /// Of an archive of which no member was seen yet.
+    /// For an archive of which no member was seen yet.
     #[must_use]
     pub fn new(suffixes: Suffixes, least: Option<u64>) -> Images {
         Images {
@@ -138,7 +138,7 @@ impl Images {
             Kind::HardLink => self.hard_link(member, is_named),
             kind => {
                 self.paths.remove(&self.key(&member.path));
-                let message = format!("{} is a {kind}, not a file: it is not opened", shown(&member.path));
+                let message = format!("{} is a {kind}, not a regular file; it is not opened", shown(&member.path));
                 Role::NoImage(Some(Cause::new(Reason::NotAFile, message)))
             }
         };
@@ -199,9 +199,9 @@ impl Images {
             None if member.size > 0 => self.file(member, is_named),
             None => {
                 self.paths.remove(&key);
-                let of_all = if self.is_full { " (there are too many to remember them all)" } else { "" };
+                let of_all = if self.is_full { " (there are too many files to remember)" } else { "" };
                 let message = format!(
-                    "{} is a hard link to {}, and no file of that name was found before it{of_all}: it is not looked at",
+                    "{} is a hard link to {}, which is not in the archive before it{of_all}; it is not examined",
                     shown(&member.path),
                     shown(path)
                 );
@@ -221,7 +221,7 @@ impl Images {
                     File::Image(image) => {
                         let path = shown(path);
                         let message = format!(
-                            "{link} is a hard link to {path}, the same content as {image}: it is not looked at again"
+                            "{link} is a hard link to {path}, the same content as {image}; it is not examined again"
                         );
                         Role::NoImage(Some(Cause::new(Reason::SameContent, message)))
                     }
@@ -263,7 +263,7 @@ impl Images {
         &self.left_out
     }
 
-    /// What is to be said of an archive that was read to its end, and in which there was no image.
+    /// The warning about an archive that was read to its end and has no image.
     #[must_use]
     pub fn none(&self) -> Option<Cause> {
         if self.has_image {
@@ -273,10 +273,10 @@ impl Images {
         let largest_named = self.left_out.get(&MemberRule::TooSmall).and_then(|few| few.largest.as_ref());
         let largest_named = largest_named.map(|(path, size)| (shown(path), *size));
         let message = match (&largest_named, &self.largest, self.least) {
-            (_, None, _) => "no image: there is no file in the archive".to_owned(),
+            (_, None, _) => "no image: the archive has no files".to_owned(),
             (None, Some(largest), _) => {
                 let suffix = printable_short(self.suffixes.in_words().as_bytes(), NAME_SHOWN);
-                format!("no image: no file's name ends in {suffix}; the largest is {}", is(largest))
+                format!("no image: no file name ends in {suffix}; the largest file is {}", is(largest))
             }
             (Some(named), Some(largest), least) => {
                 let least = Size(least.unwrap_or(0));
@@ -453,11 +453,11 @@ mod tests {
             images.none().map(|cause| cause.message)
         };
         for (made, message) in [
-            (&[][..], "no image: there is no file in the archive"),
-            (&[O("a.img", tar::EntryType::Symlink)], "no image: there is no file in the archive"),
+            (&[][..], "no image: the archive has no files"),
+            (&[O("a.img", tar::EntryType::Symlink)], "no image: the archive has no files"),
             (
                 &[F("h.raw", 12), F("x/h.dd", 524), F("h.001", 30)],
-                "no image: no file's name ends in .img; the largest is x/h.dd, 524 B",
+                "no image: no file name ends in .img; the largest file is x/h.dd, 524 B",
             ),
             (&[F("a.img", 9), F("b.img", 7), F("c", 3)], "no image larger than 10: the largest is a.img, 9 B"),
             (

@@ -37,7 +37,7 @@ const MAX_WAITING_MEMORY: usize = 64 << 20;
 
 /// Characters of a name or label in a column.
 const SHOWN: usize = 40;
-/// Warnings of one archive that are told.
+/// Warnings about one archive that are shown.
 const MAX_WARNINGS: usize = 1000;
 
 /// What is looked for, and with what means.
@@ -214,7 +214,9 @@ impl Inspection {
     fn warn(&mut self, cause: Cause) {
         match self.warnings.len() {
             ..MAX_WARNINGS => self.warnings.push(cause),
-            MAX_WARNINGS => self.warnings.push(Cause::new(Reason::MoreWarnings, "further warnings of it are not told")),
+            MAX_WARNINGS => {
+                self.warnings.push(Cause::new(Reason::MoreWarnings, "further warnings about it are not shown"));
+            }
             _ => {}
         }
     }

@@ -17,10 +17,10 @@
 //! - `progress`: bars and lines on the terminal, an observer of what happens.
 //! - `report`: what runs found and what remains to do, for a person, a browser, a spreadsheet or another program: four
 //!   renderers of an account.
-//! - [`run`]: what surveying and reprocessing have in common: the switch that ends them, those who are told, the queue that
-//!   workers take from, and what becomes of a panic.
+//! - [`run`]: what surveying and reprocessing have in common: the switch that ends a run, its observers, the queue that
+//!   workers take from, and the handling of panics.
 //! - [`event`]: what happens, in the words that the layers above share, and the record that the log gets of it.
-//! - `account`: records folded into what is told of a collection, while a run goes or read back from logs.
+//! - `account`: records folded into the state of a collection, while a run goes or read back from logs.
 //! - [`log`]: JSON Lines, one typed record a line, written and read back.
 //! - `cause` and [`reason`]: why something is not as it should be, in the log's words.
 //! - `archive`: images in a `.tar.zst`, and doubt about bytes that were not decoded; `archive_name`: what is one by its name.

@@ -30,16 +30,16 @@ const HASH_SHOWN: usize = 32;
 /// Characters of a name that are shown in a line.
 const NAME_SHOWN: usize = 120;
 
-/// How much is told.
+/// How much is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verbosity {
     /// Errors only.
     Quiet,
     /// Errors and warnings.
     Normal,
-    /// A line for each archive, too.
+    /// Also a line for each archive.
     Archives,
-    /// A line for each image, too.
+    /// Also a line for each image.
     Images,
 }
 
@@ -123,7 +123,7 @@ impl Terminal {
         if self.verbosity < at_least {
             return;
         }
-        // A terminal that is gone is no reason to stop.
+        // A terminal that is gone is not a reason to stop.
         let write = || {
             let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
             let _ = sink.write_all(format!("{}\n", printable_line(text)).as_bytes());
@@ -161,7 +161,7 @@ impl Observer for Terminal {
             }
             Event::LowSpace { space, minimum } => {
                 let text = format!(
-                    "imgsieve: warning: only {} are free and {} have to stay free: no image is written until there is room",
+                    "imgsieve: warning: only {} free, minimum {}; no images are written until there is room",
                     human(space.available),
                     human(*minimum)
                 );
@@ -172,11 +172,11 @@ impl Observer for Terminal {
                 self.line(Verbosity::Normal, &format!("imgsieve: deferred: {scope}{}", cause.message));
             }
             Event::ArchiveResumed { archive, totals, .. } => {
-                let text = format!("{}: done by an earlier run, {}", hash_of(archive), images(totals));
+                let text = format!("{}: completed by an earlier run, {}", hash_of(archive), images(totals));
                 self.line(Verbosity::Archives, &text);
             }
             Event::ArchiveStart { archive, .. } => {
-                self.line(Verbosity::Archives, &format!("{}: {} begun", hash_of(archive), human(archive.size)));
+                self.line(Verbosity::Archives, &format!("{}: started, {}", hash_of(archive), human(archive.size)));
             }
             Event::ArchiveComplete { archive, totals, .. } => {
                 let text = format!(
@@ -202,9 +202,9 @@ impl Observer for Terminal {
                 let found =
                     check.finding.as_ref().map_or_else(String::new, |finding| printable(finding.describe().as_bytes()));
                 let scope = about(Scope::Image(archive, image));
-                self.line(Verbosity::Images, &format!("{scope}{}: {found}", check.action.as_str()));
+                self.line(Verbosity::Images, &format!("{scope}{}: {found}", check.action.in_words()));
             }
-            Event::Live(Live::Reprocessing { .. }) => *self.rest() = "what is not done stays in staging",
+            Event::Live(Live::Reprocessing { .. }) => *self.rest() = "unprocessed images stay in staging",
             Event::Live(Live::Verifying { .. }) => *self.rest() = "what is not done is not verified",
             other => reprocess::tell(self, other),
         }
@@ -363,7 +363,7 @@ fn rate_and_rest(read: u64, length: u64, seconds: f64) -> String {
     format!("{so_far}, {}/s, {} left", human(rate as u64), human_seconds(rest))
 }
 
-/// Whether the terminal on stderr has no room for drawn bars. One that does not tell its size is wide.
+/// Whether the terminal on stderr has no room for drawn bars. One that does not report its size is wide.
 fn is_narrow() -> bool {
     rustix::termios::tcgetwinsize(std::io::stderr()).is_ok_and(|size| (1..NARROW).contains(&size.ws_col))
 }

@@ -60,43 +60,43 @@ macro_rules! reasons {
 
 reasons! {
     // An image that is not kept.
-    /// One partition: the image was processed rightly before.
+    /// One partition: the image was processed correctly the first time.
     SinglePartition = "single_partition",
-    /// No partition.
+    /// No partitions.
     NoPartitions = "no_partitions",
-    /// Fewer partitions than `--min-partitions` asks for.
+    /// Fewer partitions than `--min-partitions`.
     TooFewPartitions = "too_few_partitions",
 
     // An image that cannot be decided on.
-    /// Neither copy of a GPT stands.
+    /// Neither copy of the GPT is valid.
     GptDamaged = "gpt_damaged",
-    /// A chain of extended boot records is broken before two partitions are certain.
+    /// The EBR chain is broken before two partitions are certain.
     EbrChainBroken = "ebr_chain_broken",
-    /// The list of an Amiga, Atari or Acorn table is broken.
+    /// The partition list of an Amiga, Atari or Acorn table is broken.
     ListBroken = "list_broken",
-    /// A label of AIX, `SysV68` or DASD without its entries.
+    /// An AIX, `SysV68` or DASD label has lost its entries.
     EntriesLost = "entries_lost",
     /// The database of a dynamic disk is damaged.
     LdmDamaged = "ldm_damaged",
-    /// It is no image, but holds one in a form that another program opens: compressed, in pieces, encoded.
+    /// It is a container, not an image: compressed, split or encoded, for another program to open.
     Container = "container",
-    /// The rescue map says that a sector was never read on which the verdict rests.
+    /// The verdict rests on a sector that was never read, according to the rescue map.
     Unread = "unread",
-    /// No verdict came about.
+    /// No verdict could be reached.
     Undecidable = "undecidable",
 
     // An image that cannot be kept.
-    /// Its name cannot be one of a file; of a staged image, its name is no medium's identity.
+    /// Its name cannot be a file name; of a staged image: its name is not a medium's identity.
     Name = "name",
-    /// Something else is where it would be staged.
+    /// Something else has its place in staging.
     InTheWay = "in_the_way",
     /// It is larger than `--max-image-size`.
     MaxImageSize = "max_image_size",
     /// The file system of staging failed.
     StagingIo = "staging_io",
-    /// A folder in staging is none.
+    /// Something in staging should be a folder, and is not.
     NotAFolder = "not_a_folder",
-    /// What was written has another length than the image.
+    /// The length written is not the length of the image.
     Length = "length",
     /// Staging has no room for it now.
     NoSpace = "no_space",
@@ -106,19 +106,19 @@ reasons! {
     TooLarge = "too_large",
 
     // An archive, as zstd.
-    /// It does not begin as zstd does.
+    /// It does not begin with a zstd frame.
     NotZstd = "not_zstd",
     /// It is an empty file.
     Empty = "empty",
     /// It is cut short.
     Truncated = "truncated",
-    /// The data end before what was asked for.
+    /// The data ends before the bytes that were asked for.
     EndOfData = "end_of_data",
     /// A frame fails its checksum.
     Checksum = "checksum",
     /// It is corrupt.
     Corrupt = "corrupt",
-    /// Something that is not zstd follows the last frame.
+    /// Data that is not zstd follows the last frame.
     TrailingGarbage = "trailing_garbage",
     /// A frame refers to bytes before its start: it may need a reference file (`--patch-from`).
     Reference = "reference",
@@ -126,27 +126,27 @@ reasons! {
     WindowTooLarge = "window_too_large",
     /// A frame needs a dictionary.
     Dictionary = "dictionary",
-    /// It changed while it was read; a staged image: it is no regular file, or has another length.
+    /// It changed while it was being read; of a staged image: it is not a regular file, or its length is different.
     Changed = "changed",
     /// It cannot be read.
     Io = "io",
     /// It is not a regular file.
     NotAFile = "not_a_file",
-    /// A frame had to be begun anew too often.
+    /// A frame had to be restarted too often.
     TooManyRewinds = "too_many_rewinds",
-    /// It would cost too much to decode.
+    /// Decoding it would cost too much.
     Dear = "dear",
-    /// The run ended.
+    /// The run was stopped.
     Interrupted = "interrupted",
 
     // An archive, as tar.
-    /// It is not a tar.
+    /// It is not a tar archive.
     NotTar = "not_tar",
     /// The tar ends within a member.
     TarTruncated = "tar_truncated",
     /// A header fails its checksum.
     TarHeaderChecksum = "tar_header_checksum",
-    /// A number in a header is none.
+    /// A number in a header is not valid.
     TarNumber = "tar_number",
     /// Sizes exceed 64 bits.
     TarSizeOverflow = "tar_size_overflow",
@@ -156,49 +156,49 @@ reasons! {
     TarPaxRecord = "tar_pax_record",
     /// A sparse map cannot be read.
     TarSparseMap = "tar_sparse_map",
-    /// An extended header without its member.
+    /// An extended header has no member after it.
     TarLoneExtension = "tar_lone_extension",
-    /// It cannot be read as a tar.
+    /// The tar cannot be read.
     TarIo = "tar_io",
-    /// More images than one archive may have.
+    /// An archive has too many images.
     TooManyImages = "too_many_images",
-    /// A fault of imgsieve.
+    /// A bug in imgsieve.
     Panic = "panic",
 
     // An image in staging.
     /// It is gone, and was never reprocessed.
     Gone = "gone",
-    /// Another run is at it.
+    /// Another run is using it.
     Locked = "locked",
-    /// The file for what the command prints cannot be used.
+    /// The command's output file cannot be used.
     Output = "output",
     /// The command cannot be run.
     Command = "command",
-    /// It lies outside the staging folder, by its path in the log.
+    /// Its path in the log is outside the staging folder.
     Elsewhere = "elsewhere",
     /// Its path cannot be printed.
     Kept = "kept",
 
     // A file that is not surveyed.
-    /// Its name makes no folder's name in staging.
+    /// Its name cannot be a folder's name in staging.
     Hash = "hash",
     /// Another archive has the same hash.
     HashTaken = "hash_taken",
-    /// It is not an archive by its name.
+    /// Its name is not that of an archive.
     NotAnArchive = "not_an_archive",
     /// It is neither an archive nor an image.
     NotAnImage = "not_an_image",
 
     // A run.
-    /// The program that must not run does.
+    /// A program is running that has to end first.
     ProcessRunning = "process_running",
-    /// A folder that has to be gone is there.
+    /// A folder exists that has to be gone first.
     NotCleared = "not_cleared",
     /// The collection cannot be read.
     Collection = "collection",
-    /// Staging lies in the collection.
+    /// The staging folder is the collection.
     StagingIsCollection = "staging_is_collection",
-    /// Less than the minimum is free.
+    /// Less than the minimum is free at the start.
     MinFree = "min_free",
     /// `--only` names a hash that the collection does not have.
     Only = "only",
@@ -226,39 +226,39 @@ reasons! {
     // A warning.
     /// More than one image in an archive.
     SeveralImages = "several_images",
-    /// An image is complete, and the frame that it comes from was not read to its end without error.
+    /// An image is complete, but its frame was not decoded to its end without error.
     NotVerified = "not_verified",
     /// A rescue map cannot be used.
     RescueMap = "rescue_map",
-    /// No image in an archive.
+    /// An archive without an image.
     NoImage = "no_image",
-    /// A hard link to what is not in the archive before it.
+    /// A hard link whose target is not in the archive before it.
     LinkTarget = "link_target",
-    /// A hard link to an image that was looked at.
+    /// A hard link to an image that was already examined.
     SameContent = "same_content",
-    /// Zeros behind the last frame of an archive.
+    /// Zeros after the last frame of an archive.
     TrailingZeros = "trailing_zeros",
-    /// A PAX size that disagrees with the header's.
+    /// A PAX size that contradicts the header's.
     TarPaxSize = "tar_pax_size",
     /// The tar has no end marker.
     TarMissingEndMarker = "tar_missing_end_marker",
-    /// A single block of zeros within the tar.
+    /// A single zero block within the tar.
     TarLoneZeroBlock = "tar_lone_zero_block",
-    /// Data behind the end of the tar.
+    /// Data after the end of the tar.
     TarDataAfterEnd = "tar_data_after_end",
-    /// A tar behind the end of the tar.
+    /// Another tar after the end of the tar.
     TarArchiveAfterEnd = "tar_archive_after_end",
-    /// The tar was read on behind damage.
+    /// Reading of the tar continued after damage.
     TarResumed = "tar_resumed",
-    /// Further warnings of an archive are only counted.
+    /// Further warnings about an archive are only counted.
     MoreWarnings = "more_warnings",
-    /// An archive has more to say than the log takes of one: lines are short, warnings left out.
+    /// An archive reached its limit in the log: lines are shortened, warnings left out.
     LogLimit = "log_limit",
-    /// Partials of an archive that is not in the run were removed.
+    /// Partial files of an archive that is not in the run were removed.
     Swept = "swept",
-    /// A precondition was passed over by `--force`.
+    /// A precondition was overridden with `--force`.
     Forced = "forced",
-    /// The run waits for a program to end.
+    /// The run is waiting for a program to end.
     Waiting = "waiting",
     /// Processes of other users are hidden.
     ProcHidden = "proc_hidden",
@@ -274,7 +274,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// A reason read back: another version's may be unknown, and is told all the same.
+/// A reason read back; another version's may be unknown, and is kept as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Told {

@@ -42,7 +42,7 @@ pub fn base64(bytes: &[u8]) -> String {
     base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
-/// The bytes that [`base64()`] gave `text` for; none where it is no such text.
+/// The bytes that [`base64()`] gave `text` for; none if it is not such text.
 #[must_use]
 pub fn from_base64(text: &str) -> Option<Vec<u8>> {
     base64::engine::general_purpose::STANDARD.decode(text).ok()
@@ -77,7 +77,7 @@ pub fn shell_word(bytes: &[u8]) -> String {
                 match byte {
                     b'\'' | b'\\' => write!(word, "\\{}", char::from(byte)),
                     b' '..=b'~' => write!(word, "{}", char::from(byte)),
-                    // Three digits at most, so that what follows is no part of it.
+                    // Three digits at most, so that what follows is not part of it.
                     _ => write!(word, "\\{byte:03o}"),
                 }
                 .expect("a String takes everything");
@@ -94,7 +94,7 @@ pub fn shell_word(bytes: &[u8]) -> String {
 pub fn json(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for character in text.chars() {
-        // Line breaks of pretty JSON are no part of a string.
+        // Line breaks of pretty JSON are not part of a string.
         if character > '~' && moves_cursor(character) {
             for unit in character.encode_utf16(&mut [0; 2]) {
                 write!(plain, "\\u{unit:04x}").expect("a String takes everything");

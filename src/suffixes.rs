@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// What a suffix has to be.
-const FORM: &str = "ends of file names, with commas between them: none empty, and without '/', '*' and '?'";
+const FORM: &str = "must be suffixes of file names, separated by commas: none empty, and without '/', '*' and '?'";
 
 /// The suffixes, as `.img,.dd`. There is at least one, and none is empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +22,7 @@ impl FromStr for Suffixes {
 
     fn from_str(text: &str) -> Result<Suffixes, ParseError> {
         let suffixes: Vec<String> = text.split(',').map(|suffix| suffix.trim().to_owned()).collect();
-        // No name has a '/'. A shell's pattern is one that somebody took this for.
+        // No name has a '/'. A shell's pattern is a misunderstanding.
         let can_end_a_name = |suffix: &String| !suffix.is_empty() && !suffix.contains(['/', '\0', '*', '?']);
         if suffixes.iter().all(can_end_a_name) { Ok(Suffixes(suffixes)) } else { Err(ParseError) }
     }

@@ -147,7 +147,7 @@ fn init_writes_a_commented_site_file_for_a_collection_and_never_replaces_one() {
     assert_eq!((table["jobs"].as_integer(), table["skip"]["ab.c"].as_str()), (Some(3), Some("--skip")));
     // Each key has its comment.
     let comments = text.lines().filter(|line| line.starts_with("# ")).count();
-    assert!(comments > 10 && text.contains("# Where images that are kept go"), "{text}");
+    assert!(comments > 10 && text.contains("# Folder for the images that are kept"), "{text}");
     let (in_force, first) = in_force(&mut places.command(&["config"]));
     assert_eq!(in_force, table);
     assert!(first.ends_with(": it lies in this folder."), "{first}");

@@ -211,7 +211,7 @@ fn zeros_after_the_last_frame_are_a_warning_and_the_archive_is_not_done_again() 
         let warnings = outcome.of("warning", BAD);
         assert_eq!(warnings.len(), 1, "{warnings:?}");
         assert_eq!(warnings[0]["reason"], "trailing_zeros");
-        let message = format!("9960 zeros behind the last frame, from byte {} to the end", whole.len());
+        let message = format!("9960 zeros after the last frame, from byte {} to the end", whole.len());
         assert!(warnings[0]["message"].as_str().is_some_and(|text| text.starts_with(&message)), "{warnings:?}");
         assert_eq!(outcome.check_of(BAD)["verified"], true);
         assert_eq!(outcome.of("archive_complete", BAD)[0]["verified"], true);

@@ -83,7 +83,7 @@ fn force_passes_over_the_program_and_the_log_says_so() {
     let lines = scan.logged();
     assert_eq!(words(&of_stage(&lines, "warning"), "reason"), ["forced"]);
     assert!(lines[0]["message"].as_str().is_some_and(|message| message.contains(&script.name)), "{}", lines[0]);
-    assert!(ended.stderr.contains("passed over with --force"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("overridden with --force"), "{}", ended.stderr);
     assert!(scan.staged(&fixture::named(MULTI)).is_file());
 }
 
@@ -131,7 +131,7 @@ fn folders_that_are_to_be_cleared_first_are_refused() {
 fn too_little_free_space_is_refused_and_a_dry_run_needs_none() {
     let scan = Scan::of_named(&[MULTI]).site("min_free = '100%'");
     let line = scan.refused("min_free");
-    assert!(line.contains("the minimum is 100%") && line.contains("--min-free"), "{line}");
+    assert!(line.contains(", minimum 100%;") && line.contains("--min-free"), "{line}");
     let scan = scan.args(&["--min-free", "900PB"]);
     assert!(scan.refused("min_free").contains("900PB"));
     assert_eq!(scan.run_with(&["--force"]).code, 1, "it is no precondition to be forced");

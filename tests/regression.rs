@@ -24,7 +24,7 @@ fn a_file_of_the_right_size_and_other_partitions_is_not_taken_for_the_image() {
     fs::File::create(&staged).and_then(|file| file.set_len(size)).expect("a file of zeros");
     let ended = scan.run();
     assert_eq!(ended.code, 1, "{ended:?}");
-    assert!(ended.stderr.contains("is as long as the image, but has other partitions"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("it has the image's length, but other partitions"), "{}", ended.stderr);
     assert_eq!(words(&of_stage(&scan.logged(), "partition_check"), "reason").last().expect("one"), "in_the_way");
     assert_eq!(fs::metadata(&staged).expect("still there").len(), size);
 }
@@ -36,7 +36,7 @@ fn an_archive_given_as_the_log_is_not_appended_to() {
     let before = fs::read(&archive).expect("readable");
     let ended = scan.run_with(&["--log", archive.to_str().expect("UTF-8")]);
     assert_eq!(ended.code, 1);
-    assert!(ended.stderr.contains("it is not a log"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("not a log: it does not begin with '{'"), "{}", ended.stderr);
     assert!(fs::read(&archive).expect("readable") == before);
 }
 

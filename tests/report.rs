@@ -201,7 +201,7 @@ fn hostile_fields_stay_in_their_cells() {
     let text = report(&scan, &[]);
     assert!(is_inert(&text), "{text}");
     assert!(
-        text.contains("no end in the log: it was killed, or still runs, last heard of 2026-01-01 00:00:01 UTC"),
+        text.contains("no end in the log: killed, or still running, last log line 2026-01-01 00:00:01 UTC"),
         "{text}"
     );
     assert!(text.contains("Not finished:\n  @SUM(A1), begun 2026-01-01 00:00:00 UTC\n"), "{text}");
@@ -224,11 +224,11 @@ fn what_became_of_an_image_is_told_by_the_log_and_by_the_file_system() {
     assert_eq!(states, ["gone", "changed", "failed", "reprocessed", "removed", "kept"]);
     let text = report(&scan, &[]);
     for words in [
-        "gone: it was staged, and is not there",
-        "changed since it was staged: it has 5 B (5 bytes) instead of ",
+        "gone from staging",
+        "changed since it was staged: its size is 5 B (5 bytes) instead of ",
         "reprocessing failed: exit status 3",
-        "      2 images no longer in staging as it was left",
-        "      2 kept images of all runs in the log, 2.02 GB",
+        "      2 images gone from staging, or changed",
+        "      2 kept images from all runs in the log, 2.02 GB",
     ] {
         assert!(text.contains(words), "{words}\n{text}");
     }
@@ -255,7 +255,7 @@ fn the_commands_it_gives_do_what_remains() {
     // The totals are those of the collection, though the run only did one archive again.
     assert_eq!(json!([report["totals"]["archives_complete"], report["runs"][1]["archives_resumed"]]), json!([2, 1]));
     let text = self::report(&scan, &[]);
-    assert!(text.contains("Taken over: 1 archive of run "), "{text}");
+    assert!(text.contains("Taken over: 1 archive from run "), "{text}");
 }
 
 /// Runs a command that a report printed, anywhere.
@@ -283,7 +283,7 @@ fn a_dry_run_goes_on_as_one_and_its_images_are_staged_by_a_real_one() {
     assert_eq!(json!([starts[0]["dry_run"], starts[1]["dry_run"], starts[1]["not_selected"]]), json!([true, false, 1]));
 
     // What was not begun is begun by a dry run.
-    let text: String = lines[..3].iter().map(|line| format!("{line}\n")).collect();
+    let text = lines[..3].iter().map(Value::to_string).collect::<Vec<_>>().join("\n") + "\n";
     fs::write(scan.log(), text).expect("a log");
     let remaining = json_report(&scan, &[])["remaining"].clone();
     let before = scan.logged().len();
@@ -341,7 +341,7 @@ fn kept_paths_are_bytes_and_never_two_lines() {
     let output = command(&scan, &["--kept"]).output().expect("runs");
     assert_eq!(output.status.code(), Some(1));
     let stderr = String::from_utf8(output.stderr).expect("text");
-    assert!(stderr.contains(r"two\nlines\tand a tab.img is more than a line: use -0"), "{stderr}");
+    assert!(stderr.contains(r"two\nlines\tand a tab.img is more than one line: use -0"), "{stderr}");
     let lines: Vec<PathBuf> = output
         .stdout
         .split(|&byte| byte == b'\n')
@@ -370,7 +370,7 @@ fn the_images_of_earlier_runs_wait_as_well() {
     assert_eq!(report(&scan, &["--kept", "--run", "last"]).lines().count(), 1);
     assert_eq!(images(&json_report(&scan, &[])).len(), 1);
     assert_eq!(images(&json_report(&scan, &["--run", "all"])).len(), 2);
-    assert!(report(&scan, &[]).contains("2 kept images of all runs in the log"));
+    assert!(report(&scan, &[]).contains("2 kept images from all runs in the log"));
 }
 
 #[test]
@@ -409,8 +409,8 @@ fn a_log_that_cannot_be_told_of_is_one_line_and_exit_code_1() {
     let scan = Scan::new();
     for (text, message) in [
         (None, "No such file or directory"),
-        (Some(""), "no run ever began"),
-        (Some("\n\n"), "is not an imgsieve log: none of its 2 lines is one of a run"),
+        (Some(""), "no run in the log "),
+        (Some("\n\n"), "is not an imgsieve log: none of its 2 lines belongs to a run"),
         (Some("hello\n{\"level\":\"info\",\"msg\":\"other\"}\n"), "is not an imgsieve log: none of its 2 lines"),
         (Some("\0\u{1b}[2J\u{7}"), "is not an imgsieve log"),
     ] {
@@ -421,10 +421,10 @@ fn a_log_that_cannot_be_told_of_is_one_line_and_exit_code_1() {
         assert!(stderr.contains(message), "{text:?}: {stderr}");
     }
     fs::write(scan.log(), "").expect("a log");
-    assert!(refused(&scan, &["--run", "all"]).contains("has no run: it is empty"));
+    assert!(refused(&scan, &["--run", "all"]).contains("is empty: it has no runs"));
     let folder = scan.collection();
-    assert!(refused(&scan, &[folder.to_str().expect("text")]).contains("has no log in it"));
-    assert!(refused(&scan, &["/dev/zero"]).contains("is not a file that a log could be read from"));
+    assert!(refused(&scan, &[folder.to_str().expect("text")]).contains("has no logs in it"));
+    assert!(refused(&scan, &["/dev/zero"]).contains("is not a log: it is not a regular file"));
     let archive = fixture::named(MULTI).path();
     assert!(refused(&scan, &[archive.to_str().expect("text")]).contains("is not an imgsieve log"));
 }
@@ -437,7 +437,10 @@ fn a_run_that_is_not_there_is_told_with_those_that_are() {
     let runs: Vec<&str> =
         [&logged[0], logged.last().expect("lines")].map(|line| line["run"].as_str().expect("a run")).to_vec();
     let stderr = refused(&scan, &["--run", "nobody\u{1b}[2J"]);
-    assert!(stderr.contains(&format!("has no run nobody\\u{{1b}}[2J; it has {}, {}\n", runs[0], runs[1])), "{stderr}");
+    assert!(
+        stderr.contains(&format!("has no run nobody\\u{{1b}}[2J; its runs are {}, {}\n", runs[0], runs[1])),
+        "{stderr}"
+    );
     let report = json_report(&scan, &["--run", runs[0]]);
     assert_eq!(report["runs"][0]["run"], runs[0]);
 }
@@ -457,8 +460,8 @@ fn what_is_torn_or_unknown_is_said_and_passed_over() {
     assert_eq!(
         ended.stderr,
         format!(
-            "imgsieve: warning: {log}: 1 line is torn or no line of a log, and was passed over; the first is line {lines}\n\
-             imgsieve: warning: {log}: 1 line is of a stage that this version does not know, and was passed over\n"
+            "imgsieve: warning: {log}: 1 line is torn or no line of a log, and was skipped; the first is line {lines}\n\
+             imgsieve: warning: {log}: 1 line is of a stage unknown to this version, and was skipped\n"
         )
     );
     let [before, now]: [Value; 2] = [&clean, &ended.stdout].map(|text| serde_json::from_str(text).expect("JSON"));
@@ -474,7 +477,7 @@ fn an_archive_whose_images_are_missing_from_the_log_is_told() {
     fs::write(scan.log(), whole.flat_map(|line| [line, "\n"]).collect::<String>()).expect("a log");
     let ended = end(&mut command(&scan, &[]));
     let told = format!(
-        "of 1 archive the log lacks lines about images, and so does this report; the first is {}",
+        "lines about images of 1 archive are missing from the log, and so from this report; the first is {}",
         fixture::named(MULTI).hash
     );
     assert!(ended.code == 0 && ended.stderr.contains(&told), "{ended:?}");
@@ -535,7 +538,7 @@ fn a_dry_run_says_what_would_be_kept() {
     scan.lines();
     let text = report(&scan, &[]);
     assert!(text.contains("To be kept:\n") && text.contains(".img  1.00 GB, at most "), "{text}");
-    assert!(text.contains("      1 image to be staged by a run without --dry-run, "), "{text}");
+    assert!(text.contains("      1 image to stage without --dry-run, "), "{text}");
     assert_eq!(report(&scan, &["--kept"]), "");
 }
 
@@ -553,7 +556,7 @@ fn the_log_of_the_script_that_it_replaces_is_told_of() {
     ];
     fs::write(scan.log(), lines.join("\n")).expect("a log");
     let text = report(&scan, &[]);
-    assert!(text.contains("Run without a name"), "{text}");
+    assert!(text.contains("Run without an ID"), "{text}");
     assert!(text.contains("bar.img  0 B\n"), "{text}");
     assert!(text.contains("37 never begun"), "{text}");
 }
@@ -585,13 +588,13 @@ fn long_lists_are_cut_on_a_terminal_and_nowhere_else() {
         lines.push(format!(r#"{{"ts":"2026-01-01T00:00:00Z","stage":"partition_check",{of}"img":"i","partitions":2,"action":"KEPT","path":"/nonexistent/h{number}/i","size_bytes":9,"run":"r"}}"#));
     }
     let scan = log_of(&lines.iter().map(String::as_str).collect::<Vec<_>>());
-    assert_eq!(report(&scan, &[]).matches("gone: ").count(), 60);
+    assert_eq!(report(&scan, &[]).matches("  gone from staging").count(), 60);
     let program = env!("CARGO_BIN_EXE_imgsieve");
     let log = scan.log();
     let on_terminal =
         common::run("bsdutils", "script", &["-qec", &format!("{program} report {}", log.display()), "/dev/null"], "");
-    assert_eq!(on_terminal.matches("gone: ").count(), 40, "{on_terminal}");
-    assert!(on_terminal.contains("… and 20 more: imgsieve report --csv has all"), "{on_terminal}");
+    assert_eq!(on_terminal.matches("  gone from staging").count(), 40, "{on_terminal}");
+    assert!(on_terminal.contains("… and 20 more: see imgsieve report --csv"), "{on_terminal}");
 }
 
 #[test]

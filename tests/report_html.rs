@@ -376,7 +376,7 @@ fn a_report_that_cannot_be_written_leaves_the_old_one() {
     assert_eq!(full.status.code(), Some(1));
     let said = String::from_utf8(full.stderr).expect("UTF-8");
     assert!(said.starts_with("imgsieve: error: writing the report ") && said.lines().count() == 1, "{said}");
-    assert!(said.contains("what was there before is unchanged"), "{said}");
+    assert!(said.contains("the existing file is unchanged"), "{said}");
     assert_eq!(std::fs::read_dir(page.folder.path()).expect("a folder").count(), 2, "nothing is left beside it");
     assert_eq!(write("").status.code(), None, "a signal ends it");
     assert_eq!(page.text(), old);

@@ -108,7 +108,7 @@ fn every_staged_image_is_reprocessed_once() {
 
     let again = end(&mut reprocess(&scan, &[], NOTE));
     assert_eq!((again.code, ran(&scan).len()), (0, 3), "{again:?}");
-    assert!(again.stdout.contains("3 images, reprocessed before"), "{}", again.stdout);
+    assert!(again.stdout.contains("3 images, already reprocessed"), "{}", again.stdout);
     assert_eq!(end(&mut reprocess(&scan, &["--again", "-q"], NOTE)).code, 0);
     assert_eq!(ran(&scan).len(), 6);
 }
@@ -128,7 +128,7 @@ fn a_failure_stops_none_of_the_others_and_only_it_is_run_again() {
     let [first, second, third] = [first, second, third].map(|path| text(&path).to_owned());
     assert_eq!(ends, [json!([first, 3, null]), json!([second, null, "SIGKILL"]), json!([third, 0, null])]);
     for (path, how) in [(&first, "exit status 3"), (&second, "ended by SIGKILL")] {
-        let why = format!("{how}; what the command printed is in {path}.reprocess.log");
+        let why = format!("{how}; its output is in {path}.reprocess.log");
         assert!(ended.stderr.contains(&format!("imgsieve: error: {path}: {why}\n")), "{}", ended.stderr);
         assert!(ended.stdout.contains(&format!("  {path}\n      {why}\n")), "{}", ended.stdout);
     }
@@ -195,7 +195,7 @@ fn a_dry_run_prints_commands_that_a_shell_takes_and_touches_nothing() {
     ran.sort_unstable();
     assert_eq!(ran, printed);
     let again = end(&mut reprocess(&scan, &[], script));
-    assert!(again.stdout.contains("6 images, reprocessed before"), "{}", again.stdout);
+    assert!(again.stdout.contains("6 images, already reprocessed"), "{}", again.stdout);
 }
 
 #[test]
@@ -231,7 +231,7 @@ fn an_image_that_was_replaced_meanwhile_is_not_removed() {
     let replace = r#"cp --sparse=always "$1" "$1.new" && mv "$1.new" "$1""#;
     let ended = end(&mut reprocess(&scan, &["--remove"], replace));
     assert_eq!((ended.code, image.exists()), (1, true), "{ended:?}");
-    assert!(ended.stderr.contains("is not removed: another file took its place"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("reprocessed, but not removed: another file took its place"), "{}", ended.stderr);
 }
 
 #[test]
@@ -346,8 +346,8 @@ fn images_that_are_gone_or_changed_or_half_are_told_and_not_run() {
         assert_eq!(ended.code, 1, "{ended:?}");
         for (path, why) in [
             (&gone, "it is gone from staging and was never reprocessed; `imgsieve scan --only 1c57637f".to_owned()),
-            (&half, format!("it has {} bytes, and {size} were staged", size / 2)),
-            (&link, "it is no regular file".to_owned()),
+            (&half, format!("it has {} bytes, but {size} were staged", size / 2)),
+            (&link, "it is not a regular file".to_owned()),
         ] {
             let told = format!("imgsieve: error: {}: {why}", path.display());
             assert_eq!(ended.stderr.matches(&told).count(), 1, "{}", ended.stderr);
@@ -370,7 +370,7 @@ fn an_image_that_is_gone_after_it_was_reprocessed_is_no_error() {
     assert_eq!(end(&mut reprocess(&scan, &[], NOTE)).code, 0);
     let ended = end(&mut reprocess(&scan, &["--again"], NOTE));
     assert_eq!((ended.code, ran(&scan).len()), (0, 1), "{ended:?}");
-    assert!(ended.stdout.contains("Gone from staging after they were reprocessed: 1 image."), "{}", ended.stdout);
+    assert!(ended.stdout.contains("Gone from staging after being reprocessed: 1 image."), "{}", ended.stdout);
     // A run that stages it again has it wait again.
     assert_eq!(scan.run().code, 0);
     assert_eq!(end(&mut reprocess(&scan, &[], NOTE)).code, 0);
@@ -389,14 +389,8 @@ fn what_has_to_be_in_order_is_checked_before_anything_starts() {
         assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
         assert!(ended.stderr.starts_with("imgsieve: error: ") && ended.stderr.contains(what), "{}", ended.stderr);
     };
-    refused(
-        &["--", "no-such-orchestrator", "{}"],
-        "the program no-such-orchestrator is in none of the folders of PATH",
-    );
-    refused(
-        &["--", "/etc/passwd", "{}"],
-        "/etc/passwd is no program that can be run here; install it, or name another",
-    );
+    refused(&["--", "no-such-orchestrator", "{}"], "the program no-such-orchestrator is not in PATH");
+    refused(&["--", "/etc/passwd", "{}"], "/etc/passwd is not an executable program; install it, or name another");
     refused(&["--log", "/nonexistent/log.jsonl"], "reading the log /nonexistent/log.jsonl: No such file");
     refused(&["--log", text(&scan.site_file())], "site.toml is not an imgsieve log");
     fs::rename(scan.staging(), scan.folder().join("moved")).expect("ours");
@@ -442,7 +436,7 @@ fn only_images_of_the_hashes_that_are_named_are_run() {
     let hash = fixture::named(THREE[1]).hash;
     let ended = end(&mut reprocess(&scan, &["--only", &hash, "--only", "0000"], NOTE));
     assert_eq!(ended.code, 1);
-    assert!(ended.stderr.contains("no image of the hash 0000 was staged to"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("no image with the hash 0000 was staged to"), "{}", ended.stderr);
     assert_eq!(ran(&scan), [text(&image(&scan, THREE[1]))]);
 }
 
@@ -456,8 +450,8 @@ fn torn_lines_and_unknown_stages_are_passed_over_and_counted() {
     let ended = end(&mut reprocess(&scan, &[], NOTE));
     assert_eq!((ended.code, ran(&scan).len()), (0, 1), "{ended:?}");
     for told in [
-        "2 lines are torn or no lines of a log, and were passed over; the first is line 3",
-        "2 lines are of stages that this version does not know, and were passed over",
+        "2 lines are torn or no lines of a log, and were skipped; the first is line 3",
+        "2 lines are of stages unknown to this version, and were skipped",
     ] {
         assert!(ended.stderr.contains(told), "{}", ended.stderr);
     }
@@ -498,9 +492,10 @@ fn a_path_that_leads_out_of_staging_is_neither_run_nor_removed() {
     for options in [&["--remove"][..], &["--remove", "--again"]] {
         let ended = end(&mut reprocess(&scan, options, NOTE));
         assert_eq!(ended.code, 1, "{ended:?}");
-        assert!(ended.stderr.contains("by their path in the log, and are passed over: 3"), "{}", ended.stderr);
+        assert!(ended.stderr.contains("skipped images whose path in the log is outside "), "{}", ended.stderr);
+        assert!(ended.stderr.contains(": 3, the smallest is "), "{}", ended.stderr);
         assert!(ended.stderr.contains("linked is not a folder (links are not followed)"), "{}", ended.stderr);
-        assert!(ended.stderr.contains("it is no regular file (links are not followed)"), "{}", ended.stderr);
+        assert!(ended.stderr.contains("it is not a regular file (links are not followed)"), "{}", ended.stderr);
     }
     assert_eq!(ran(&scan), [] as [&str; 0]);
     assert_eq!(fs::read(&victim).expect("still there"), b"precious");
@@ -518,7 +513,11 @@ fn an_output_is_written_to_nothing_else() {
     symlink(&victim, &output).expect("a link");
     let ended = end(&mut reprocess(&scan, &[], NOTE));
     assert_eq!((ended.code, ran(&scan).len()), (1, 0), "{ended:?}");
-    assert!(ended.stderr.contains("is a link, and would be written to; remove it"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains(".reprocess.log, for the command's output, is a link; remove it"),
+        "{}",
+        ended.stderr
+    );
     assert_eq!(fs::read(&victim).expect("still there"), b"precious");
 
     // Nor to an image whose name is that of an output.

@@ -193,7 +193,7 @@ fn two_runs_at_once_process_each_image_once() {
     assert_eq!(first.code, 0, "{first:?}");
     // The first had read the log before the second began.
     assert_eq!(words(&of_stage(&scan.logged(), "reprocess_start"), "hash"), TWO.map(hash));
-    assert!(first.stdout.contains("Passed over 1 image, reprocessed before"), "{}", first.stdout);
+    assert!(first.stdout.contains("Skipped 1 image, already reprocessed"), "{}", first.stdout);
 }
 
 #[test]

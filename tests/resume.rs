@@ -131,7 +131,7 @@ fn what_was_completed_is_passed_over_and_told() {
     let ended = scan.run_with(&["--resume"]);
     assert_eq!(ended.code, 0, "{ended:?}");
     assert_eq!(last_run(&scan), (hashes(&[MULTI, SINGLE]), BTreeSet::new()));
-    assert!(ended.stdout.contains("there from an earlier run"), "{}", ended.stdout);
+    assert!(ended.stdout.contains(", from an earlier run"), "{}", ended.stdout);
     assert!(ended.stdout.contains("of content, in earlier runs.\n"), "{}", ended.stdout);
     assert!(ended.stdout.contains("Found 2 images: 1 kept, 1 not kept."), "{}", ended.stdout);
     let lines = scan.logged();
@@ -175,7 +175,7 @@ fn an_image_of_an_older_version_of_its_archive_is_not_taken_for_the_new_one() {
     pack('b');
     for args in [&["--resume"][..], &[]] {
         let ended = scan.run_with(args);
-        assert!(ended.code == 1 && ended.stderr.contains("of another version of the archive"), "{ended:?}");
+        assert!(ended.code == 1 && ended.stderr.contains("from another version of the archive"), "{ended:?}");
         assert_eq!(fs::read(&image).expect("untouched"), staged);
     }
     fs::remove_file(&image).expect("ours");
@@ -230,8 +230,7 @@ fn an_image_that_is_gone_is_staged_again_unless_it_was_processed() {
     let ended = scan.run_with(&["--resume"]);
     assert_eq!(last_run(&scan).0.len(), 2);
     assert!(
-        ended.stdout.contains(".img  1.00 GB, 65.5 kB on disk  reprocessed, there from an earlier run\n")
-            && !image.exists(),
+        ended.stdout.contains(".img  1.00 GB, 65.5 kB on disk  reprocessed, from an earlier run\n") && !image.exists(),
         "{}",
         ended.stdout
     );
@@ -251,7 +250,7 @@ fn staging_that_was_moved_is_looked_through_again_and_one_by_another_name_is_not
     let lines = scan.logged();
     let check = of_stage(&lines, "partition_check").pop().expect("a check");
     assert!(check["path"].as_str().expect("a path").contains("/moved/") && check["existing"] == true, "{check}");
-    assert!(ended.stdout.contains("there from an earlier run"), "{}", ended.stdout);
+    assert!(ended.stdout.contains(", from an earlier run"), "{}", ended.stdout);
 }
 
 #[test]
@@ -325,8 +324,8 @@ fn torn_lines_and_lines_of_others_are_passed_over_and_told() {
     let warning = of_stage(&lines, "warning").pop().expect("a warning");
     assert_eq!(warning["reason"], "log_unreadable");
     assert!(
-        ended.stderr.contains("2 lines are torn or no lines of a log, and were passed over; the first is line 1")
-            && ended.stderr.contains("1 line is of a stage that this version does not know"),
+        ended.stderr.contains("2 lines are torn or no lines of a log, and were skipped; the first is line 1")
+            && ended.stderr.contains("1 line is of a stage unknown to this version"),
         "{}",
         ended.stderr
     );

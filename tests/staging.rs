@@ -137,14 +137,14 @@ fn whatever_has_the_final_name_is_left_alone() {
     let bytes = image(2, 2 * MIB, 1);
     let victim = vec![b'v'; bytes.len()];
     let cases: [(&str, Make, &str); 5] = [
-        ("a link to a file", |path, victim| symlink(victim, path).expect("a link"), "no regular file"),
-        ("a dangling link", |path, _| symlink("nowhere", path).expect("a link"), "no regular file"),
+        ("a link to a file", |path, victim| symlink(victim, path).expect("a link"), "not a regular file"),
+        ("a dangling link", |path, _| symlink("nowhere", path).expect("a link"), "not a regular file"),
         ("a folder", |path, _| fs::create_dir(path).expect("a folder"), "a folder"),
         ("a shorter file", |path, _| fs::write(path, "mine").expect("a file"), "a file of 4 bytes"),
         (
             "a FIFO",
             |path, _| assert!(std::process::Command::new("mkfifo").arg(path).status().expect("coreutils").success()),
-            "no regular file",
+            "not a regular file",
         ),
     ];
     for (what, make, found) in cases {

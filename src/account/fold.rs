@@ -19,12 +19,12 @@ pub(super) struct Fold {
     archives: HashMap<Name, (usize, usize)>,
     /// What is left of the memory.
     memory: usize,
-    /// Whether there was once too little.
+    /// Whether memory has run out once.
     is_full: bool,
 }
 
 impl Fold {
-    /// Of nothing yet, in so many bytes of memory, roughly.
+    /// An empty fold that may use about `memory` bytes.
     pub fn new(memory: usize) -> Fold {
         let (runs, archives) = (HashMap::new(), HashMap::new());
         Fold { account: Account::default(), runs, archives, memory, is_full: false }
@@ -58,7 +58,7 @@ impl Fold {
         self.account.archives.push(ArchiveAccount { run, ..archive });
     }
 
-    /// A run, known or not, was heard of.
+    /// Takes note that a run, known or not, was heard from.
     pub fn hear(&mut self, run: &str, time: Option<SystemTime>) {
         if let Some(&run) = self.runs.get(run) {
             let run = &mut self.account.runs[run];
@@ -66,14 +66,14 @@ impl Fold {
         }
     }
 
-    /// Takes note of what became of staged images, and of checksums, whichever run it was that tells.
+    /// Takes note of what became of staged images, and of checksums, whichever run reports it.
     pub fn note_since(&mut self, time: Option<SystemTime>, record: &Record) {
         self.account.staged.note(record);
         self.account.verifications.note(time, record);
     }
 
-    /// Takes note of what `run` tells, in a line of so many bytes. `is_last` of a run that is accounted for, and not only
-    /// taken something over from.
+    /// Takes note of what `run` reports, in a line of so many bytes. `is_last` if the run is accounted for itself, and not
+    /// only as a run from which another took something over.
     pub fn note(&mut self, run: &str, time: Option<SystemTime>, record: Record, length: usize, is_last: bool) {
         self.note_since(time, &record);
         if self.is_of_reprocessing(run, &record) {
@@ -92,7 +92,7 @@ impl Fold {
         }
     }
 
-    /// Whether a record tells of staged images being processed again, or of checksums: that is no run that surveys.
+    /// Whether a record is about staged images being processed again, or about checksums: its run does not survey.
     fn is_of_reprocessing(&self, run: &str, record: &Record) -> bool {
         match record {
             Record::ReprocessStart(_)
@@ -148,7 +148,7 @@ impl Fold {
             }
             return;
         };
-        // Of two runs at once, the one that began the archive last tells of it.
+        // Of two runs at once, the one that began the archive last counts.
         if self.account.archives[index].run != run {
             return;
         }

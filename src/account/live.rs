@@ -8,8 +8,10 @@ use crate::log::record::{ScriptComplete, Totals};
 use super::fold::Fold;
 use super::{Account, ArchiveAccount, Staged};
 
-/// Memory for what is told of one by one, in bytes, roughly. What lies beyond is only counted.
-const MEMORY: usize = 256 << 20;
+/// Memory for what is listed one by one, in bytes, roughly. What lies beyond is only counted.
+const MEMORY: usize = 64 << 20;
+/// Bytes of a name that are remembered: no file has a longer one.
+const NAME_MOST: usize = 255;
 /// What a run is called that has no other name here.
 const RUN: &str = "";
 
@@ -44,8 +46,14 @@ impl Live {
         self.0.take_over(&earlier.run, earlier.archive, earlier.weight);
     }
 
-    /// Takes note of a record of this run.
-    pub fn note(&mut self, record: Record) {
+    /// Takes note of a record of this run, but for the partitions of images: what is told at its end has them in a sentence.
+    pub fn note(&mut self, mut record: Record) {
+        if let Record::PartitionCheck(check) = &mut record {
+            let image = &mut check.image;
+            image.img = image.img.shortened(NAME_MOST).into_owned();
+            image.member = image.member.as_ref().map(|name| name.shortened(NAME_MOST).into_owned());
+            check.partition_list = None;
+        }
         let length = serde_json::to_string(&record).map_or(0, |line| line.len());
         self.0.note(RUN, Some(SystemTime::now()), record, length, true);
     }

@@ -1,4 +1,4 @@
-//! What runs found, archive by archive: the state of a collection as the log tells it.
+//! What runs found, archive by archive: the state of a collection according to the log.
 
 mod fold;
 mod live;
@@ -23,13 +23,13 @@ pub use sums::Sums;
 pub use tally::{Lack, Tallies};
 pub use verification::{Currency, Verification, Verifications};
 
-/// Errors and warnings of a run, or of an archive, that are told one by one.
+/// Errors and warnings of a run, or of an archive, that are listed.
 const PROBLEMS_MOST: usize = 1000;
 /// Files of a rule that are named which a run did not survey.
 const LEFT_OUT_MOST: usize = 10_000;
 /// Rules by which a run may leave something out.
 const RULES_MOST: usize = 64;
-/// Times at which the space of a run is told.
+/// Times at which a run's free space is remembered.
 const SPACES_MOST: usize = 4096;
 
 /// Which runs an account is of.
@@ -43,7 +43,7 @@ pub enum Selection {
     All,
 }
 
-/// What the log tells of a collection.
+/// What the log says about a collection.
 #[derive(Debug, Default)]
 pub struct Account {
     /// The runs that were selected and those they took something over from, in the order of the log.
@@ -56,13 +56,13 @@ pub struct Account {
     pub verifications: Verifications,
     /// How the log read.
     pub reading: Reading,
-    /// Archives that are not told of one by one, because there are too many.
+    /// Archives that are not listed, because there are too many.
     pub archives_more: u64,
-    /// Images that are not told of one by one, because there are too many.
+    /// Images that are not listed, because there are too many.
     pub images_more: u64,
-    /// Lines of runs that are not told of, because there are too many.
+    /// Lines of runs that are not listed, because there are too many.
     pub lines_more: u64,
-    /// What is not told of one by one, in sum.
+    /// What is not listed, in total.
     pub more: Sums,
 }
 
@@ -81,11 +81,11 @@ pub struct Run {
     pub is_last: bool,
     /// Free space in staging, in bytes, as often as it was logged, or every so often in a long run.
     pub space: Vec<(SystemTime, u64)>,
-    /// What it did, over all archives that it is told to have begun, be they begun again since or not.
+    /// What it did, over all archives that it began, including those that a later run began again.
     pub sums: Sums,
     /// Those of its errors that are not among the problems, because there are too many.
     pub problems_more: u64,
-    /// What it warned of that is about no archive.
+    /// Its warnings that are not about an archive.
     pub warnings: Vec<Problem>,
     /// Those of these warnings that are not among them, because there are too many.
     pub warnings_more: u64,
@@ -95,7 +95,7 @@ pub struct Run {
     pub resumed: u64,
     /// How it ended; none where it still runs, or was killed.
     pub end: Option<RunEnd>,
-    /// What went wrong with the run itself, or with what has an archive's name and is none.
+    /// Errors of the run itself, or about files that have an archive's name and are not one.
     pub problems: Vec<Problem>,
 }
 
@@ -244,14 +244,14 @@ impl Account {
         of_runs.chain(of_archives)
     }
 
-    /// Adds what is not told of one by one.
+    /// Adds what is not listed.
     fn add_more(&mut self, archive: &ArchiveAccount) {
         self.archives_more += 1;
         self.images_more += archive.images.len() as u64;
         self.more.add(archive);
     }
 
-    /// What earlier runs knew of a staged image, and the last one could not say: whether its frames held, and how much of
+    /// What earlier runs knew about a staged image and the last one could not say: whether its frames held, and how much of
     /// the medium was rescued.
     pub fn recall(&mut self) {
         for image in self.archives.iter_mut().flat_map(|archive| &mut archive.images) {
@@ -272,7 +272,7 @@ impl Run {
         Run { id: id.to_owned(), began, ..Run::default() }
     }
 
-    /// Takes note of what is said about no archive.
+    /// Takes note of a record that is not about an archive.
     fn note(&mut self, time: Option<SystemTime>, record: Record) {
         match record {
             Record::ScriptStart(start) => {

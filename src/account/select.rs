@@ -1,4 +1,4 @@
-//! Which lines of a log are wanted.
+//! Which lines of a log an account needs.
 
 use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -10,7 +10,7 @@ use crate::log::{At, Entry, Error, Head, Listener, Logs, Name, Record};
 use super::fold::{Fold, MEMORY};
 use super::{Account, Selection, Staged, Verifications};
 
-/// Archives of which is remembered that a run took them over.
+/// Archives remembered as taken over by a run.
 const RESUMED_MOST: usize = 8_000_000;
 /// Runs that are listed.
 const RUNS_LISTED: usize = 20;
@@ -46,7 +46,7 @@ pub fn runs(logs: &Logs) -> Result<Runs, Error> {
     Ok(runs)
 }
 
-/// What of a log is wanted.
+/// What a selection needs of a log.
 pub(super) struct Wanted<'a> {
     selection: &'a Selection,
     /// The log that is being read.
@@ -75,7 +75,7 @@ impl Listener for Wanted<'_> {
     /// Finds the run.
     fn wants(&mut self, head: &Head<'_>) -> bool {
         match self.selection {
-            // A run that was refused says no more than that.
+            // A run that was refused says nothing more.
             Selection::Run(id) if self.runs.is_empty() && head.run == **id => {
                 self.runs.insert(0, Taken { run: id.clone(), ..Taken::default() });
             }
@@ -99,7 +99,7 @@ impl Listener for Wanted<'_> {
 }
 
 impl Wanted<'_> {
-    /// What is wanted of the logs. None where they have no run of those that were selected.
+    /// What the selection needs of the logs; none if they have no selected run.
     pub fn read<'a>(logs: &Logs, selection: &'a Selection) -> Result<Option<Wanted<'a>>, Error> {
         let mut wanted = Wanted { selection, log: 0, runs: HashMap::new(), hasher: RandomState::new() };
         if *selection != Selection::All {
@@ -132,7 +132,7 @@ impl Wanted<'_> {
     }
 }
 
-/// Folds what is wanted.
+/// Folds what the selection needs.
 struct Selected<'a> {
     wanted: &'a Wanted<'a>,
     fold: Fold,

@@ -1,4 +1,4 @@
-//! Images that were staged, and what became of them, as the log tells it. Only the file system knows whether they are
+//! Images that were staged, and what became of them, according to the log. Only the file system knows whether they are
 //! still there.
 
 use std::collections::HashMap;
@@ -74,7 +74,7 @@ impl StagedImage {
     }
 }
 
-/// All images that the lines so far tell to have been staged, by path.
+/// All images that were staged according to the lines so far, by path.
 #[derive(Debug, Clone, Default)]
 pub struct Staged {
     images: HashMap<Name, StagedImage>,

@@ -14,7 +14,7 @@ pub struct Sums {
     pub complete: u64,
     /// Those that ended in an error.
     pub failed: u64,
-    /// Compressed bytes of both, and of archives that are not told of one by one, as soon as they are begun.
+    /// Compressed bytes of both, and of archives that are not listed, as soon as they are begun.
     pub compressed_bytes: u64,
     /// Those that were read to their end, and hold no image.
     pub without_image: u64,
@@ -24,7 +24,7 @@ pub struct Sums {
     pub images: u64,
     /// Images in staging.
     pub kept: u64,
-    /// Images that would be, were it no dry run.
+    /// Images that would be, but for the dry run.
     pub would_keep: u64,
     /// Images for which there was no room.
     pub deferred: u64,
@@ -63,7 +63,7 @@ impl Sums {
         self.complete + self.failed
     }
 
-    /// Takes note of what is said about an archive, or an image in it. Of the archive's size, `archive_start` tells.
+    /// Takes note of a record about an archive, or an image in it. The archive's size is in `archive_start`.
     pub(super) fn note(&mut self, record: &Record) {
         match record {
             Record::ArchiveStart(_) => self.archives += 1,

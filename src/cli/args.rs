@@ -22,7 +22,7 @@ use super::site::SiteArguments;
 use super::verify::{self, VerifyArguments};
 
 pub(super) const EXIT_CODES: &str = "\
-Exit codes: 0 done; 1 an error, something left without room, or a precondition that does not hold; 2 wrong usage; \
+Exit codes: 0 success; 1 an error, an image left without room, or a precondition not met; 2 wrong usage; \
 129, 130, 143 after SIGHUP, SIGINT, SIGTERM.";
 
 const SCAN_EXAMPLES: &str = "\
@@ -36,9 +36,9 @@ Examples:
   imgsieve scan --only 2c26b46b68ffc68ff99b453c1d304134 --min-free 500GB
       one archive, with another minimum of free space
   imgsieve scan --resume
-      go on after a crash, or after room was made: what was completed is not done again
+      continue after a crash, or once there is more room; completed archives are not read again
   imgsieve scan --dry-run --json --no-progress > survey.json
-      figures for another program";
+      the summary, for another program";
 
 const INSPECT_EXAMPLES: &str = "\
 Examples:
@@ -51,18 +51,18 @@ Examples:
   imgsieve report
       what the last run found, from the site file's log
   imgsieve report --run all survey.jsonl
-      all runs of another log: of each archive, what the last run that began it found
+      all runs of another log: for each archive, what the last run that started it found
   imgsieve report --csv > images.csv
-      a row an image, for a spreadsheet
+      one row per image, for a spreadsheet
   imgsieve report --kept -0 | xargs -0r -n1 sudo ntt-orchestrator --image
-      every kept image that is still to be reprocessed";
+      every kept image not yet reprocessed";
 
 const CONFIG_EXAMPLES: &str = "\
 Examples:
   imgsieve config > site.toml
-      a site file to be changed, and given to scan with --config
+      a site file to edit, and to pass to scan with --config
   imgsieve config --config site.toml --min-free 500GB
-      what scan would go by, with these options
+      the settings that scan would use with these options
   imgsieve config --init /mnt/cold
       begin ./imgsieve.toml for a collection, with every key explained
   imgsieve config --init=~/.config/imgsieve/config.toml --log ~/imgsieve.jsonl /mnt/cold
@@ -80,7 +80,7 @@ Examples:
   imgsieve man scan | man -l -
       the page of scan
   imgsieve man --to ~/.local/share/man/man1
-      where man finds them";
+      all pages, where man finds them";
 
 /// Finds the disk images with two or more partitions in a cold-storage collection of .tar.zst archives, and stages only
 /// those.
@@ -91,13 +91,13 @@ pub struct Arguments {
     pub command: Command,
 }
 
-/// What is to be done.
+/// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Survey a collection, and stage the images with two or more partitions
     ///
-    /// Every archive is read once, without extracting it. Images with so many partitions or more as the site asks for are
-    /// written to STAGING/HASH/NAME.img; nothing is written of the others, and no archive is changed.
+    /// Each archive is read once, without extracting it. Images with at least --min-partitions partitions are written to
+    /// STAGING/HASH/NAME.img; nothing is written of the others, and no archive is changed.
     #[command(after_help = EXIT_CODES, after_long_help = concat_help())]
     Scan(Box<ScanArguments>),
     /// Run a command for each staged image, smallest first: the second phase
@@ -105,27 +105,27 @@ pub enum Command {
     Reprocess(Box<ReprocessArguments>),
     /// List the partitions of every image in archives or plain images; nothing is written
     ///
-    /// Partitions that count are named with their file system, its label and its UUID. What is wrong with a table is told
-    /// with it.
+    /// Partitions that count are listed with their file system, its label and its UUID. Damage to a table is listed with
+    /// the table.
     #[command(after_help = INSPECT_EXAMPLES)]
     Inspect(InspectArguments),
     /// Write an image of an archive, or one partition of it, to a file
     ///
-    /// What lies before the image is passed over where that can be done. Zeros become holes. The file gets its name when it
+    /// What lies before the image is passed over if possible. Zeros become holes. The file gets its name when it
     /// is whole and on the disk, and never replaces another. By its number, the archive is read no further than to the
     /// image; by its name, or where none is given, to its end, for there may be another.
     #[command(after_help = EXIT_CODES, after_long_help = extract_help())]
     Extract(ExtractArguments),
     /// Decode archives to their end, and check every checksum in them
     ///
-    /// Each frame is decoded by libzstd, and each header of the tar is read. At the end stands what came of each archive,
-    /// and of all. The log keeps it with the size and the time of the file, and report shows it until that changes. A frame
-    /// without a checksum that decodes to its end is told as one, and is no failure. Exit code 0 says that all holds.
+    /// Each frame is decoded by libzstd, and each header of the tar is read. The result of each archive is printed, and a
+    /// total. The log keeps it with the file's size and time, and report shows it until these change. A frame without a
+    /// checksum that decodes to its end is reported, and is not a failure. Exit code 0 means that everything holds.
     #[command(after_help = EXIT_CODES, after_long_help = verify_help())]
     Verify(VerifyArguments),
-    /// Say what runs found, from their log: what is multi, what went wrong, what remains to do
+    /// Report from the log what runs found, what went wrong, and what remains to be done
     ///
-    /// The log tells what was done, the file system what is still in staging. What remains to be done comes with the
+    /// The log says what was done, the file system what is still in staging. What remains to be done is listed with the
     /// commands that do it.
     #[command(after_help = REPORT_EXAMPLES)]
     Report(ReportArguments),
@@ -167,9 +167,9 @@ impl ValueEnum for Engine {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         let help = match self {
-            Engine::Auto => "The best there is for each archive",
-            Engine::Skip => "Pass over what is not wanted without decoding it, wherever that can be done",
-            Engine::Decode => "libzstd, from the first byte to the last",
+            Engine::Auto => "The best available for each archive",
+            Engine::Skip => "Pass over what is not needed without decoding it, wherever possible",
+            Engine::Decode => "Decode everything with libzstd, from the first byte to the last",
         };
         Some(PossibleValue::new(self.as_str()).help(help))
     }
@@ -181,40 +181,40 @@ impl ValueEnum for Engine {
 pub struct ScanArguments {
     #[command(flatten)]
     pub site: SiteArguments,
-    /// Write no image: only say what would be kept
+    /// Write no images; only report what would be kept
     #[arg(long, short = 'n')]
     pub dry_run: bool,
-    /// Enter the folders in the folders of the collection, too; never through links
+    /// Also enter folders within the collection's folders; never through links
     #[arg(long)]
     pub recursive: bool,
-    /// Only the N smallest archives
+    /// Survey only the N smallest archives
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
-    /// Only the archive of this hash; may be repeated
+    /// Survey only the archive with this hash; may be repeated
     #[arg(long, value_name = "HASH")]
     pub only: Vec<String>,
     /// Wait for the archiving program to end, instead of refusing to start
     #[arg(long)]
     pub wait: bool,
-    /// Run although that program runs, or folders are there that should be gone
+    /// Start even if that program is running, or folders exist that should be gone
     #[arg(long)]
     pub force: bool,
-    /// Go on where earlier runs ended: pass over the archives that they completed, by the log
+    /// Continue where earlier runs ended: leave out archives that they completed, according to the log
     #[arg(long)]
     pub resume: bool,
-    /// Stage images whose partitions cannot be told, too
+    /// Also stage images that cannot be decided on
     #[arg(long)]
     pub keep_undecided: bool,
-    /// End the run when free space falls below the minimum, instead of surveying on without writing
+    /// End the run when free space falls below the minimum, instead of going on without writing
     #[arg(long)]
     pub abort_on_low_space: bool,
-    /// How archives are read
+    /// How to read archives
     #[arg(long, value_enum, default_value_t = Engine::Auto)]
     pub engine: Engine,
-    /// Decode everything and check every checksum: implies --engine decode
+    /// Decode everything and check every checksum; implies --engine decode
     #[arg(long)]
     pub verify: bool,
-    /// Name file systems even where that means decoding much of an archive again
+    /// Name file systems even if that means decoding much of an archive again
     #[arg(long)]
     pub fs: bool,
     /// Print the summary as one JSON object
@@ -226,7 +226,7 @@ pub struct ScanArguments {
     /// Errors only: no warnings, bars or summary
     #[arg(long, short, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// A line an archive; twice: a line an image
+    /// Print a line for each archive; given twice, for each image too
     #[arg(long, short, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }
@@ -237,22 +237,22 @@ pub struct InspectArguments {
     /// Archives (.tar.zst), plain images, compressed images (.zst), devices
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
-    /// One JSON object a file, a line each
+    /// Print one JSON object for each file, one per line
     #[arg(long)]
     pub json: bool,
-    /// Say of each kind of partition table that was looked for, until one was found, why it is not there
+    /// Say why each kind of partition table that was tried does not match
     #[arg(short, long)]
     pub verbose: bool,
-    /// Name file systems even where that means decoding much of an archive again
+    /// Name file systems even if that means decoding much of an archive again
     #[arg(long)]
     pub fs: bool,
-    /// How the name of an image in an archive ends (ASCII case ignored); several with commas: .img,.dd
+    /// How the names of images in archives end (ASCII case is ignored); several with commas: .img,.dd
     #[arg(long, value_name = "SUFFIX[,...]", default_value = ".img")]
     pub image_suffix: Suffixes,
     /// Largest zstd window accepted, up to 2GiB
     #[arg(long, value_name = "SIZE", default_value = "128MiB")]
     pub max_window: Size,
-    /// How archives are read
+    /// How to read archives
     #[arg(long, value_enum, default_value_t = Engine::Auto)]
     pub engine: Engine,
 }
@@ -261,8 +261,7 @@ pub struct InspectArguments {
 #[derive(Debug, Args)]
 #[allow(clippy::struct_excessive_bools)]
 pub struct ReportArguments {
-    /// Logs, what logrotate made of them (.gz and .zst, too), folders of these; - is standard input [default: the site
-    /// file's]
+    /// Logs, rotated logs (also .gz and .zst), or folders of them; - is standard input [default: the site file's]
     #[arg(value_name = "LOG")]
     pub logs: Vec<PathBuf>,
     /// The same as LOG
@@ -271,7 +270,7 @@ pub struct ReportArguments {
     /// Site file (TOML) instead of the one in force; see `imgsieve config`
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Which run: its name in the log, `last`, or `all` [default: last; with --kept, all]
+    /// Which run: its ID in the log, `last`, or `all` [default: last; with --kept, all]
     #[arg(long, value_name = "ID|last|all", value_parser = selection)]
     pub run: Option<Selection>,
     #[command(flatten)]
@@ -281,24 +280,24 @@ pub struct ReportArguments {
     pub null: bool,
 }
 
-/// What `imgsieve report` makes, instead of text for a person.
+/// What `imgsieve report` prints instead of text.
 #[derive(Debug, Args)]
 #[group(multiple = false)]
 #[allow(clippy::struct_excessive_bools)]
 pub struct ReportFormat {
-    /// One JSON object
+    /// Print one JSON object
     #[arg(long)]
     pub json: bool,
-    /// A header and a row an image, and a row for what has none, comma-separated (RFC 4180)
+    /// Print comma-separated values: a header, then one row per image, and one for what has none (RFC 4180)
     #[arg(long)]
     pub csv: bool,
-    /// Only the paths of kept images that are still to be reprocessed, one a line
+    /// Print only the paths of kept images not yet reprocessed, one per line
     #[arg(long, group = "paths")]
     pub kept: bool,
-    /// Only the paths of what was not checked to its end, archives and other files, one a line
+    /// Print only the paths of archives and other files that were not fully checked, one per line
     #[arg(long, group = "paths")]
     pub unchecked: bool,
-    /// A page to look at, in one file that needs no network; `-` is standard output
+    /// Write a web page: one file, which needs no network; `-` is standard output
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub html: Option<PathBuf>,
 }
@@ -315,22 +314,22 @@ fn selection(text: &str) -> Result<Selection, std::convert::Infallible> {
 /// `imgsieve completions`.
 #[derive(Debug, Args)]
 pub struct CompletionsArguments {
-    /// For which shell
+    /// The shell
     pub shell: Shell,
 }
 
 /// `imgsieve man`.
 #[derive(Debug, Args)]
 pub struct ManArguments {
-    /// Whose page; the program's own where none is named
+    /// The command whose page to print, or `log` for the format of the log; the program's own page if none is named
     pub subcommand: Option<String>,
-    /// Write every page to this folder, which is made if it is missing
+    /// Write all pages to this folder, creating it if it is missing
     #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath, conflicts_with = "subcommand")]
     pub to: Option<PathBuf>,
 }
 
 impl ScanArguments {
-    /// How much is told on stderr.
+    /// How much is written to stderr.
     #[must_use]
     pub fn verbosity(&self) -> Verbosity {
         match (self.quiet, self.verbose) {
@@ -346,7 +345,7 @@ impl ScanArguments {
         let engine = match (self.verify, self.engine) {
             (true, Engine::Skip) => {
                 let value = self.engine.as_str().to_owned();
-                return Err(config::Error::Value { key: "engine", value, why: "--verify has everything decoded" });
+                return Err(config::Error::Value { key: "engine", value, why: "--verify decodes everything" });
             }
             (true, _) => Engine::Decode,
             (false, engine) => engine,

@@ -37,7 +37,7 @@ use logging::Need;
 /// Bytes that are written at a time.
 const OUTPUT_BUFFER: usize = 64 << 10;
 
-/// Does what the command line says.
+/// Runs what the command line asks for.
 #[must_use]
 pub fn main() -> Exit {
     let mut command = pages::command();
@@ -45,7 +45,7 @@ pub fn main() -> Exit {
     let arguments = match parsed.and_then(|matches| Arguments::from_arg_matches(&matches)) {
         Ok(arguments) => arguments,
         Err(error) => {
-            // Help and version go to stdout and are no failure.
+            // Help and version go to stdout and are not a failure.
             let error = error.format(&mut command);
             let _ = error.print();
             return if error.use_stderr() { Exit::Usage } else { Exit::Success };
@@ -94,7 +94,7 @@ fn run_scan(arguments: ScanArguments) -> Exit {
         Err(exit) => return exit,
     };
     let terminal = Terminal::stderr(verbosity, wants_bars);
-    // The log first: what the terminal says of a file is in the log by then.
+    // The log first: what the terminal says about a file is already in the log.
     let mut observers: Vec<&dyn Observer> = journal.iter().map(|journal| journal as &dyn Observer).collect();
     observers.push(&terminal);
     let scan::Ended { exit, account } = scan::run(&config, &control, &observers);
@@ -168,16 +168,16 @@ fn print_manual(arguments: ManArguments) -> Exit {
     }
 }
 
-/// Prints to stdout. A reader who has seen enough (`| head`) is no error.
+/// Prints to stdout. A reader that has seen enough (`| head`) is not an error.
 fn print(text: &str) -> Exit {
     print_all(|out| out.write_all(text.as_bytes()))
 }
 
-/// As [`print()`], what `write` writes.
+/// Like [`print()`], for what `write` writes.
 fn print_all(write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Exit {
     let mut stdout = BufWriter::with_capacity(OUTPUT_BUFFER, std::io::stdout().lock());
     let written = write(&mut stdout).and_then(|()| stdout.flush());
-    // What could not be written must not be tried again.
+    // Dropping the buffer would try again to write it.
     let _ = stdout.into_parts();
     match written {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
@@ -191,12 +191,12 @@ fn warn(note: &str) {
     let _ = writeln!(std::io::stderr(), "imgsieve: warning: {}", printable_lines(note));
 }
 
-/// A message that may have several lines, as one about a site file does, with nothing in them that a terminal obeys.
+/// A message that may have several lines, as one about a site file does, without anything that a terminal interprets.
 fn printable_lines(message: &str) -> String {
     message.lines().map(printable_line).collect::<Vec<_>>().join("\n")
 }
 
-/// Why the log cannot be appended to, and the mend.
+/// Why the log cannot be appended to, and what to do.
 fn log_cause(error: &log::OpenError) -> Cause {
     let cause = Cause::of(Reason::Log, error);
     let mend =

@@ -36,7 +36,7 @@ pub struct Error {
     source: io::Error,
 }
 
-/// The command line, where options say the value of the built-in site, and `man` knows the names of its pages.
+/// The command line; its options show the built-in site's values, and `man` knows the names of its pages.
 pub fn command() -> clap::Command {
     let command = with_home(with_site_defaults(Arguments::command()));
     let subcommands = command.get_subcommands().map(|each| each.get_name().to_owned());
@@ -148,15 +148,16 @@ fn log_page(program: &clap::Command) -> String {
     paragraphs(
         &mut roff,
         &[
-            "JSON Lines: one object a line, one write a line, appended to. Each line begins with ts (UTC, \
+            "The log is JSON Lines: one object and one write per line, appended. Each line begins with ts (UTC, \
              YYYY-MM-DDThh:mm:ssZ) and stage, and ends with run, 16 hexadecimal digits that are the same for all lines of a \
              run. Fields may be added by later versions, and are never renamed or dropped. A file that is not empty and \
              does not begin with { is not appended to.",
-            "Every archive that was begun ends in one archive_complete or one error of scope archive, and every image that \
-             was found has one partition_check, unless the run was interrupted or aborted.",
-            "Names come from archives and are untrusted: JSON escapes what a terminal would obey. A name that is not UTF-8 \
-             is there exactly, too, in base64: img_bytes beside img, and likewise hash_bytes, member_bytes, path_bytes, \
-             archive_bytes, dest_bytes and output_bytes. A name of more than 4096 bytes is cut, and ends in its SHA-256.",
+            "Every archive that was started ends in one archive_complete or one error of scope archive, and every image \
+             that was found has one partition_check, unless the run was interrupted or aborted.",
+            "Names come from archives and are untrusted: what a terminal would interpret is escaped. The exact bytes of \
+             a name that is not UTF-8 are given in base64: img_bytes beside img, and likewise hash_bytes, member_bytes, \
+             path_bytes, archive_bytes, dest_bytes and output_bytes. A name of more than 4096 bytes is cut short, and \
+             ends in its SHA-256.",
         ],
     );
     roff.control("SH", ["STAGES"]);
@@ -210,7 +211,7 @@ fn page(program: &clap::Command, command: &clap::Command) -> String {
 }
 
 fn render(program: &clap::Command, command: &clap::Command, page: &mut Vec<u8>) -> io::Result<()> {
-    // As the help has it: clap_mangen's own does not tell what may be repeated, nor what stands behind `--`.
+    // As the help has it: clap_mangen's own does not tell what may be repeated, nor what follows `--`.
     let usage = command.clone().render_usage().to_string();
     let command = command.clone().override_usage(usage.trim_start_matches("Usage: ").to_owned());
     let version = concat!("imgsieve ", env!("CARGO_PKG_VERSION"));
@@ -254,7 +255,7 @@ fn code_and_meaning(text: &str) -> Option<(&str, &str)> {
     Some((codes.trim_end(), meaning))
 }
 
-/// The built-in places that the command can be given others for.
+/// The built-in places for which the command takes an option.
 fn files(roff: &mut Roff, command: &clap::Command) {
     let site = Site::built_in();
     let kept = site.staging.join("HASH/NAME.img");
@@ -262,9 +263,9 @@ fn files(roff: &mut Roff, command: &clap::Command) {
     let collection =
         site.collection.iter().map(|path| ("collection", path, "The collection. Nothing in it is changed."));
     let places = [
-        ("staging", &kept, "An image that was kept, whole."),
-        ("staging", &partial, "An image that is being written. The next run removes what a killed one left."),
-        ("log", &site.log, "The log, JSON Lines, appended to."),
+        ("staging", &kept, "An image that was kept; it is complete."),
+        ("staging", &partial, "An image that is being written. The next run removes what a killed run left."),
+        ("log", &site.log, "The log, in JSON Lines, appended to."),
     ];
     let with_subcommands = || std::iter::once(command).chain(command.get_subcommands());
     let takes = |id: &str| with_subcommands().flat_map(clap::Command::get_arguments).any(|each| each.get_id() == id);
@@ -297,7 +298,7 @@ fn examples(roff: &mut Roff, command: &clap::Command) {
     }
 }
 
-/// A command line, and what it does; nothing where that goes without saying.
+/// A command line, and what it does; empty if that goes without saying.
 struct Example {
     line: String,
     explanation: String,
@@ -334,7 +335,7 @@ fn see_also(roff: &mut Roff, program: &clap::Command, command: Option<&clap::Com
     roff.text(list);
 }
 
-/// The page as the linters of manuals like it: no space without effect, and no line longer than [`LINE_LIMIT`].
+/// The page without what linters of manuals complain of: space without effect, and lines longer than [`LINE_LIMIT`].
 fn tidy(page: &str) -> String {
     let is_space = |line: &str| matches!(line, ".br" | ".sp" | ".PP");
     let mut tidied: Vec<String> = Vec::new();
@@ -357,7 +358,7 @@ fn wrapped(text: &str) -> Vec<String> {
         match lines.last_mut() {
             Some(line) if line.is_empty() => line.push_str(word),
             Some(line) if line.len() + 1 + word.len() <= LINE_LIMIT => line.extend([" ", word]),
-            // What begins like a request is none.
+            // What looks like a request is text.
             _ if word.starts_with(['.', '\'']) => lines.push(format!("\\&{word}")),
             _ => lines.push(word.to_owned()),
         }

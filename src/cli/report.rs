@@ -33,7 +33,7 @@ pub(super) fn run(arguments: ReportArguments) -> Exit {
         Err(error) => return failure(&Cause::of(Reason::Log, &error)),
     };
     let report = match (&run, format.kept) {
-        // What is to be processed again is so whichever run kept it.
+        // Which run kept an image does not matter.
         (None, true) => {
             return ToReprocess::read(&logs).map_or_else(|cause| failure(&cause), |kept| print_kept(&kept, null));
         }
@@ -69,7 +69,7 @@ fn write_page(report: &Report, context: &Context, file: &Path) -> Exit {
     match html::replace(file, write) {
         Ok(()) => Exit::Success,
         Err(error) => {
-            let stays = if file.is_file() { "; what was there before is unchanged" } else { "" };
+            let stays = if file.is_file() { "; the existing file is unchanged" } else { "" };
             failure(&Cause::new(Reason::Report, format!("writing the report {}: {error}{stays}", file.display())))
         }
     }
@@ -79,7 +79,7 @@ fn print_kept(kept: &ToReprocess, null: bool) -> Exit {
     for note in &kept.reading.notes {
         warn(note);
     }
-    let more = (kept.more > 0).then(|| format!("{} staged images are too many to list", kept.more));
+    let more = (kept.more > 0).then(|| format!("{} more staged images are not listed: there are too many", kept.more));
     print_paths(|out, is_terminal| kept.write(out, null, is_terminal), more)
 }
 

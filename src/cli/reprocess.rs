@@ -23,42 +23,42 @@ Examples:
   imgsieve reprocess --dry-run
       the commands that would be run, smallest image first
   imgsieve reprocess --remove
-      the site's command for each staged image, which is removed once that succeeded
+      the site's command for each staged image; the image is removed once the command succeeded
   imgsieve reprocess -- ./look-at --image={} --verbose
       another command
   imgsieve reprocess --only 2c26b46b68ffc68ff99b453c1d304134 --again -v
-      one image, although it was reprocessed before, with what the command prints";
+      one image, even if it was reprocessed before, showing what the command prints";
 
 /// `imgsieve reprocess`.
 #[derive(Debug, Args)]
 #[allow(clippy::struct_excessive_bools)]
 pub struct ReprocessArguments {
-    /// The command and its arguments, {} being the image's path [default: the site's `reprocess`]
+    /// The command and its arguments; {} stands for the image's path [default: the site's `reprocess`]
     #[arg(value_name = "COMMAND", last = true)]
     command: Vec<OsString>,
     /// Site file (TOML) instead of the one in force; see `imgsieve config`
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The log that tells which images were staged; appended to. If repeated, the others are only read: logs, what
-    /// logrotate made of them, folders of these
+    /// The log that says which images were staged; appended to. If repeated, the others are only read: logs, rotated
+    /// logs, or folders of them
     #[arg(long, value_name = "FILE")]
     log: Vec<PathBuf>,
-    /// Where the images are
+    /// Folder with the staged images
     #[arg(long, value_name = "FOLDER")]
     staging: Option<PathBuf>,
-    /// Commands run at a time
+    /// Commands to run at a time
     #[arg(long, short, value_name = "N", default_value = "1")]
     jobs: NonZeroUsize,
-    /// Only images from the archive of this hash; may be repeated
+    /// Process only images from the archive with this hash; may be repeated
     #[arg(long, value_name = "HASH")]
     only: Vec<String>,
-    /// Remove an image from staging once its own success is logged; archives are never touched
+    /// Remove each image from staging once its success is logged; archives are never touched
     #[arg(long)]
     remove: bool,
-    /// Run the command again for images that it succeeded with before
+    /// Also run the command for images that it already succeeded on
     #[arg(long)]
     again: bool,
-    /// Print the commands that would be run, and do nothing
+    /// Only print the commands that would be run
     #[arg(long, short = 'n')]
     dry_run: bool,
     /// No progress bar
@@ -67,7 +67,7 @@ pub struct ReprocessArguments {
     /// Errors only: no warnings, bar or summary
     #[arg(long, short, conflicts_with = "verbose")]
     quiet: bool,
-    /// A line an image, and what the commands print
+    /// Print a line for each image, and what the commands print
     #[arg(long, short, action = clap::ArgAction::Count)]
     verbose: u8,
 }
@@ -138,7 +138,7 @@ pub fn run(arguments: ReprocessArguments) -> Exit {
     let (exit, text) = if is_dry {
         reprocess.dry_run(&control, &[&terminal])
     } else {
-        // Nothing to do is nothing to log.
+        // With nothing to do, there is nothing to log.
         let journal = if is_idle { None } else { Some(Journal::open(&options.log, log::new_run_id())) };
         let journal = match journal.transpose() {
             Ok(journal) => journal,

@@ -1,4 +1,4 @@
-//! The options that override keys of the site file, for every command that goes by one.
+//! The options that override keys of the site file, for every command that uses one.
 
 use std::path::PathBuf;
 
@@ -11,44 +11,44 @@ use crate::units::{MinFree, Size};
 /// Options that override a key of the site file.
 #[derive(Debug, Default, Args)]
 pub struct SiteArguments {
-    /// Folders whose *.tar.zst are surveyed, or single archives, which may be of any size
+    /// Folders whose *.tar.zst files are surveyed, or single archives of any size
     #[arg(value_name = "COLLECTION")]
     pub collection: Vec<PathBuf>,
     /// Site file (TOML) instead of the one in force; see `imgsieve config`
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Where images that are kept go
+    /// Folder for the images that are kept
     #[arg(long, value_name = "FOLDER")]
     pub staging: Option<PathBuf>,
-    /// The log, JSON Lines, appended to; - is standard output, none is no log. If repeated, what earlier runs found is read
-    /// from the others, too: logs, what logrotate made of them, folders of these
+    /// The log, in JSON Lines, appended to; - is standard output, none is no log. If repeated, the others are only read,
+    /// for what earlier runs found: logs, rotated logs, or folders of them
     #[arg(long, value_name = "FILE")]
     pub log: Vec<PathBuf>,
-    /// Pass over archives in a folder that are no larger
+    /// Leave out archives in folders that are no larger than this
     #[arg(long, value_name = "SIZE")]
     pub min_archive_size: Option<Size>,
-    /// Pass over images that are no larger
+    /// Leave out images that are no larger than this
     #[arg(long, value_name = "SIZE")]
     pub min_image_size: Option<Size>,
-    /// Keep images with so many partitions or more
+    /// Keep images with at least this many partitions
     #[arg(long, value_name = "N")]
     pub min_partitions: Option<u32>,
-    /// What has to stay free in staging: a percentage as df counts it, or a size
+    /// Space that has to stay free in staging: a percentage as df counts it, or a size
     #[arg(long, value_name = "SIZE|PERCENT")]
     pub min_free: Option<MinFree>,
-    /// Never open the archive of this hash, besides those on the site's list; may be repeated
+    /// Never open the archive with this hash, nor those on the site's list; may be repeated
     #[arg(long, value_name = "HASH")]
     pub skip: Vec<String>,
-    /// How the name of an image ends (ASCII case ignored); several with commas: .img,.dd
+    /// How the names of images end (ASCII case is ignored); several with commas: .img,.dd
     #[arg(long, value_name = "SUFFIX[,...]")]
     pub image_suffix: Option<Suffixes>,
-    /// Archives read at a time [default: one a processor]
+    /// Archives read at a time [default: one per processor]
     #[arg(long, short, value_name = "N")]
     pub jobs: Option<usize>,
-    /// Largest zstd window accepted, up to 2GiB; each of the jobs may use so much memory
+    /// Largest zstd window accepted, up to 2GiB; each job may use that much memory
     #[arg(long, value_name = "SIZE")]
     pub max_window: Option<Size>,
-    /// Stage no image that is larger [default: no limit]
+    /// Stage no image larger than this [default: no limit]
     #[arg(long, value_name = "SIZE")]
     pub max_image_size: Option<Size>,
 }
@@ -67,9 +67,9 @@ impl SiteArguments {
 
     /// `site` with what is given here, checked.
     pub fn over(self, mut site: Site) -> Result<Site, config::Error> {
-        // As the log and `imgsieve config` have to tell them: from anywhere.
+        // The log and `imgsieve config` are read from anywhere.
         let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
-        // `-` and `none` are no files.
+        // `-` and `none` are not files.
         let absolute_log =
             |path: PathBuf| if LogTarget::of(&path) == LogTarget::File(&path) { absolute(path) } else { path };
         if !self.collection.is_empty() {

@@ -1,5 +1,5 @@
 //! What a run is told: the site (where things are, what counts) and the choices of one run. Checked here once, so that
-//! nothing below has to.
+//! nothing below has to check again.
 
 mod origin;
 mod print;
@@ -41,7 +41,7 @@ pub struct Site {
     pub min_archive_size: Size,
     /// Images have to be larger.
     pub min_image_size: Size,
-    /// Partitions that make an image one to be kept; at least 1.
+    /// Images with this many partitions or more are kept; at least 1.
     pub min_partitions: u32,
     /// Space that has to stay free where staging lies.
     pub min_free: MinFree,
@@ -80,7 +80,7 @@ pub enum Error {
         /// The operating system's word.
         source: std::io::Error,
     },
-    /// It is no site file.
+    /// It is not a valid site file.
     #[error("in the site file {path}")]
     Parse {
         /// The file.
@@ -88,13 +88,13 @@ pub enum Error {
         /// Line, column and what is wrong there.
         source: Box<toml::de::Error>,
     },
-    /// It was found, and somebody else could have put it there.
-    #[error("{path} belongs to another user, and may have commands run: name it with --config if it is meant")]
+    /// It was found, and another user could have put it there.
+    #[error("{path} belongs to another user and could run commands: name it with --config to use it anyway")]
     Foreign {
         /// The file.
         path: PathBuf,
     },
-    /// A value that cannot be meant.
+    /// A value that makes no sense.
     #[error("{key} = {value}: {why}")]
     Value {
         /// The key, which is also the option's name.
@@ -149,28 +149,28 @@ impl Site {
         Ok(site)
     }
 
-    /// Refuses values that cannot be meant.
+    /// Refuses values that make no sense.
     pub fn check(&self) -> Result<(), Error> {
         let refuse = |key, value: &dyn ToString, why| Err(Error::Value { key, value: value.to_string(), why });
         if self.min_partitions == 0 {
-            return refuse("min-partitions", &self.min_partitions, "at least 1, or every image would be kept");
+            return refuse("min-partitions", &self.min_partitions, "must be at least 1, or every image would be kept");
         }
         if self.collection.is_empty() {
-            return refuse("collection", &"[]", "at least one folder or archive");
+            return refuse("collection", &"[]", "must have at least one folder or archive");
         }
         for (key, path) in [("staging", &self.staging), ("log", &self.log)] {
             if path.as_os_str().is_empty() {
-                return refuse(key, &"''", "a path");
+                return refuse(key, &"''", "must be a path");
             }
         }
         if self.jobs == Some(0) {
-            return refuse("jobs", &0, "at least 1");
+            return refuse("jobs", &0, "must be at least 1");
         }
         if !(MAX_WINDOW_LEAST..=MAX_WINDOW_MOST).contains(&self.max_window.0) {
-            return refuse("max-window", &self.max_window, "1KiB to 2GiB");
+            return refuse("max-window", &self.max_window, "must be 1KiB to 2GiB");
         }
         if self.wait_for.contains('/') {
-            return refuse("wait-for", &self.wait_for, "a base name, without '/'");
+            return refuse("wait-for", &self.wait_for, "must be a base name, without '/'");
         }
         if !is_command(&self.reprocess) {
             return refuse("reprocess", &format!("{:?}", self.reprocess), COMMAND_FORM);
@@ -198,7 +198,7 @@ impl Site {
         if (Site { has_own_skip: true, ..self.clone() }) == Site::built_in() {
             return BUILT_IN.to_owned();
         }
-        print::commented(self).unwrap_or_else(|error| format!("# not to be written as TOML: {error}\n"))
+        print::commented(self).unwrap_or_else(|error| format!("# cannot be written as TOML: {error}\n"))
     }
 }
 
@@ -226,10 +226,10 @@ impl LogTarget<'_> {
 }
 
 /// What [`is_command`] asks for.
-pub const COMMAND_FORM: &str = "a program and its arguments, in one of which {} stands for the image";
+pub const COMMAND_FORM: &str = "must be a program and its arguments, in one of which {} stands for the image";
 
 /// Whether `command` is a program and its arguments, and one of these has the place of the image, `{}`. The image is never
-/// the program: what is in it is nobody's word.
+/// the program: its content is not to be trusted.
 #[must_use]
 pub fn is_command<S: AsRef<OsStr>>(command: &[S]) -> bool {
     let has_place = |word: &S| word.as_ref().as_bytes().windows(2).any(|pair| pair == b"{}");
@@ -254,7 +254,7 @@ fn beside(folder: &Path, path: &Path) -> PathBuf {
     folder.join(path)
 }
 
-/// A site file on its own, where every key may be missing: only its type errors are wanted.
+/// A site file on its own, where every key may be missing: only its type errors count.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(dead_code)]
@@ -306,7 +306,7 @@ pub struct Config {
     pub abort_on_low_space: bool,
     /// Name the file systems in partitions even where that costs decoding again.
     pub deep_fs: bool,
-    /// Other logs than the site's that tell of earlier runs; folders of them, too.
+    /// Logs of earlier runs other than the site's, or folders of them.
     pub more_logs: Vec<PathBuf>,
     /// How archives are read.
     pub engine: Engine,
@@ -335,7 +335,7 @@ impl Config {
         }
     }
 
-    /// The logs that tell of earlier runs.
+    /// The logs of earlier runs.
     pub fn logs(&self) -> Result<Logs, log::Error> {
         let own = match self.site.log_target() {
             LogTarget::File(_) => std::slice::from_ref(&self.site.log),

@@ -1,4 +1,4 @@
-//! What happens in a run, in words shared by those who make it happen and those who tell of it.
+//! What happens in a run, in types shared by the code that does it and the code that reports it.
 //!
 //! The core reports, observers listen: the log, the terminal and the summary each see every [`Event`] and know nothing
 //! of each other.
@@ -36,7 +36,7 @@ pub struct Archive {
     pub rank: usize,
 }
 
-/// Longest name that is told of whole, in bytes; no path can be longer. A tar may give each of its members a name of a
+/// Longest name that is kept whole, in bytes; no path can be longer. A tar may give each of its members a name of a
 /// mebibyte, and what is remembered and logged of an archive has to be bounded.
 pub const NAME_LIMIT: usize = 16 << 10;
 
@@ -58,9 +58,9 @@ pub struct Image {
 pub enum Action {
     /// It is in staging.
     Kept(Kept),
-    /// It would be, were this no dry run.
+    /// It would be, but this is a dry run.
     WouldKeep {
-        /// Most room that it could take, in bytes: its size less the holes that the archive tells of.
+        /// Most room that it could take, in bytes: its size less the holes that the archive records.
         at_most: u64,
     },
     /// There was no room for it, to the end of the run.
@@ -72,7 +72,8 @@ pub enum Action {
 }
 
 impl Image {
-    /// An image of these names; what is longer than [`NAME_LIMIT`] is cut behind it, where it shows that it was longer.
+    /// An image of these names; what is longer than [`NAME_LIMIT`] is cut one byte after it, which shows that it was
+    /// longer.
     #[must_use]
     pub fn new(name: &[u8], member: &[u8], size: u64, ordinal: u32) -> Image {
         let cut = |name: &[u8]| name[..name.len().min(NAME_LIMIT + 1)].to_vec();
@@ -81,6 +82,18 @@ impl Image {
 }
 
 impl Action {
+    /// The word for a person.
+    #[must_use]
+    pub fn in_words(&self) -> &'static str {
+        match self {
+            Action::Kept(_) => "kept",
+            Action::WouldKeep { .. } => "would be kept",
+            Action::Deferred => "deferred",
+            Action::Deleted => "not kept",
+            Action::Error => "error",
+        }
+    }
+
     /// The log's word for it.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
@@ -179,7 +192,7 @@ pub struct CommandOutcome {
 }
 
 impl CommandEnd {
-    /// Whether it did what it was to do.
+    /// Whether the command succeeded.
     #[must_use]
     pub fn is_success(&self) -> bool {
         *self == CommandEnd::Exited(0)
@@ -246,7 +259,7 @@ pub struct Verified {
     pub seconds: f64,
 }
 
-/// What is only for those who watch, and not for the log.
+/// What is only shown, and not logged.
 #[derive(Debug, Clone, Copy)]
 pub enum Live<'a> {
     /// So many staged images are going to be processed again.
@@ -285,7 +298,7 @@ pub enum Live<'a> {
 pub enum Scope<'a> {
     /// All of it.
     Run,
-    /// Something in the collection that is no selected archive: its path.
+    /// A file in the collection that is not an archive of the run: its path.
     Path(&'a Path),
     /// One archive.
     Archive(&'a Archive),
@@ -375,7 +388,7 @@ pub struct Start<'a> {
     pub total_bytes: u64,
     /// What was left out.
     pub left_out: &'a LeftOutBy,
-    /// Archives are larger than this, in bytes.
+    /// Minimum archive size in bytes: archives have to be larger.
     pub min_archive_size: u64,
     /// The options that a command has to be given to survey as the run does.
     pub options: &'a [OsString],
@@ -552,6 +565,6 @@ pub enum Event<'a> {
         /// Which.
         image: &'a StagedFile,
     },
-    /// For those who watch.
+    /// Only to be shown.
     Live(Live<'a>),
 }

@@ -25,7 +25,7 @@ use crate::log::record::{
 };
 
 impl Record {
-    /// What is logged of `event`; none of what is only for those who watch.
+    /// What is logged of `event`; none for what is only shown.
     #[must_use]
     // An arm an event.
     #[allow(clippy::too_many_lines)]

@@ -64,7 +64,7 @@ pub(super) fn subject(
     let file_name = path.file_name().map_or(&b""[..], |name| name.as_encoded_bytes());
     if archive_name::hash(file_name).is_none() && !is_tar(zst) {
         if options.image.as_ref().is_some_and(|image| *image != Choice::Number(1)) {
-            return Err(Error::Choice("it is no archive, but one compressed image".to_owned()));
+            return Err(Error::Choice("it is not an archive, but one compressed image".to_owned()));
         }
         let name = file_name.strip_suffix(b".zst").unwrap_or(file_name).to_vec();
         let size = zst.finish()?;

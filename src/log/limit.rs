@@ -39,7 +39,7 @@ struct Spent {
     whole: HashSet<u64>,
 }
 
-/// What is to be written.
+/// What to write.
 pub enum Fit {
     /// The line as it is.
     Whole,
@@ -88,7 +88,7 @@ impl Limits {
         Fit::Short(Box::new(short(record, keeps_names)))
     }
 
-    /// What is still to be told when `record` has ended its archive: what was left out.
+    /// What is still to be written once `record` has ended its archive: the count of what was left out.
     pub fn close(&mut self, record: &Record) -> Option<Record> {
         let Record::Cleanup(cleanup) = record else { return None };
         let Spent { shortened, dropped, .. } = self.archives.remove(&cleanup.hash)?;
@@ -96,8 +96,7 @@ impl Limits {
             return None;
         }
         let message = format!(
-            "it has more to say than {} MiB of log: {shortened} lines are short, and {dropped} warnings and errors of it \
-             are left out",
+            "its log would exceed {} MiB: {shortened} lines were shortened, {dropped} warnings and errors left out",
             ARCHIVE_MOST >> 20
         );
         Some(Record::Warning(Box::new(Problem {

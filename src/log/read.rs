@@ -17,7 +17,7 @@ use super::record::{Entry, Record};
 
 /// Longest line that is read, in bytes. The longest that is written is shorter than half of it.
 pub const LINE_LIMIT: usize = 1 << 20;
-/// Bytes in which a line that is too long has to end.
+/// A line that is too long has to end within so many bytes.
 const LINE_END_MOST: u64 = 1 << 30;
 /// Bytes of a log that are read at a time.
 pub(super) const BUFFER: usize = 256 << 10;
@@ -79,12 +79,12 @@ pub struct At {
     pub length: usize,
 }
 
-/// Who is told what a log says.
+/// Receives the lines of a log.
 pub trait Listener {
     /// Another file begins, which is a part of this log.
     fn begin(&mut self, _log: usize) {}
 
-    /// Whether more than its head is wanted of a line.
+    /// Whether a line has to be read beyond its head.
     fn wants(&mut self, _head: &Head<'_>) -> bool {
         true
     }
@@ -92,7 +92,7 @@ pub trait Listener {
     /// Takes note of a line.
     fn note(&mut self, entry: Entry, at: At);
 
-    /// Whether no more is to be read. Who says so knows that what was read is not the whole log.
+    /// Whether to stop reading. A listener that says so knows that it has not seen the whole log.
     fn is_done(&self) -> bool {
         false
     }
@@ -128,12 +128,12 @@ impl Reading {
         let log = path.display();
         let mut note = |count: u64, one: &str, many: &str, more: &str| match count {
             0 => {}
-            1 => self.notes.push(format!("{log}: 1 line is {one}, and was passed over{more}")),
-            _ => self.notes.push(format!("{log}: {count} lines are {many}, and were passed over{more}")),
+            1 => self.notes.push(format!("{log}: 1 line is {one}, and was skipped{more}")),
+            _ => self.notes.push(format!("{log}: {count} lines are {many}, and were skipped{more}")),
         };
         let first = format!("; the first is line {}", other.first_unreadable.unwrap_or(0));
         note(other.unreadable, "torn or no line of a log", "torn or no lines of a log", &first);
-        let [one, many] = ["a stage", "stages"].map(|of| format!("of {of} that this version does not know"));
+        let [one, many] = ["a stage", "stages"].map(|of| format!("of {of} unknown to this version"));
         note(other.unknown, &one, &many, "");
         self.lines += other.lines;
         self.unreadable += other.unreadable;
@@ -185,19 +185,19 @@ pub enum Error {
         source: io::Error,
     },
     /// It is a pipe or a device.
-    #[error("{} is not a file that a log could be read from", path.display())]
+    #[error("{} is not a log: it is not a regular file", path.display())]
     NotAFile {
         /// What was to be read.
         path: PathBuf,
     },
     /// It is a folder without a log.
-    #[error("{} has no log in it", path.display())]
+    #[error("{} has no logs in it", path.display())]
     Empty {
         /// The folder.
         path: PathBuf,
     },
-    /// There is not one line of imgsieve's in it.
-    #[error("{} is not an imgsieve log: none of its {lines} lines is one of a run", path.display())]
+    /// It has no line of imgsieve's.
+    #[error("{} is not an imgsieve log: none of its {lines} lines belongs to a run", path.display())]
     Foreign {
         /// The file.
         path: PathBuf,
@@ -251,7 +251,7 @@ impl<R: Read> Lines<R> {
             self.input.consume(taken);
             length += taken as u64;
             if length > LINE_END_MOST {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "a line in it does not end"));
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "one of its lines has no end"));
             }
             if is_end {
                 self.end += length;

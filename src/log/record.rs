@@ -2,7 +2,7 @@
 //!
 //! A line has `ts`, `stage`, the fields of its stage, and `run`, as [`Entry`] has them. Fields are added at the end of
 //! what is there; none is renamed or dropped. What a line of another version or of the script that imgsieve replaces does
-//! not have is read as none.
+//! not have is read as absent.
 
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
@@ -63,9 +63,9 @@ stages! {
     LeftOut = "left_out",
     /// An archive is not read again: an earlier run completed it.
     ArchiveResumed = "archive_resumed",
-    /// An archive is begun.
+    /// An archive is started.
     ArchiveStart = "archive_start",
-    /// An image begins to be written to staging.
+    /// Writing of an image to staging begins.
     ExtractionStart = "extraction_start",
     /// An image was found in an archive.
     ImgFound = "img_found",
@@ -73,13 +73,13 @@ stages! {
     PartitionCheck = "partition_check",
     /// An image has no room in staging now; its `partition_check` follows.
     Deferred = "deferred",
-    /// Staging has of an archive what it will have.
+    /// Staging holds all that is kept of an archive; partial files of it are removed.
     Cleanup = "cleanup",
     /// An archive was read to its end.
     ArchiveComplete = "archive_complete",
-    /// Something worth knowing, by which nothing was lost.
+    /// Something worth knowing; nothing was lost.
     Warning = "warning",
-    /// Something was not done. In the scope of an archive that was begun, this ends it.
+    /// Something was not done. With scope archive, for an archive that was started, it is that archive's last line.
     Error = "error",
     /// Free space fell below the minimum.
     LowSpace = "low_space",
@@ -100,7 +100,7 @@ stages! {
 }
 
 impl Record {
-    /// The archive that it is about, if it is about one.
+    /// The archive it is about, if any.
     #[must_use]
     pub fn hash(&self) -> Option<&Name> {
         match self {
@@ -140,7 +140,7 @@ pub struct Entry {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ScriptStart {
-    /// Archives that were chosen.
+    /// Archives chosen.
     pub total_archives: u64,
     /// Their compressed bytes.
     pub total_bytes: u64,
@@ -149,9 +149,9 @@ pub struct ScriptStart {
     pub skipped: Vec<String>,
     /// Archives no larger than the minimum.
     pub too_small: u64,
-    /// Archives that were not asked for.
+    /// Archives left out by `--only` or `--limit`.
     pub not_selected: u64,
-    /// Files in the collection whose names do not end as an archive's do.
+    /// Files in the collection without an archive's suffix.
     pub other_endings: u64,
     /// Whether nothing is staged.
     pub dry_run: bool,
@@ -159,12 +159,12 @@ pub struct ScriptStart {
     pub jobs: u64,
     /// Version of imgsieve.
     pub version: Option<String>,
-    /// What the answers depend on.
+    /// The settings that verdicts depend on.
     #[serde(deserialize_with = "form::lenient")]
     pub rules: Option<Rules>,
     /// Free space in staging, in bytes.
     pub available_bytes: Option<u64>,
-    /// What has to stay free of it, in bytes.
+    /// The minimum that has to stay free, in bytes.
     pub minimum_bytes: Option<u64>,
     /// With `--resume`, archives that earlier runs completed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -175,7 +175,7 @@ pub struct ScriptStart {
     /// The runs that completed them.
     #[serde(deserialize_with = "form::optional_list", skip_serializing_if = "Option::is_none")]
     pub resumed_runs: Option<Vec<String>>,
-    /// Archives are larger than this, in bytes.
+    /// Minimum archive size in bytes: archives have to be larger.
     pub min_archive_bytes: Option<u64>,
     /// The options that a command has to be given to survey as the run did, `--dry-run` and `--resume` aside.
     #[serde(deserialize_with = "form::optional_list", skip_serializing_if = "Option::is_none")]
@@ -196,23 +196,23 @@ impl ScriptStart {
     }
 }
 
-/// What the answers on an archive depend on, besides the archive.
+/// The settings that the verdicts on an archive depend on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rules {
-    /// Images have to be larger, in bytes.
+    /// Minimum image size in bytes: images have to be larger.
     pub min_image_size: u64,
-    /// Partitions that make an image one to be kept.
+    /// Images with this many partitions or more are kept.
     pub min_partitions: u32,
-    /// How the name of an image ends.
+    /// How an image's name ends.
     pub image_suffix: String,
-    /// Whether images that cannot be decided on are kept, too.
+    /// Whether undecided images are kept too.
     pub keep_undecided: bool,
-    /// Whether file systems are named even where that costs decoding again.
+    /// Whether file systems are named even if that means decoding again.
     pub fs: bool,
 }
 
 impl Rules {
-    /// Whether answers by these rules are answers by `wanted`, too.
+    /// Whether verdicts by these rules are also verdicts by `wanted`.
     #[must_use]
     pub fn serve(&self, wanted: &Rules) -> bool {
         let fs = self.fs && wanted.fs;
@@ -262,7 +262,7 @@ pub struct ArchiveResumed {
     pub size_bytes: Option<u64>,
     /// When it was last changed: seconds since 1970 and nanoseconds.
     pub mtime: Option<String>,
-    /// The run that completed it; its lines tell of it.
+    /// The run that completed it; that run's lines have the details.
     #[serde(default)]
     pub by_run: String,
 }
@@ -311,10 +311,10 @@ pub struct ImageId {
     /// The image: last component of the member's path.
     #[serde(flatten, with = "name::img")]
     pub img: Name,
-    /// The member's path, where that is another.
+    /// The member's path, if it is more than the name.
     #[serde(flatten, with = "name::member::optional")]
     pub member: Option<Name>,
-    /// Which image of its name in the archive it is, from the second on.
+    /// Which image of this name in the archive it is: 2 for the second; absent for the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ordinal: Option<u32>,
 }
@@ -339,28 +339,28 @@ pub struct PartitionCheck {
     /// The image.
     #[serde(flatten)]
     pub image: ImageId,
-    /// Its partitions; null where they cannot be told.
+    /// How many partitions it has; null if that is undecided.
     pub partitions: Option<u64>,
     /// What is done with it: `KEPT`, `would_keep`, `deferred`, `deleted` (not kept) or `error`.
     #[serde(default)]
     pub action: String,
-    /// Where it is in staging, if it was kept.
+    /// Its path in staging, if it was kept.
     #[serde(flatten, with = "name::path::optional")]
     pub path: Option<Name>,
-    /// Whether the frames of a kept image were decoded to their end, and their checksums held; null where an earlier run
+    /// Whether the frames of a kept image were decoded to their end and their checksums held; null if an earlier run
     /// wrote it.
     #[serde(default, deserialize_with = "form::present", skip_serializing_if = "Option::is_none")]
     pub verified: Option<Option<bool>>,
     /// Whether an earlier run wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub existing: Option<bool>,
-    /// Space that it takes, in bytes.
+    /// Space that it takes on disk, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allocated_bytes: Option<u64>,
-    /// Space that it would take at most, if it would be kept.
+    /// Most space that it would take on disk, in bytes, if it would be kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_most_bytes: Option<u64>,
-    /// Why it is not kept, or not simply kept.
+    /// Why it is not kept; of a kept image, what is wrong with it.
     pub reason: Option<Told>,
     /// The same in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -376,16 +376,16 @@ pub struct PartitionCheck {
     /// What was found, in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub found: Option<String>,
-    /// How much of the medium was rescued, in percent, where a rescue map tells.
+    /// How much of the medium was rescued, in percent, if there is a rescue map.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rescued_pct: Option<f64>,
-    /// Where the medium was not read: start and length in bytes, coarsely.
+    /// Areas of the medium that were never read: start and length in bytes, approximate.
     #[serde(default, deserialize_with = "form::optional_list", skip_serializing_if = "Option::is_none")]
     pub unread_areas: Option<Vec<(u64, u64)>>,
     /// The partition table.
     #[serde(default, deserialize_with = "form::lenient", skip_serializing_if = "Option::is_none")]
     pub table: Option<Table>,
-    /// All its partitions, those that do not count, too.
+    /// All its partitions, including those that do not count.
     #[serde(default, deserialize_with = "form::optional_list", skip_serializing_if = "Option::is_none")]
     pub partition_list: Option<Vec<Partition>>,
 }
@@ -397,13 +397,13 @@ impl PartitionCheck {
         self.image.ordinal.unwrap_or(1)
     }
 
-    /// Its real size in bytes; 0 where it is not told.
+    /// Its real size in bytes; 0 if it is not known.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.size_bytes.unwrap_or(0)
     }
 
-    /// Space that it takes, or would take at most, in bytes.
+    /// Space that it takes, or at most would take, in bytes.
     #[must_use]
     pub fn room(&self) -> Option<u64> {
         self.allocated_bytes.or(self.at_most_bytes)
@@ -431,7 +431,7 @@ impl PartitionCheck {
 /// A partition table.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Table {
-    /// Its kind: `dos`, `gpt`, ...; null where there is none.
+    /// Its kind: `dos`, `gpt`, ...; null if there is none.
     pub label: Option<String>,
     /// Bytes of a sector.
     pub sector_size: Option<u64>,
@@ -443,21 +443,21 @@ pub struct Table {
     /// What is wrong with it.
     #[serde(default, deserialize_with = "form::list", skip_serializing_if = "Vec::is_empty")]
     pub damage: Vec<Damage>,
-    /// The format around the disk, where the image is one behind a header or in front of a footer: `a VHD of fixed size`.
+    /// The format around the disk, if the image has a header before it or a footer after it: `a VHD of fixed size`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
-    /// What is on the whole disk, where there is no table.
+    /// What is on the whole disk, if there is no table.
     #[serde(flatten)]
     pub whole_disk: Option<FileSystem>,
-    /// False where it was not read to its end.
+    /// False if it was not read to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub complete: Option<bool>,
 }
 
-/// Something that is wrong with a table.
+/// Something wrong with a table.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Damage {
-    /// What, in a word.
+    /// What is wrong, in one word.
     pub code: String,
     /// The same in a sentence.
     pub message: String,
@@ -466,7 +466,7 @@ pub struct Damage {
 /// What is on a whole disk.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct FileSystem {
-    /// The file system, or what else is recognised.
+    /// The file system, or whatever else was recognised.
     pub fs: String,
     /// Its label.
     #[serde(default)]
@@ -480,24 +480,24 @@ pub struct FileSystem {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Partition {
-    /// Linux's number.
+    /// Its number, as Linux counts partitions.
     pub number: u32,
     /// Where it starts, in bytes.
     pub start_bytes: u64,
     /// Its length in bytes.
     pub size_bytes: u64,
-    /// Its type; null where the table does not say.
+    /// Its type; null if the table does not say.
     #[serde(rename = "type")]
     pub type_id: Option<String>,
     /// Its name in the table.
     pub name: Option<String>,
     /// `primary`, `logical`, `nested`: these count; `extended`, `container`, `meta`: these do not.
     pub kind: String,
-    /// The file system in it, where that is known.
+    /// The file system in it, if known.
     pub fs: Option<String>,
-    /// The label of that.
+    /// The file system's label.
     pub fs_label: Option<String>,
-    /// The UUID of that.
+    /// The file system's UUID.
     pub fs_uuid: Option<String>,
 }
 
@@ -509,7 +509,7 @@ pub struct Deferred {
     pub image: ImageId,
     /// Its real size in bytes.
     pub size_bytes: Option<u64>,
-    /// Why.
+    /// Why, in one word.
     pub reason: Option<Told>,
     /// The same in a sentence.
     #[serde(default)]
@@ -522,10 +522,10 @@ pub struct Cleanup {
     /// The archive.
     #[serde(flatten, with = "name::hash")]
     pub hash: Name,
-    /// Files of ours that were removed from staging.
+    /// Files that imgsieve removed from staging.
     #[serde(default)]
     pub removed_files: u64,
-    /// Images of it in staging.
+    /// Its images in staging.
     #[serde(default)]
     pub kept_imgs: u64,
 }
@@ -544,7 +544,7 @@ pub struct ArchiveComplete {
     pub disk_free_pct: Option<u64>,
     /// The same in bytes.
     pub available_bytes: Option<u64>,
-    /// Images found; none in a line of the script that imgsieve replaces.
+    /// Images found; absent in a line of the script that imgsieve replaces.
     pub imgs: Option<u64>,
     /// Its compressed bytes.
     pub compressed_bytes: Option<u64>,
@@ -595,37 +595,37 @@ pub struct Totals {
     pub kept: u64,
     /// Bytes written to staging.
     pub bytes_written: u64,
-    /// Files of ours that were removed from staging.
+    /// Files that imgsieve removed from staging.
     pub removed_files: u64,
     /// Members of the tar, of any kind.
     pub members: u64,
     /// Bytes of the tar.
     pub content_bytes: u64,
-    /// Bytes that libzstd decoded, counted as often as they were.
+    /// Bytes decoded by libzstd, counted each time.
     pub decoded_bytes: u64,
     /// Bytes of the tar that were never decoded.
     pub passed_over_bytes: u64,
-    /// Those passed over block by block, counted as often as they were.
+    /// Bytes passed over block by block, counted each time.
     pub sized_bytes: u64,
-    /// Those passed over in whole frames, counted as often as they were.
+    /// Bytes passed over in whole frames, counted each time.
     pub jumped_bytes: u64,
     /// Bytes found by following matches.
     pub traced_bytes: u64,
-    /// Times that libzstd had to do it after all.
+    /// Times that libzstd had to decode after all.
     pub fallbacks: u64,
-    /// Compressed bytes that were read, counted as often as they were.
+    /// Compressed bytes read, counted each time.
     pub requested_bytes: u64,
     /// Frames decoded to their end.
     #[serde(rename = "decoded_frames")]
     pub frames: u64,
-    /// Those of them with a checksum, which held.
+    /// Those of them with a checksum that held.
     pub checksummed_frames: u64,
-    /// Times that a frame was begun anew.
+    /// Times that a frame was restarted.
     pub rewinds: u64,
     /// How it was read: `auto`, `skip` or `decode`.
     #[serde(with = "form::engine")]
     pub engine: Engine,
-    /// Whether all was decoded, and every checksum held.
+    /// Whether everything was decoded and every checksum held.
     pub verified: bool,
     /// Wall time spent on it, in seconds; of a run, the sum over its archives.
     #[serde(serialize_with = "form::milliseconds")]
@@ -633,14 +633,14 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Whether these are of an archive, read to its end, that holds no image. The script that this program replaces counted
-    /// neither images nor bytes of the tar.
+    /// Whether these are of an archive that was read to its end and has no image. The script that this program replaces
+    /// counted neither images nor bytes of the tar.
     #[must_use]
     pub fn is_without_image(&self) -> bool {
         self.images == 0 && self.content_bytes > 0
     }
 
-    /// Adds those of another archive. The sum is verified if each of them is, an empty one too.
+    /// Adds those of another archive. The sum is verified if both are.
     pub fn add(&mut self, other: &Totals) {
         self.verified &= other.verified;
         self.engine = other.engine;
@@ -681,7 +681,7 @@ pub struct Problem {
     /// What it is about: `run`, `archive`, `image`, or `staged`, an image in staging.
     #[serde(default)]
     pub scope: String,
-    /// The path of what is no archive that was begun.
+    /// The path, if it is about a file that is not an archive of the run.
     #[serde(flatten, with = "name::archive::optional")]
     pub archive: Option<Name>,
     /// The archive.
@@ -690,10 +690,10 @@ pub struct Problem {
     /// The image.
     #[serde(flatten, with = "name::img::optional")]
     pub img: Option<Name>,
-    /// The member's path, where that is another.
+    /// The member's path, if it is more than the name.
     #[serde(flatten, with = "name::member::optional")]
     pub member: Option<Name>,
-    /// Which image of its name in the archive it is, from the second on.
+    /// Which image of this name in the archive it is: 2 for the second; absent for the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ordinal: Option<u32>,
     /// Where the image is in staging.
@@ -702,7 +702,7 @@ pub struct Problem {
     /// The length of the staged image in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size_bytes: Option<u64>,
-    /// What, in a word.
+    /// The reason, in one word.
     pub reason: Option<Told>,
     /// The same in a sentence.
     #[serde(default)]
@@ -733,7 +733,7 @@ pub struct Ended {
 pub struct LowSpace {
     /// Free space in staging, in bytes.
     pub available_bytes: Option<u64>,
-    /// What has to stay free of it, in bytes.
+    /// The minimum that has to stay free, in bytes.
     pub minimum_bytes: Option<u64>,
     /// Free space in percent.
     #[serde(deserialize_with = "form::lenient", default)]
@@ -743,7 +743,7 @@ pub struct LowSpace {
 /// `abort`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Abort {
-    /// Why.
+    /// Why, in one word.
     pub reason: Option<Told>,
     /// The same in a sentence.
     #[serde(default)]
@@ -764,29 +764,29 @@ pub struct Interrupted {
 pub struct ScriptComplete {
     /// Images with enough partitions to be kept.
     pub total_multipart: u64,
-    /// Archives that were read to their end, or to the error that ended them.
+    /// Archives read to their end, or to the error that ended them.
     pub archives_checked: u64,
     /// Those of them that ended in an error.
     pub archives_failed: u64,
-    /// Those of them that an earlier run read.
+    /// Those of them that an earlier run completed.
     pub archives_resumed: u64,
-    /// Archives that were read to their end, and hold no image.
+    /// Archives read to their end that have no image.
     pub archives_without_image: u64,
     /// Images found.
     pub imgs: u64,
     /// Images that would be kept, in a dry run.
     pub would_keep: u64,
-    /// Images without room.
+    /// Images for which there was no room.
     pub deferred: u64,
-    /// Images that could not be decided on, or not be kept.
+    /// Images that could not be decided on, or could not be kept.
     pub image_errors: u64,
     /// Errors of every scope.
     pub errors: u64,
     /// Warnings of every scope.
     pub warnings: u64,
-    /// Compressed bytes of the archives that were checked.
+    /// Compressed bytes of the archives checked.
     pub compressed_bytes: u64,
-    /// What was done, in sum.
+    /// What was done, in total.
     #[serde(flatten)]
     pub totals: Totals,
 }
@@ -797,13 +797,13 @@ pub struct StagedId {
     /// The archive that it came from.
     #[serde(flatten, with = "name::hash::optional")]
     pub hash: Option<Name>,
-    /// Its file name in the archive.
+    /// Its name in the archive.
     #[serde(flatten, with = "name::img::optional")]
     pub img: Option<Name>,
-    /// Which image of its name in the archive it is, from the second on.
+    /// Which image of this name in the archive it is: 2 for the second; absent for the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ordinal: Option<u32>,
-    /// Where it is.
+    /// Its path.
     #[serde(flatten, with = "name::path::optional")]
     pub path: Option<Name>,
     /// Its length in bytes.
@@ -819,7 +819,7 @@ pub struct ReprocessStart {
     /// The command and its arguments.
     #[serde(default, deserialize_with = "form::list")]
     pub command: Vec<String>,
-    /// The same exactly, in base64, where it is not UTF-8.
+    /// The exact bytes in base64, if it is not UTF-8.
     #[serde(default, deserialize_with = "form::optional_list", skip_serializing_if = "Option::is_none")]
     pub command_bytes: Option<Vec<String>>,
 }
@@ -830,20 +830,20 @@ pub struct ReprocessComplete {
     /// The image.
     #[serde(flatten)]
     pub image: StagedId,
-    /// What the command exited with.
+    /// The command's exit status.
     pub exit_status: Option<i32>,
     /// The signal that ended it.
     pub signal: Option<String>,
-    /// Why neither is known.
+    /// Why there is neither.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Told>,
     /// The same in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// Wall time that it took, in seconds.
+    /// Wall time in seconds.
     #[serde(default, serialize_with = "form::milliseconds")]
     pub seconds: f64,
-    /// The file with what it printed.
+    /// The file with the command's output.
     #[serde(flatten, with = "name::output::optional")]
     pub output: Option<Name>,
 }

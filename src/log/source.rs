@@ -65,7 +65,7 @@ impl Logs {
             }
             let file = match kind {
                 _ if kind.is_file() => File::open(path).map_err(failed)?,
-                // A pipe would wait for somebody to write, a device may have no end.
+                // A pipe would wait for a writer, a device may have no end.
                 _ if takes_pipes && kind.is_fifo() => File::open(path).and_then(spool).map_err(failed)?,
                 _ => return Err(Error::NotAFile { path: path.to_owned() }),
             };
@@ -91,7 +91,7 @@ impl Logs {
         Ok(logs)
     }
 
-    /// Reads them and tells `listener`, in order. An empty log is one of no run.
+    /// Reads them and tells `listener`, in order. An empty log has no runs.
     pub fn read(&self, listener: &mut impl Listener) -> Result<Reading, Error> {
         let mut sum = Reading::default();
         for (index, source) in self.sources.iter().enumerate() {
@@ -110,7 +110,7 @@ impl Logs {
                 if !source.is_listed {
                     return Err(foreign);
                 }
-                sum.notes.push(format!("{foreign}; it was passed over"));
+                sum.notes.push(format!("{foreign}; skipped"));
                 continue;
             }
             sum.add(&reading, &source.path, lines.end);

@@ -21,8 +21,8 @@ use crate::sanitize;
 use super::limit::{Fit, Limits};
 use super::record::{Entry, Record};
 
-/// How often a lock is asked for that another run holds, and how long is waited each time. Who holds it longer than that
-/// was stopped, and is not waited for.
+/// How often a lock that another run holds is asked for, and how long to wait each time. A run that holds it longer than
+/// that was stopped, and is not waited for.
 const LOCK_TRIES: u32 = 100;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
@@ -71,8 +71,7 @@ pub struct Lost {
 }
 
 impl Journal {
-    /// Opens the log at `path` for append, making it, and the folder it is in, where they are not. `run` marks every
-    /// line.
+    /// Opens the log at `path` for append, creating it and its folder if they are missing. `run` marks every line.
     pub fn open(path: &Path, run: String) -> Result<Journal, OpenError> {
         let open = || {
             if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -108,7 +107,7 @@ impl Journal {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does `work` on the log, unless it failed before: after a failure it is not known what the disk has.
+    /// Does `work` on the log, unless it failed before: after a failure nobody knows what is on the disk.
     fn guarded(&self, work: impl FnOnce(&mut State) -> io::Result<()>) -> Result<(), Lost> {
         let mut state = self.state();
         if state.lost.is_none() {
@@ -120,18 +119,18 @@ impl Journal {
         }
     }
 
-    /// Writes what is written of `record`: as little as the archive that it is about may still write.
+    /// Writes `record`, or as much of it as its archive may still write.
     pub fn write(&self, record: &Record) -> Result<(), Lost> {
         self.guarded(|state| self.note(state, record))
     }
 
-    /// Has what was written last as long as the disk does.
+    /// Syncs what was written to disk.
     pub fn sync(&self) -> Result<(), Lost> {
         // A pipe or a terminal keeps nothing.
         self.guarded(|_| if self.is_file { self.file.sync_data() } else { Ok(()) })
     }
 
-    /// Writes what is written of `record`, and what more is to be said.
+    /// Writes `record`, shortened if it has to be, and what there is to say about that.
     fn note(&self, state: &mut State, record: &Record) -> io::Result<()> {
         let more = state.limits.close(record);
         let line = self.line(record.clone())?;
@@ -171,7 +170,7 @@ impl Journal {
                 Ok(())
             }
             Ok(written) => {
-                // Where that fails, who appends next ends the line.
+                // If that fails, the next run to append ends the line.
                 let _ = cut_off(file, before, &line[..written]);
                 Err(io::ErrorKind::StorageFull.into())
             }
@@ -180,7 +179,7 @@ impl Journal {
     }
 }
 
-/// A lock on the log while a line is appended. A file system that has none is done without.
+/// A lock on the log while a line is appended; none on a file system without locks.
 struct Lock<'a>(Option<&'a File>);
 
 impl Lock<'_> {
@@ -208,9 +207,7 @@ impl Drop for Lock<'_> {
 fn check_is_log(file: &mut File) -> io::Result<()> {
     let mut first = [0];
     match file.read(&mut first)? {
-        1 if first != *b"{" => {
-            Err(io::Error::new(io::ErrorKind::InvalidData, "it is not a log, it begins with something else"))
-        }
+        1 if first != *b"{" => Err(io::Error::new(io::ErrorKind::InvalidData, "not a log: it does not begin with '{'")),
         _ => Ok(()),
     }
 }
@@ -223,7 +220,7 @@ fn is_torn(file: &File, length: u64) -> io::Result<bool> {
     Ok(last != *b"\n")
 }
 
-/// Cuts `torn` off the log, which had `before` bytes before it, unless somebody else has appended since.
+/// Cuts `torn` off the log, which had `before` bytes before it, unless another run has appended since.
 fn cut_off(file: &File, before: u64, torn: &[u8]) -> io::Result<()> {
     let mut end = vec![0; torn.len()];
     file.read_exact_at(&mut end, before)?;
@@ -233,7 +230,7 @@ fn cut_off(file: &File, before: u64, torn: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// A name for a run that no other run has: 64 random bits.
+/// A new run's name, which no other run has: 64 random bits.
 #[must_use]
 pub fn new_run_id() -> String {
     format!("{:016x}", RandomState::new().hash_one((SystemTime::now(), std::process::id())))

@@ -150,7 +150,7 @@ fn link_target(header: &Header, pending: &Pending, global: &Records) -> Vec<u8> 
     given.map_or_else(|| header.link_target(), Clone::clone)
 }
 
-/// The error of a header whose `size` is no number.
+/// The error of a header whose `size` is not a number.
 pub(super) fn number_error(offset: u64, header: &Header, path: &[u8], problem: NumberProblem) -> Error {
     Error::Number { offset, path: path.to_vec(), field: "size", found: header.size_field().to_vec(), problem }
 }
@@ -165,7 +165,7 @@ struct SparseMap {
 }
 
 impl SparseMap {
-    /// What has to be stored for the member, the map included; none where that is no size.
+    /// What has to be stored for the member, including the map; none if that is not a valid size.
     fn stored(&self) -> Option<u64> {
         self.segments.iter().try_fold(self.len, |sum, &(_, len)| sum.checked_add(len))
     }

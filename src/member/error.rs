@@ -21,7 +21,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The first block is not a tar header.
-    #[error("not a tar archive: its first block is no tar header ({found} bytes read)")]
+    #[error("not a tar archive: its first block is not a tar header ({found} bytes read)")]
     NotTar {
         /// How much of a first block there is, in bytes.
         found: u64,
@@ -59,7 +59,7 @@ pub enum Error {
         field: &'static str,
         /// What it holds.
         found: Vec<u8>,
-        /// Why that is no number for it.
+        /// Why that is not a valid number for it.
         problem: NumberProblem,
     },
     /// A size so large that the member would end past the largest offset there is (2^63 - 1).
@@ -211,7 +211,7 @@ pub enum PaxProblem {
         left: u64,
     },
     /// It has no `=`.
-    #[error("no equal sign")]
+    #[error("no equals sign")]
     NoEqualSign,
     /// Its last byte is not a newline.
     #[error("no newline at its end")]
@@ -245,7 +245,7 @@ pub enum PaxProblem {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SparseProblem {
-    /// A field is no number.
+    /// A field is not a number.
     #[error("segment {segment} is not two numbers")]
     BadNumber {
         /// Which segment, from 0.
@@ -270,7 +270,7 @@ pub enum SparseProblem {
         real_size: u64,
     },
     /// The segments come to more than what is stored.
-    #[error("segments come to more than the {stored} bytes stored")]
+    #[error("segments add up to more than the {stored} bytes stored")]
     MoreThanStored {
         /// The bytes stored for the member's data.
         stored: u64,

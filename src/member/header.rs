@@ -79,7 +79,7 @@ impl fmt::Display for Kind {
     }
 }
 
-/// Why a block is no header.
+/// Why a block is not a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ChecksumMismatch {
     /// What the block says, if that is a number.
@@ -176,7 +176,7 @@ pub(super) fn until_nul(bytes: &[u8]) -> &[u8] {
 
 /// Reads a numeric field: octal digits after any blanks (and one NUL, which some old tar left there), ended by a blank, a NUL or the field's
 /// end; or GNU's base-256, a signed big-endian number in all bits but the first (GNU tar, list.c, `from_header`). A field of NULs alone is 0, one
-/// of blanks alone is no number. 2^63 - 1 is the largest, as for every file offset.
+/// of blanks alone is not a number. 2^63 - 1 is the largest, as for every file offset.
 pub(super) fn number(field: &[u8]) -> Result<u64, NumberProblem> {
     /// The first bit of a base-256 number.
     const BASE_256: u8 = 0x80;

@@ -86,7 +86,7 @@ impl fmt::Display for Note {
                 let path = Of(path);
                 write!(
                     f,
-                    "the member at offset {offset}{path}: its PAX size is {pax} and does not hold, its header's, {header}, does"
+                    "the member at offset {offset}{path}: its PAX size, {pax}, is wrong; the size in its header, {header}, is right"
                 )
             }
         }

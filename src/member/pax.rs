@@ -9,7 +9,7 @@ use super::sparse::MAX_SEGMENTS;
 
 /// The largest `path` or `linkpath` in a global header, in bytes: it is copied for every member.
 const MAX_GLOBAL_NAME: usize = 64 << 10;
-/// How much of a value that is no number is shown, in bytes.
+/// How much of a value that is not a number is shown, in bytes.
 const SHOWN: usize = 32;
 
 /// A record's value: an empty one deletes what a global header said (POSIX.1-2017 pax, "pax Extended Header").

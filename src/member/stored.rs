@@ -32,7 +32,7 @@ pub(super) struct Sizes {
 /// What was learnt from the members before, about sizes that disagree.
 #[derive(Default)]
 pub(super) struct Doubt {
-    /// Whether a header had a magic: then what has none is no header.
+    /// Whether a header had a magic: then a block without one is not a header.
     pub saw_magic: bool,
     /// Whether it was found out of a member that its PAX size was wrong, and the header's was right.
     trusts_headers: bool,
@@ -56,7 +56,7 @@ impl Doubt {
 enum Behind {
     /// The data would not all be there.
     Past,
-    /// Something that is no header.
+    /// Something that is not a header.
     Data,
     /// Zeros, or the archive's end.
     End,
@@ -131,7 +131,7 @@ impl Sizes {
 impl Behind {
     fn of(blocks: &mut Blocks<'_>, start: u64, size: u64, saw_magic: bool) -> Self {
         let Some((end, next)) = padded(start, size) else { return Self::Past };
-        // What cannot be read speaks for nothing; whoever reads on is told of it.
+        // What cannot be read proves nothing; whoever reads on gets the error.
         let Ok(block) = blocks.block(next, BLOCK) else { return Self::Past };
         match Seen::of(block) {
             Seen::Header(header) if header.has_magic() || !saw_magic => Self::Header,

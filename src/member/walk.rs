@@ -81,7 +81,7 @@ struct Tail {
 
 impl Members<'_> {
     /// The next member, note or bad member; `None` at the archive's end. An error ends the walk: the archive could not be read, is cut
-    /// short, or is no tar archive. After the end, and after an error, there is nothing more.
+    /// short, or is not a tar archive. After the end, and after an error, there is nothing more.
     ///
     /// The data of the last member is passed over, not read. That it is there shows when the next header is looked for, so a member
     /// can be yielded and only then be reported as [`Error::Truncated`].
@@ -248,7 +248,7 @@ impl Members<'_> {
     /// The archive ends, `len` bytes into a block, where a header should be.
     fn archive_end(&mut self, len: u64, zeros: bool) -> Result<Option<Item>, Error> {
         let offset = self.position;
-        // Nothing at all is no archive either: GNU tar takes it for an empty one, but whoever collects archives lost one.
+        // An empty file is not an archive either: GNU tar takes it for an empty one, but a collection has lost one.
         if offset == 0 && (len == 0 || !zeros) {
             return Err(Error::NotTar { found: len });
         }

@@ -28,7 +28,7 @@ impl Counts {
         Counts { images, bytes, ..Counts::default() }
     }
 
-    /// Takes note of an event; gives whether anything is to be drawn.
+    /// Takes note of an event; returns whether anything has to be drawn.
     pub(super) fn observe(&mut self, event: &Event<'_>) -> bool {
         match event {
             Event::ReprocessStart { image, .. } => self.running.push((*image).clone()),
@@ -62,7 +62,7 @@ impl Counts {
 pub(super) fn tell(terminal: &Terminal, event: &Event<'_>) {
     match event {
         Event::ReprocessStart { image, .. } => {
-            terminal.line(Verbosity::Archives, &format!("{}: {} begun", path_of(image), human(image.size)));
+            terminal.line(Verbosity::Archives, &format!("{}: started, {}", path_of(image), human(image.size)));
         }
         Event::ReprocessComplete { image, outcome } if outcome.end.is_success() => {
             let text = format!("{}: reprocessed in {}", path_of(image), human_seconds(outcome.seconds));
@@ -70,7 +70,7 @@ pub(super) fn tell(terminal: &Terminal, event: &Event<'_>) {
         }
         Event::ReprocessComplete { image, outcome } => {
             let text = format!(
-                "imgsieve: error: {}: {}; what the command printed is in {}",
+                "imgsieve: error: {}: {}; its output is in {}",
                 path_of(image),
                 outcome.end,
                 printable(outcome.output.as_os_str().as_encoded_bytes())

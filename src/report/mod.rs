@@ -70,14 +70,13 @@ impl Report {
         let mut notes = reading.notes.clone();
         if *lines_more > 0 {
             notes.push(format!(
-                "{}: {lines_more} lines are of more runs than can be told of; name one with --run",
+                "{}: too many runs to list: {lines_more} lines are left out; name a run with --run",
                 self.log.display()
             ));
         }
         if *archives_more + *images_more > 0 {
             notes.push(format!(
-                "{archives_more} archives and {images_more} images are more than can be told of one by one: they are only in \
-                 the sums"
+                "too many to list: {archives_more} archives and {images_more} images are only in the totals"
             ));
         }
         let is_torn = |archive: &&ArchiveAccount| match &archive.end {
@@ -87,14 +86,14 @@ impl Report {
         let torn: Vec<&ArchiveAccount> = self.account.archives.iter().filter(is_torn).collect();
         if let Some(first) = torn.first().filter(|_| *images_more == 0) {
             notes.push(format!(
-                "{}: of {} the log lacks lines about images, and so does this report; the first is {}",
+                "{}: lines about images of {} are missing from the log, and so from this report; the first is {}",
                 self.log.display(),
                 if torn.len() == 1 { "1 archive".to_owned() } else { format!("{} archives", torn.len()) },
                 printable(first.hash.bytes())
             ));
         }
         if staged.more() > 0 {
-            notes.push(format!("{} staged images are more than can be told of", staged.more()));
+            notes.push(format!("{} more staged images are not listed: there are too many", staged.more()));
         }
         notes
     }
@@ -161,15 +160,15 @@ fn no_run(log: &Path, selection: &Selection, runs: &account::Runs) -> String {
     let log = log.display();
     if runs.last.is_empty() {
         return match selection {
-            Selection::All => format!("the log {log} has no run: it is empty"),
-            _ => format!("in the log {log}, no run ever began; --run all tells of what else there is, if anything"),
+            Selection::All => format!("the log {log} is empty: it has no runs"),
+            _ => format!("no run in the log {log} ever began; --run all shows what else there is, if anything"),
         };
     }
     let names: Vec<String> = runs.last.iter().map(|(id, _)| printable(id.as_bytes())).collect();
-    let more = if runs.more > 0 { format!(" and {} before them", runs.more) } else { String::new() };
+    let more = if runs.more > 0 { format!(" and {} earlier ones", runs.more) } else { String::new() };
     let id = match selection {
         Selection::Run(id) => printable(id.as_bytes()),
         _ => String::new(),
     };
-    format!("the log {log} has no run {id}; it has {}{more}", names.join(", "))
+    format!("the log {log} has no run {id}; its runs are {}{more}", names.join(", "))
 }

@@ -51,7 +51,7 @@ pub struct Remaining {
     pub deferred: u64,
     /// Images that were staged, not processed again, and are not there as they were.
     pub lost: u64,
-    /// Images that would be kept, were it no dry run.
+    /// Images that would be kept, but for the dry run.
     pub would_keep: u64,
     /// The room that these would take at most, in bytes.
     pub would_take: u64,
@@ -150,7 +150,7 @@ fn is_undecided(image: &PartitionCheck) -> bool {
     image.partitions.is_none() && matches!(image.action.as_str(), "KEPT" | "error")
 }
 
-/// What a command has to be told of where things are.
+/// The places that a command has to be told.
 struct Places<'a> {
     context: &'a Context,
     log: Option<PathBuf>,

@@ -1,4 +1,4 @@
-//! Where an image stands: by what the log tells of it, and by what the file system does.
+//! Where an image stands, according to the log and the file system.
 
 use std::io;
 
@@ -26,7 +26,7 @@ pub enum ImageState {
     Changed(String),
     /// What is there cannot be looked at: why.
     Unseen(String),
-    /// It would be kept, were it no dry run.
+    /// It would be kept, but this is a dry run.
     WouldKeep,
     /// There was no room for it.
     Deferred,
@@ -62,7 +62,7 @@ impl ImageState {
                 // The script that imgsieve replaces logged no size.
                 None => on_disk(path, image.size_bytes).err().unwrap_or(ImageState::Kept),
             },
-            ("KEPT", None) => ImageState::Unseen("the log does not say where it is".to_owned()),
+            ("KEPT", None) => ImageState::Unseen("the log does not have its path".to_owned()),
             ("would_keep", _) => ImageState::WouldKeep,
             ("deferred", _) => ImageState::Deferred,
             ("error", _) => ImageState::Error,
@@ -82,7 +82,7 @@ impl ImageState {
             StagedState::Failed { exit_status: Some(status), .. } => {
                 ImageState::Failed(format!("exit status {status}"))
             }
-            StagedState::Failed { .. } => ImageState::Failed("it did not end by itself".to_owned()),
+            StagedState::Failed { .. } => ImageState::Failed("it did not end normally".to_owned()),
         };
         on_disk(&image.path, Some(image.size)).err().unwrap_or(state)
     }
@@ -110,11 +110,11 @@ impl ImageState {
     #[must_use]
     pub fn in_words(&self) -> String {
         match self {
-            ImageState::Begun => "begun to be reprocessed, and the end of that is not in the log".to_owned(),
+            ImageState::Begun => "reprocessing was started; its end is not in the log".to_owned(),
             ImageState::Failed(how) => format!("reprocessing failed: {how}"),
-            ImageState::Gone => "gone: it was staged, and is not there".to_owned(),
+            ImageState::Gone => "gone from staging".to_owned(),
             ImageState::Changed(how) => format!("changed since it was staged: {how}"),
-            ImageState::Unseen(why) => format!("cannot be looked at: {why}"),
+            ImageState::Unseen(why) => format!("cannot be examined: {why}"),
             ImageState::WouldKeep => "would be kept".to_owned(),
             ImageState::NotRetained => "not kept".to_owned(),
             state => state.as_str().to_owned(),
@@ -135,7 +135,7 @@ impl ImageState {
     }
 }
 
-/// Looks at what is at `path`, and says what is wrong with it where it is no file of this size.
+/// Looks at what is at `path`, and says what is wrong with it if it is not a file of this size.
 fn on_disk(path: &Name, size: Option<u64>) -> Result<(), ImageState> {
     let metadata = match std::fs::symlink_metadata(path.as_path()) {
         Ok(metadata) => metadata,
@@ -145,10 +145,10 @@ fn on_disk(path: &Name, size: Option<u64>) -> Result<(), ImageState> {
         Err(error) => return Err(ImageState::Unseen(error.to_string())),
     };
     match size {
-        _ if !metadata.is_file() => Err(ImageState::Changed("it is no file".to_owned())),
+        _ if !metadata.is_file() => Err(ImageState::Changed("it is not a regular file".to_owned())),
         Some(size) if metadata.len() != size => {
             let (is, was) = (metadata.len(), size);
-            Err(ImageState::Changed(format!("it has {} ({is} bytes) instead of {was}", human(is))))
+            Err(ImageState::Changed(format!("its size is {} ({is} bytes) instead of {was}", human(is))))
         }
         _ => Ok(()),
     }

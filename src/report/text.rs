@@ -18,7 +18,7 @@ use super::{Context, ImageState, Remaining, Report, duration, end_of, is_multi, 
 
 /// Characters of a name that are shown.
 const NAME_SHOWN: usize = 120;
-/// Of a list that is cut short, entries that are shown.
+/// Entries of a list that are shown if it is cut short.
 const SHOWN: usize = 40;
 /// The same for what is listed within an entry.
 const SHOWN_WITHIN: usize = 5;
@@ -83,10 +83,10 @@ impl Report {
     fn write_runs(&self, out: &mut dyn Write, shown: usize) -> io::Result<()> {
         let runs = &self.account.runs;
         let hidden = runs.len().saturating_sub(shown);
-        let others = if self.logs > 1 { format!(", and {} others", self.logs - 1) } else { String::new() };
+        let others = if self.logs > 1 { format!(", and {} more", self.logs - 1) } else { String::new() };
         writeln!(out, "Log: {}{others}", printable(self.log.as_os_str().as_encoded_bytes()))?;
         if hidden > 0 {
-            writeln!(out, "{hidden} runs, and:")?;
+            writeln!(out, "{hidden} earlier runs, and:")?;
         }
         let taken_over = |index| self.account.archives.iter().filter(|archive| archive.run == index).count() as u64;
         for (index, run) in runs.iter().enumerate().skip(hidden) {
@@ -96,7 +96,7 @@ impl Report {
                 && index + 1 < runs.len()
                 && runs.last().is_some_and(|last| last.resumed > 0)
             {
-                writeln!(out, "Taken over: {} of run {}", count(taken_over(index), "archive"), name(run))?;
+                writeln!(out, "Taken over: {} from run {}", count(taken_over(index), "archive"), name(run))?;
             } else {
                 write_run(out, run)?;
             }
@@ -122,7 +122,7 @@ impl Report {
         for (archive, image, state) in images.iter().take(shown) {
             self.write_image(out, root, archive, image, state)?;
         }
-        write_more(out, "  ", images.len(), shown, "imgsieve report --csv has all")
+        write_more(out, "  ", images.len(), shown, "see imgsieve report --csv")
     }
 
     fn write_image(
@@ -146,14 +146,13 @@ impl Report {
             _ => None,
         };
         let why = why.map_or(String::new(), |why| format!(": {why}"));
-        let doubt =
-            if image.verified == Some(Some(false)) { ", not verified: its frame was found damaged" } else { "" };
+        let doubt = if image.verified == Some(Some(false)) { ", not verified: its frame is damaged" } else { "" };
         // The list is one of what is kept.
         let words = match state {
             ImageState::Kept | ImageState::WouldKeep => String::new(),
             state => format!("  {}", state.in_words()),
         };
-        let since = if self.is_of_earlier(archive, image) { ", there from an earlier run" } else { "" };
+        let since = if self.is_of_earlier(archive, image) { ", from an earlier run" } else { "" };
         let on_disk = match (image.allocated_bytes, image.at_most_bytes) {
             (Some(bytes), _) => format!(", {} on disk", human(bytes)),
             (_, Some(bytes)) => format!(", at most {} on disk", human(bytes)),
@@ -198,7 +197,7 @@ impl Report {
         if total == 0 {
             return Ok(());
         }
-        writeln!(out, "\nNot checked to the end, or not kept, by reason:")?;
+        writeln!(out, "\nErrors, by reason:")?;
         let mut reasons: Vec<_> = reasons.into_iter().collect();
         reasons.sort_by_key(|(_, entries)| std::cmp::Reverse(entries.len()));
         for (reason, entries) in reasons.iter().take(shown) {
@@ -207,9 +206,9 @@ impl Report {
                 let colon = if about.is_empty() { "" } else { ": " };
                 writeln!(out, "    {about}{colon}{}", printable_line(message))?;
             }
-            write_more(out, "    ", entries.len(), shown_within, "the log has them")?;
+            write_more(out, "    ", entries.len(), shown_within, "see the log")?;
         }
-        write_more(out, "  ", reasons.len(), shown, "the log has them")
+        write_more(out, "  ", reasons.len(), shown, "see the log")
     }
 
     fn write_unfinished(&self, out: &mut dyn Write, shown: usize) -> io::Result<()> {
@@ -224,7 +223,7 @@ impl Report {
             let began = archive.began.map_or(String::new(), |time| format!(", begun {} UTC", moment(time)));
             writeln!(out, "  {}{began}", printable_short(archive.hash.bytes(), NAME_SHOWN))?;
         }
-        write_more(out, "  ", total, shown, "imgsieve report --json has them")?;
+        write_more(out, "  ", total, shown, "see imgsieve report --json")?;
         if never > 0 {
             writeln!(out, "  {} never begun", count(never, "archive"))?;
         }
@@ -258,7 +257,7 @@ impl Report {
             None if sums.totals.seconds > 0.0 => {
                 let rates = rates(&sums, sums.totals.seconds);
                 let seconds = human_seconds(sums.totals.seconds);
-                writeln!(out, "{checked}, in {seconds} of workers' time ({rates} a worker).")?;
+                writeln!(out, "{checked}, in {seconds} of worker time ({rates} per worker).")?;
             }
             None => writeln!(out, "{checked}.")?,
         }
@@ -293,16 +292,16 @@ impl Report {
             writeln!(out, "{} without an image.", count(sums.without_image, "archive"))?;
         }
         if sums.totals.bytes_written > 0 {
-            let runs = if resumed > 0 { ", earlier runs included" } else { "" };
+            let runs = if resumed > 0 { ", including earlier runs" } else { "" };
             writeln!(out, "Wrote {} to staging{runs}.", human(sums.totals.bytes_written))?;
         }
         if sums.totals.removed_files > 0 {
-            writeln!(out, "Removed {} of ours from staging.", count(sums.totals.removed_files, "partial file"))?;
+            writeln!(out, "Removed {} from staging.", count(sums.totals.removed_files, "partial file"))?;
         }
         self.write_warnings(out)
     }
 
-    /// What the one run that is told of did itself, and how fast.
+    /// What the one run of the report did itself, and how fast.
     fn pace(&self) -> Option<(&Sums, String)> {
         let mut own = self.account.runs.iter().filter(|run| run.is_last);
         let (Some(run), None) = (own.next(), own.next()) else { return None };
@@ -352,10 +351,10 @@ impl Report {
         let mut reasons: Vec<_> = reasons.into_iter().collect();
         reasons.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
         let total = count(reasons.iter().map(|(_, count)| count).sum(), "warning");
-        let more = if reasons.len() > SHOWN { ", and others" } else { "" };
+        let more = if reasons.len() > SHOWN { ", and more" } else { "" };
         let reasons: Vec<String> =
             reasons.iter().take(SHOWN).map(|(reason, count)| format!("{count} {}", printable_line(reason))).collect();
-        writeln!(out, "Warned of: {} ({total}{more}).", reasons.join(", "))
+        writeln!(out, "{total}: {}{more}.", reasons.join(", "))
     }
 }
 
@@ -369,18 +368,18 @@ fn write_run(out: &mut dyn Write, run: &Run) -> io::Result<()> {
         facts.push("dry run".to_owned());
     }
     writeln!(out, "Run {}", facts.join(", "))?;
-    let began = run.began.map_or("at a time that is not told".to_owned(), |time| format!("{} UTC", moment(time)));
+    let began = run.began.map_or("at an unknown time".to_owned(), |time| format!("{} UTC", moment(time)));
     let lasted = duration(run).map_or(String::new(), |seconds| format!(" after {}", in_seconds(seconds)));
     let how = match end_of(run) {
         (Some("complete"), _) => format!("complete{lasted}"),
         (Some("interrupted"), signal) => {
             format!("ended by {}{lasted}", printable(signal.unwrap_or_default().as_bytes()))
         }
-        (Some("aborted"), why) => format!("given up{lasted}: {}", printable_line(why.unwrap_or_default())),
+        (Some("aborted"), why) => format!("aborted{lasted}: {}", printable_line(why.unwrap_or_default())),
         (Some(_), why) => format!("refused: {}", printable_line(why.unwrap_or_default())),
         (None, _) => {
-            let heard = run.heard.map_or(String::new(), |time| format!(", last heard of {} UTC", moment(time)));
-            format!("no end in the log: it was killed, or still runs{heard}")
+            let heard = run.heard.map_or(String::new(), |time| format!(", last log line {} UTC", moment(time)));
+            format!("no end in the log: killed, or still running{heard}")
         }
     };
     writeln!(out, "  begun {began}; {how}")?;
@@ -413,8 +412,8 @@ fn write_remaining(out: &mut dyn Write, remaining: &Remaining, report: &Report, 
     add(*unfinished, "archive", "not finished");
     add(*never_begun, "archive", "never begun");
     add(*failed, "archive", "with an error that may pass");
-    add(*deferred, "image", "without room: make some first");
-    add(*lost, "image", "no longer in staging as it was left");
+    add(*deferred, "image", "without room: free some first");
+    add(*lost, "image", "gone from staging, or changed");
     let is_done = remaining.waiting == 0 && remaining.undecided == 0 && *would_keep == 0 && *broken == 0;
     if to_survey.is_empty() && is_done {
         return writeln!(out, "Nothing remains to be done.");
@@ -423,26 +422,22 @@ fn write_remaining(out: &mut dyn Write, remaining: &Remaining, report: &Report, 
     if let Some(command) = &remaining.resume {
         writeln!(out, "  {command}\n      {}", to_survey.join("; "))?;
         if report.account.runs.last().is_some_and(|run| end_of(run).0.is_none()) {
-            writeln!(out, "      unless the run still goes on")?;
+            writeln!(out, "      unless that run is still going")?;
         }
     }
     if let Some(command) = &remaining.stage {
         let most = human(*would_take);
-        writeln!(
-            out,
-            "  {command}\n      {} to be staged by a run without --dry-run, {most} at most",
-            count(*would_keep, "image")
-        )?;
+        writeln!(out, "  {command}\n      {} to stage without --dry-run, {most} at most", count(*would_keep, "image"))?;
     }
     if *broken > 0 {
         writeln!(out, "  {} that cannot be read to the end: see the errors above", count(*broken, "archive"))?;
     }
     if let Some(command) = &remaining.reprocess {
         let (images, size) = (count(remaining.waiting, "kept image"), human(remaining.waiting_bytes));
-        writeln!(out, "  {command}\n      {images} of all runs in the log, {size}")?;
+        writeln!(out, "  {command}\n      {images} from all runs in the log, {size}")?;
     }
     if let Some((command, more)) = remaining.inspect(shown) {
-        let more = if more > 0 { format!("; {more} archives more have some") } else { String::new() };
+        let more = if more > 0 { format!("; {more} more archives have some") } else { String::new() };
         let images = count(remaining.undecided, "image");
         writeln!(out, "  {command}\n      {images} that could not be decided on{more}")?;
     }
@@ -457,7 +452,7 @@ fn write_more(out: &mut dyn Write, indent: &str, total: usize, shown: usize, whe
 }
 
 fn name(run: &Run) -> String {
-    if run.id.is_empty() { "without a name".to_owned() } else { printable_short(run.id.as_bytes(), NAME_SHOWN) }
+    if run.id.is_empty() { "without an ID".to_owned() } else { printable_short(run.id.as_bytes(), NAME_SHOWN) }
 }
 
 fn about(problem: &Problem) -> String {
@@ -470,9 +465,9 @@ fn shown_name(image: &PartitionCheck) -> String {
 
 fn counted(word: &'static str) -> &'static str {
     match word {
-        "begun" => "begun to be reprocessed",
+        "begun" => "with reprocessing unfinished",
         "failed" => "kept, reprocessing failed",
-        "unseen" => "that cannot be looked at",
+        "unseen" => "that cannot be examined",
         "would_keep" => "to be kept",
         "deferred" => "without room",
         "error" => "with an error",

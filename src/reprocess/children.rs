@@ -1,4 +1,4 @@
-//! The commands that run: waited for, and signalled where somebody signals imgsieve.
+//! The commands that run: waited for, and signalled when imgsieve is signalled.
 //!
 //! They stay in the process group of imgsieve, so that `sudo` can ask for a password, and a signal from the terminal
 //! reaches them by the kernel. What another process sends to imgsieve alone is passed on.
@@ -115,7 +115,7 @@ impl Relay {
         self.signals.handle()
     }
 
-    /// Passes signals on until the handle is closed; what is done is told in a sentence each.
+    /// Passes signals on until the handle is closed, and reports what it does in a sentence each.
     pub fn run(mut self, children: &Children, tell: &dyn Fn(&str)) {
         for origin in self.signals.forever() {
             let (Some(signal), Some(name)) = (named(origin.signal), signal_name(origin.signal)) else { continue };
@@ -129,8 +129,8 @@ impl Relay {
             for (pid, errno) in &failures {
                 let pid = pid.as_raw_pid();
                 tell(&format!(
-                    "{name} cannot be passed on to the command, process {pid}: {errno}; if it should end now, \
-                     `sudo kill -{} {pid}` tells it so",
+                    "{name} cannot be passed on to the command, process {pid}: {errno}; to end it now, run \
+                     `sudo kill -{} {pid}`",
                     name.trim_start_matches("SIG")
                 ));
             }

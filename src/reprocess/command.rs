@@ -19,20 +19,20 @@ const PLACE: &[u8] = b"{}";
 /// The path of a program, looked for as `execvp` looks for it.
 pub fn find(program: &OsStr) -> Result<PathBuf, Cause> {
     let shown = printable(program.as_bytes());
-    let mend = "install it, or name another command behind -- or by `reprocess` in the site file";
+    let mend = "install it, or name another command after -- or as `reprocess` in the site file";
     let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
     if program.as_bytes().contains(&b'/') {
         let path = PathBuf::from(program);
         return if is_program(&path) {
             Ok(absolute(path))
         } else {
-            Err(Cause::new(Reason::Command, format!("{shown} is no program that can be run here; {mend}")))
+            Err(Cause::new(Reason::Command, format!("{shown} is not an executable program; {mend}")))
         };
     }
     let folders = env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
     let found = env::split_paths(&folders).map(|folder| folder.join(program)).find(|path| is_program(path));
     found.map(absolute).ok_or_else(|| {
-        let message = format!("the program {shown} is in none of the folders of PATH; {mend}");
+        let message = format!("the program {shown} is not in PATH; {mend}");
         Cause::new(Reason::Command, message)
     })
 }

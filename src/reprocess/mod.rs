@@ -36,7 +36,7 @@ pub struct Options {
     pub staging: PathBuf,
     /// The log, which is appended to.
     pub log: PathBuf,
-    /// Other logs that tell of what was staged; folders of them, too.
+    /// Other logs that say what was staged, or folders of them.
     pub more_logs: Vec<PathBuf>,
     /// How the names of images end.
     pub image_suffix: Suffixes,
@@ -103,7 +103,7 @@ impl<'a> Reprocess<'a> {
         &self.plan
     }
 
-    /// Does it, and tells `observers`. The caller has told of the plan's own errors and warnings.
+    /// Does it, and tells `observers`. The caller has reported the plan's own errors and warnings.
     #[must_use]
     pub fn run(&self, control: &Control, observers: &[&dyn Observer]) -> (Exit, Summary) {
         let begun = Instant::now();
@@ -192,7 +192,7 @@ impl Shared<'_> {
                 match std::thread::Builder::new().name(name).spawn_scoped(scope, work) {
                     Ok(worker) => workers.push(worker),
                     Err(error) => {
-                        tell(&format!("only {index} commands are run at a time: no thread for more: {error}"));
+                        tell(&format!("running only {index} commands at a time: no thread for more: {error}"));
                         break;
                     }
                 }
@@ -210,12 +210,12 @@ impl Shared<'_> {
         self.summary().not_begun += queue.left().count() as u64;
     }
 
-    /// Tells all observers, and gives whether all of them could take it.
+    /// Tells all observers, and returns whether each succeeded.
     fn emit(&self, event: &Event<'_>) -> bool {
         self.observers.emit(event)
     }
 
-    /// Tells of an image that something is in the way of.
+    /// Reports an image that cannot be processed.
     fn fail(&self, image: &StagedFile, cause: &Cause) {
         self.summary().fail(&image.path, crate::sanitize::printable_line(&cause.message));
         self.emit(&Event::Error { scope: Scope::Staged(image), cause });

@@ -32,7 +32,7 @@ struct Present {
 }
 
 impl Shared<'_> {
-    /// Does with an image what is to be done; a panic is told as its failure.
+    /// Does an image's task; a panic becomes its failure.
     pub(super) fn guarded(&self, chosen: &Chosen) {
         if let Err(cause) = panics::caught(|| self.one(chosen)) {
             self.fail(&chosen.image, &cause);
@@ -92,7 +92,7 @@ impl Shared<'_> {
         let place = Place { hash: &image.hash, ordinal: image.ordinal, name: &image.name };
         let path = place.path_in(&self.options.staging).map_err(|error| Cause::from(&error))?;
         let folder = place.folder_in(self.staging).map_err(|error| Cause::from(&error))?;
-        let look = |errno| Cause::new(Reason::StagingIo, format!("looking at it: {errno}"));
+        let look = |errno| Cause::new(Reason::StagingIo, format!("examining it: {errno}"));
         let name = OsStr::from_bytes(&image.name);
         let held = folder.as_ref().map(|folder| folder.hold(name).map_err(look)).transpose()?.flatten();
         let (Some(folder), Some(held)) = (folder, held) else {
@@ -107,13 +107,13 @@ impl Shared<'_> {
             return Err(Cause::new(Reason::Gone, message));
         };
         if !held.is_file {
-            let message = "it is no regular file (links are not followed), and so not what was staged; remove it";
+            let message = "it is not a regular file (links are not followed), so not what was staged; remove it";
             return Err(Cause::new(Reason::Changed, message));
         }
         if held.length != image.size {
             let message = format!(
-                "it has {} bytes, and {} were staged: it is half, or was changed; remove it, and `imgsieve scan --only \
-                 {}` stages it again",
+                "it has {} bytes, but {} were staged: it is incomplete or was changed; remove it, and `imgsieve scan \
+                 --only {}` stages it again",
                 held.length,
                 image.size,
                 command::line(std::slice::from_ref(&image.hash))
@@ -130,7 +130,7 @@ impl Shared<'_> {
             return Ok(());
         }
         let shown = crate::sanitize::printable(output.as_os_str().as_bytes());
-        Err(Cause::new(Reason::Output, format!("what the command prints would be written to {shown}, a staged image")))
+        Err(Cause::new(Reason::Output, format!("the command's output would go to {shown}, which is a staged image")))
     }
 
     fn reprocess(&self, image: &StagedFile, present: &Present, output: &Output) -> Result<(), Cause> {
@@ -144,13 +144,13 @@ impl Shared<'_> {
         let begun = Instant::now();
         let end = self.run_command(image, &words, output);
         let outcome = CommandOutcome { end, seconds: begun.elapsed().as_secs_f64(), output: output.path().to_owned() };
-        // The log has it all the same.
+        // The log has it anyway.
         let _ = output.note(&format!("{}, after {}", outcome.end, human_seconds(outcome.seconds)));
         let is_logged = self.emit(&Event::ReprocessComplete { image, outcome: &outcome });
         if !outcome.end.is_success() {
             let shown = crate::sanitize::printable(outcome.output.as_os_str().as_bytes());
             let why = crate::sanitize::printable_line(&outcome.end.to_string());
-            self.summary().fail(&image.path, format!("{why}; what the command printed is in {shown}"));
+            self.summary().fail(&image.path, format!("{why}; its output is in {shown}"));
             return Ok(());
         }
         let mut summary = self.summary();
@@ -163,7 +163,7 @@ impl Shared<'_> {
     fn run_command(&self, image: &StagedFile, words: &[std::ffi::OsString], output: &Output) -> CommandEnd {
         let unknown = |message: String| CommandEnd::Unknown(Cause::new(Reason::Command, message));
         let (Some(program), Some((name, arguments))) = (self.program, words.split_first()) else {
-            return unknown("there is no command".to_owned());
+            return unknown("no command was given".to_owned());
         };
         let start = || -> std::io::Result<Option<Child>> {
             let mut command = Command::new(program);
@@ -173,7 +173,7 @@ impl Shared<'_> {
         let mut follower = output.follow();
         let mut child = match start() {
             Ok(Some(child)) => child,
-            Ok(None) => return unknown("it was not begun, for the run ends".to_owned()),
+            Ok(None) => return unknown("not started, because the run is ending".to_owned()),
             Err(error) => return unknown(format!("the command cannot be started: {error}")),
         };
         let mut show = |line: &[u8]| {
@@ -188,7 +188,7 @@ impl Shared<'_> {
         };
         match ended {
             Ok(status) => end_of(status),
-            Err(error) => unknown(format!("the command's end cannot be told: {error}")),
+            Err(error) => unknown(format!("cannot tell how the command ended: {error}")),
         }
     }
 
@@ -201,19 +201,18 @@ impl Shared<'_> {
         let removed = match present.folder.still_has(name, &present.held) {
             Ok(true) => present.folder.remove(name),
             Ok(false) if present.folder.look(name) == Ok(None) => {
-                // The command did what was to be done.
+                // The command removed it itself.
                 self.summary().gone += 1;
                 return Ok(());
             }
             Ok(false) => {
-                let message =
-                    "it was reprocessed, but is not removed: another file took its place, or its length changed";
+                let message = "reprocessed, but not removed: another file took its place, or its length changed";
                 return Err(Cause::new(Reason::Changed, message));
             }
             Err(errno) => Err(errno),
         };
         removed
-            .map_err(|errno| Cause::new(Reason::StagingIo, format!("it was reprocessed, but removing it: {errno}")))?;
+            .map_err(|errno| Cause::new(Reason::StagingIo, format!("reprocessed, but removing it failed: {errno}")))?;
         self.emit(&Event::Removed { image });
         let mut summary = self.summary();
         summary.removed.0 += 1;
@@ -226,7 +225,7 @@ fn end_of(status: ExitStatus) -> CommandEnd {
     match (status.code(), status.signal()) {
         (Some(code), _) => CommandEnd::Exited(code),
         (None, Some(number)) => CommandEnd::Signalled(number),
-        (None, None) => CommandEnd::Unknown(Cause::new(Reason::Command, "the command's end cannot be told")),
+        (None, None) => CommandEnd::Unknown(Cause::new(Reason::Command, "cannot tell how the command ended")),
     }
 }
 

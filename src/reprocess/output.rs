@@ -52,12 +52,14 @@ impl Output {
         let path = folder.join(&name);
         let shown = printable(path.as_os_str().as_encoded_bytes());
         let file = folder.open_append(&name).map_err(|errno| match errno {
-            Errno::LOOP => Cause::new(Reason::Output, format!("{shown} is a link, and would be written to; remove it")),
+            Errno::LOOP => {
+                Cause::new(Reason::Output, format!("{shown}, for the command's output, is a link; remove it"))
+            }
             errno => Cause::new(Reason::Output, format!("opening {shown}: {errno}")),
         })?;
-        // Of a file with a second name it is not known whose it is: it may be the image.
+        // A file with a second name may be anything, even the image.
         if !file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.nlink() == 1) {
-            let message = format!("{shown} is no regular file of one name, and would be written to; remove it");
+            let message = format!("{shown}, for the command's output, is not a regular file with one name; remove it");
             return Err(Cause::new(Reason::Output, message));
         }
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -101,7 +103,7 @@ impl Output {
     }
 }
 
-/// A file that somebody else appends to.
+/// A file that another process appends to.
 pub struct Follower<'a> {
     file: &'a File,
     at: u64,

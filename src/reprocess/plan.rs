@@ -1,4 +1,4 @@
-//! Which staged images are to be processed again: what the log tells, as far as it is about the staging folder in force.
+//! Which staged images are to be processed again: what the log says about the staging folder in force.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -17,7 +17,7 @@ use crate::staging::Place;
 
 use super::Options;
 
-/// Archives that are told of whose lines do not add up.
+/// Archives whose lines do not add up that are reported.
 const LACKING_MOST: usize = 1000;
 
 /// What is done with an image.
@@ -40,13 +40,13 @@ pub struct Chosen {
     pub was_reprocessed: bool,
 }
 
-/// What is to be done.
+/// What to do.
 pub struct Plan {
     /// The images, smallest first.
     pub images: Vec<Chosen>,
     /// Images that were reprocessed before, and are passed over.
     pub reprocessed_before: u64,
-    /// What was not asked for in vain: a hash that no image in staging has.
+    /// What cannot be done: a hash that was asked for and that no image in staging has.
     pub errors: Vec<Cause>,
     /// What may be of interest.
     pub warnings: Vec<Cause>,
@@ -123,8 +123,8 @@ impl Plan {
                 continue;
             }
             let message = format!(
-                "{}: the archive {}, which ends in line {}, has {}: what it kept is not all known; `imgsieve scan --resume` \
-                 looks at it again",
+                "{}: archive {}, which ends in line {}, has {}: images of it that were kept may be missing; `imgsieve scan \
+                 --resume` surveys it again",
                 logs.path(lack.at.log).display(),
                 printable(hash.bytes()),
                 lack.at.line,
@@ -173,8 +173,8 @@ impl Plan {
         if let Some((count, path)) = elsewhere {
             self.is_all_elsewhere = !is_any_here;
             let message = format!(
-                "images that do not lie in {} by their path in the log, and are passed over: {count}, the smallest is {}; \
-                 --staging names another folder; if staging was moved, `imgsieve scan --resume` logs the new paths",
+                "skipped images whose path in the log is outside {}: {count}, the smallest is {}; --staging names another \
+                 folder; if staging was moved, `imgsieve scan --resume` logs the new paths",
                 printable(options.staging.as_os_str().as_encoded_bytes()),
                 printable(path.bytes())
             );
@@ -182,25 +182,24 @@ impl Plan {
         }
         if let Some((count, path)) = doubtful {
             let message = format!(
-                "{count} of the images may be damaged: the frames that they come from were not decoded without error; the \
-                 smallest is {}",
+                "{count} of the images may be damaged: their frames were not decoded without error; the smallest is {}",
                 printable(path.bytes())
             );
             self.warnings.push(Cause::new(Reason::NotVerified, message));
         }
         for (hash, _) in wanted.into_iter().filter(|(_, is_known)| !is_known) {
-            let message = format!("no image of the hash {hash} was staged to {}", options.staging.display());
+            let message = format!("no image with the hash {hash} was staged to {}", options.staging.display());
             self.errors.push(Cause::new(Reason::Only, message));
         }
     }
 
-    /// Whether the log tells of an image that was staged to this path.
+    /// Whether an image was staged to this path, according to the log.
     pub fn is_staged(&self, path: &OsStr) -> bool {
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         log.staged.get(&Name::from(path)).is_some()
     }
 
-    /// Reads what was logged meanwhile, and gives what became of an image by now.
+    /// Reads what has been logged since, and returns the state of an image now.
     pub fn state_now(&self, image: &StagedFile, options: &Options) -> Result<Option<StagedState>, log::Error> {
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         let Log { staged, end } = &mut *log;

@@ -16,13 +16,13 @@ pub struct Summary {
     pub reprocessed: (u64, u64),
     /// Images that were removed, and their bytes.
     pub removed: (u64, u64),
-    /// Images that were passed over, for they were reprocessed before.
+    /// Images that were passed over because they were reprocessed before.
     pub passed_over: u64,
     /// Images that were reprocessed before and are gone.
     pub gone: u64,
-    /// Images that were not come to.
+    /// Images not begun when the run ended.
     pub not_begun: u64,
-    /// Images that something was in the way of.
+    /// Images that failed.
     pub failed: u64,
     /// The first of them, and why.
     failures: Vec<(String, String)>,
@@ -37,7 +37,7 @@ impl Summary {
         Summary { passed_over, ..Summary::default() }
     }
 
-    /// Adds an image that something was in the way of.
+    /// Adds an image that failed.
     pub fn fail(&mut self, path: &Path, why: String) {
         self.failed += 1;
         if self.failures.len() < LISTED {
@@ -57,7 +57,7 @@ impl Summary {
     fn write(&self, text: &mut String, staging: &str, log: &str) -> std::fmt::Result {
         let (count, bytes) = self.reprocessed;
         if count + self.removed.0 + self.failed + self.not_begun == 0 {
-            writeln!(text, "Nothing to reprocess in {staging}, by the log {log}.")?;
+            writeln!(text, "Nothing to reprocess in {staging}, according to the log {log}.")?;
         } else {
             writeln!(text, "Reprocessed {}, {}, in {}.", images(count), human(bytes), human_seconds(self.seconds))?;
         }
@@ -68,12 +68,12 @@ impl Summary {
         if self.passed_over > 0 {
             writeln!(
                 text,
-                "Passed over {}, reprocessed before: --again runs the command again, --remove removes what it succeeded with.",
+                "Skipped {}, already reprocessed: --again runs the command again, --remove removes them.",
                 images(self.passed_over)
             )?;
         }
         if self.gone > 0 {
-            writeln!(text, "Gone from staging after they were reprocessed: {}.", images(self.gone))?;
+            writeln!(text, "Gone from staging after being reprocessed: {}.", images(self.gone))?;
         }
         if self.not_begun > 0 {
             writeln!(text, "Not begun: {}.", images(self.not_begun))?;
@@ -89,7 +89,7 @@ impl Summary {
             }
         }
         if self.failed + self.not_begun > 0 {
-            writeln!(text, "Next: `imgsieve reprocess` runs what is left. The log is {log}.")?;
+            writeln!(text, "Next: run `imgsieve reprocess` again for the rest. The log is {log}.")?;
         }
         Ok(())
     }

@@ -32,7 +32,7 @@ const MAX_KEPT: usize = 16 << 20;
 const MAX_IMAGES: usize = 1 << 16;
 /// The longest path of a map, in bytes; no file can be extracted to a longer one.
 const MAX_PATH: usize = 4096;
-/// Bytes at the beginning of a file that is no map which are enough to tell.
+/// Bytes at the beginning of a file that are enough to tell that it is not a map.
 const HEAD: u64 = 4096;
 /// What ddrescue writes into the first line of a map file.
 const CREATED: &[u8] = b"Created by GNU ddrescue";
@@ -64,7 +64,7 @@ pub struct Maps {
 #[derive(Default)]
 struct Images {
     count: u32,
-    /// Whether somebody wanted to know what their maps say.
+    /// Whether what their maps say was asked for.
     is_asked: bool,
 }
 
@@ -87,7 +87,7 @@ enum State {
     Unread,
     Map(Arc<RescueMap>),
     Unusable(Cause),
-    /// It is no map, and does not claim to be one.
+    /// It is not a map, and does not claim to be one.
     Other,
 }
 
@@ -179,7 +179,7 @@ impl Maps {
         let is_there = file.is_some();
         let is_added = self.add(path, &file.unwrap_or_else(Content::empty));
         if let Some(candidate) = self.candidates.get_mut(&key).filter(|_| !is_there) {
-            let message = "it is a link, and what it leads to is not known";
+            let message = "it is a link whose target is not known";
             candidate.state = State::Unusable(Cause::new(Reason::RescueMap, message));
         }
         is_added
@@ -245,7 +245,7 @@ impl Maps {
         }
     }
 
-    /// Looks into the maps that came when the verdicts on their images were already given, for what is to be warned of.
+    /// Reads the maps that came after the verdicts on their images, for warnings.
     pub fn read_late(&mut self, archive: &dyn ReadAt) {
         let of_images = self.candidates.iter().filter(|(_, candidate)| !candidate.kind.is_doubtful());
         let mut late: Vec<(u64, u64)> = of_images.map(|(&key, candidate)| (candidate.serial, key)).collect();
@@ -257,7 +257,7 @@ impl Maps {
         }
     }
 
-    /// What is to be warned of since this was asked last.
+    /// The warnings since this was last called.
     pub fn take_warnings(&mut self) -> Vec<Cause> {
         std::mem::take(&mut self.warnings)
     }
@@ -292,7 +292,7 @@ impl Maps {
         if let State::Unusable(cause) = &candidate.state
             && !candidate.is_told
         {
-            self.warnings.push(candidate.tell("is not taken into account", cause));
+            self.warnings.push(candidate.tell("is ignored", cause));
             candidate.is_told = true;
         }
     }
@@ -333,7 +333,7 @@ impl Maps {
     /// Warns once that not all is remembered.
     fn miss(&mut self) {
         if !std::mem::replace(&mut self.is_incomplete, true) {
-            let message = "there are too many images and files that may be rescue maps: not all are taken into account";
+            let message = "too many images and files that may be rescue maps: not all maps are used";
             self.warnings.push(Cause::new(Reason::RescueMap, message));
         }
     }
@@ -374,7 +374,7 @@ impl Candidate {
         let mut head = vec![0; usize::try_from(size.min(HEAD)).unwrap_or(0)];
         file.read_exact_at(0, &mut head).map_err(|_| None)?;
         let claims = head.first() == Some(&b'#') && memmem::find(&head, CREATED).is_some();
-        // What is no map is not read to its end.
+        // What is not a map is not read to its end.
         if !claims && Parser::default().push(&head).is_err() {
             return Err(None);
         }

@@ -2,7 +2,7 @@
 //!
 //! Format: GNU ddrescue manual, "Mapfile structure". Comments begin with `#`; the first other line is the status of the
 //! rescue; every further one is `position size status`, numbers decimal, `0x` or `0`-octal, status one of `?*/-+`, of
-//! which `+` alone means that the bytes are the medium's. What no line tells of was never tried. A map is read as
+//! which `+` alone means that the bytes are the medium's. What no line covers was never tried. A map is read as
 //! `ddrescuelog --complete-mapfile` reads it: areas may stand in any order, and overlap where they have the same status.
 //!
 //! [`Maps`] knows which files of an archive are maps of which image; [`Masked`] is an image without what its map says was
@@ -35,7 +35,7 @@ const PIECE: usize = 64 << 10;
 /// The areas of a medium that were never read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RescueMap {
-    /// Those before `end`, in order, none touching the next: what was tried in vain, and what was not tried.
+    /// Those before `end`, in order, none touching the next: what could not be read, and what was not tried.
     unread: Vec<Range<u64>>,
     /// Where the last area of the map ends: nothing behind it was tried.
     end: u64,
@@ -43,7 +43,7 @@ pub struct RescueMap {
     read: u64,
 }
 
-/// Areas of a medium that are told of at most.
+/// Most areas of a medium that are reported.
 const AREAS_TOLD: usize = 64;
 
 /// How much of a medium was rescued.
@@ -87,14 +87,14 @@ pub enum Error {
         /// The first of them.
         at: u64,
     },
-    /// It is larger than any.
-    #[error("a rescue map of {size} bytes; at most {MAX_MAP_LEN} are read")]
+    /// It is larger than any real one.
+    #[error("the rescue map has {size} bytes; at most {MAX_MAP_LEN} are read")]
     TooLarge {
         /// Its size in bytes.
         size: u64,
     },
     /// It has more areas than are remembered.
-    #[error("a rescue map of more than {MAX_AREAS} areas")]
+    #[error("the rescue map has more than {MAX_AREAS} areas")]
     TooManyAreas,
     /// It could not be read.
     #[error("reading the rescue map")]

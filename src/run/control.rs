@@ -15,7 +15,7 @@ pub enum Stop {
     Signal(i32),
     /// An observer that has to see everything no longer can: the log.
     Observer(String),
-    /// Space ran low and the run was told to end then.
+    /// Space ran low, and the run was told to end in that case.
     LowSpace,
 }
 
@@ -60,7 +60,7 @@ impl Control {
         self.stopped.load(Ordering::Relaxed)
     }
 
-    /// The flag itself, for layers that know no more than it.
+    /// The flag itself, for layers that know nothing else of the switch.
     #[must_use]
     pub fn flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.stopped)

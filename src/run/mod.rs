@@ -1,5 +1,5 @@
-//! What runs that survey and runs that reprocess have in common: the switch that ends them, those who are told, the queue
-//! that workers take from, and what becomes of a panic.
+//! What surveying and reprocessing have in common: the switch that ends a run, its observers, the queue that workers take
+//! from, and the handling of panics.
 
 pub mod control;
 mod journal;

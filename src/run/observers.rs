@@ -1,4 +1,4 @@
-//! Telling everybody of what happens, the end of the run last.
+//! Telling the observers what happens, the end of the run last.
 
 use crate::cause::Cause;
 use crate::event::Event;
@@ -7,18 +7,18 @@ use crate::reason::Reason;
 
 use super::{Control, Stop};
 
-/// Somebody who is told of everything that happens, from any thread, in the order in which it happens to an archive.
+/// Is told everything that happens, from any thread, in the order in which it happens to an archive.
 pub trait Observer: Send + Sync {
-    /// Takes note. `Err` ends the run: only who must not miss anything gives it.
+    /// Takes note of `event`. `Err` ends the run: only an observer that must not miss anything returns it.
     fn observe(&self, event: &Event<'_>) -> Result<(), Stop>;
 
-    /// Has what was noted last as long as the disk does. `Err` ends the run.
+    /// Syncs what was noted to disk. `Err` ends the run.
     fn sync(&self) -> Result<(), Stop> {
         Ok(())
     }
 }
 
-/// Those who are told of what happens in a run. One that cannot go on ends it.
+/// The observers of a run. One that cannot go on ends the run.
 #[derive(Clone, Copy)]
 pub struct Observers<'a> {
     control: &'a Control,
@@ -26,20 +26,20 @@ pub struct Observers<'a> {
 }
 
 impl<'a> Observers<'a> {
-    /// `all` of them, told in this order.
+    /// Tells `all`, in this order.
     #[must_use]
     pub fn new(control: &'a Control, all: &'a [&'a dyn Observer]) -> Observers<'a> {
         Observers { control, all }
     }
 
-    /// Tells all of them, and gives whether each could take it. Where one could not, the run ends, and that is enough for
-    /// who has nothing to do first.
+    /// Tells all of them, and returns whether each succeeded. If one did not, the run ends, which is all that most callers
+    /// need.
     #[allow(clippy::must_use_candidate)]
     pub fn emit(&self, event: &Event<'_>) -> bool {
         self.each(|observer| observer.observe(event))
     }
 
-    /// Has what was told last as long as the disk does.
+    /// Syncs what was told to disk.
     #[must_use]
     pub fn sync(&self) -> bool {
         self.each(|observer| observer.sync())
@@ -65,7 +65,7 @@ impl<'a> Observers<'a> {
                 Exit::Signal(signal)
             }
             Stop::LowSpace => {
-                let message = "free space is below the minimum, and --abort-on-low-space was given";
+                let message = "free space is below the minimum (--abort-on-low-space)";
                 self.emit(&Event::Abort { cause: &Cause::new(Reason::LowSpace, message) });
                 Exit::Failure
             }

@@ -1,4 +1,4 @@
-//! A panic in a worker is that archive's error, told where errors are told, and not a backtrace across the bars.
+//! A panic in a worker becomes that archive's error, reported like any other, not a backtrace across the bars.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -7,14 +7,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::cause::Cause;
 use crate::reason::Reason;
 
-/// Threads whose panics are caught are named so.
+/// How the names of threads whose panics are caught begin.
 pub const WORKER_NAME: &str = "worker";
 
 thread_local! {
     static LOCATION: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Has panics of workers note where they happened instead of printing it. Others print as ever.
+/// Makes panics of workers note where they happened instead of printing it. Others print as usual.
 pub fn install_hook() {
     let default = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
@@ -26,10 +26,10 @@ pub fn install_hook() {
     }));
 }
 
-/// Does `work`; a panic in it is an error like others.
+/// Does `work`, and turns a panic in it into an error.
 pub fn caught<T>(work: impl FnOnce() -> Result<T, Cause>) -> Result<T, Cause> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload: Box<dyn Any + Send>| {
-        let message = format!("a fault of imgsieve itself, please report it: {}", message(&*payload));
+        let message = format!("a bug in imgsieve, please report it: {}", message(&*payload));
         Err(Cause::new(Reason::Panic, message))
     })
 }

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::Control;
 
-/// What is still to be done. Once the run is to end, nothing more is given out.
+/// Work still to be done. Once the run has to end, no more is given out.
 pub struct Queue<'a, I> {
     control: &'a Control,
     items: Mutex<I>,
@@ -16,8 +16,8 @@ impl<'a, I: Iterator> Queue<'a, I> {
         Queue { control, items: Mutex::new(items) }
     }
 
-    /// What `begin` makes of the next item. The queue is locked until then: items are begun in their order. None where
-    /// there is no more, or the run is to end, or `begin` gave none.
+    /// What `begin` returns for the next item. The queue is locked until then, so that items are begun in their order. None
+    /// if there is no more, the run has to end, or `begin` returned none.
     pub fn next_with<T>(&self, begin: impl FnOnce(I::Item) -> Option<T>) -> Option<T> {
         let mut items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
         if self.control.is_stopped() { None } else { begin(items.next()?) }

@@ -26,7 +26,7 @@ pub struct Doubts<'a> {
 }
 
 impl<'a> Doubts<'a> {
-    /// Nothing is known yet to be wrong with `archives`. No more is read once `control` stops the run.
+    /// No doubts about `archives` yet. Reading ends once `control` stops the run.
     pub fn new(archives: &'a [Arc<Archive>], control: &'a Control) -> Doubts<'a> {
         let archives = archives.iter().map(|archive| (archive.hash.as_os_str(), &**archive)).collect();
         Doubts { archives, control, same: HashSet::new(), doubted: HashSet::new(), staged: Staged::default() }

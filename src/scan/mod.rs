@@ -181,10 +181,8 @@ impl Shared<'_> {
             for (hash, count) in &self.swept {
                 if !plan.archives.iter().any(|archive| archive.hash == *hash) {
                     let folder = staging.destination(hash);
-                    let message = format!(
-                        "{count} partial files that an earlier run left were removed from {}",
-                        folder.display()
-                    );
+                    let message =
+                        format!("removed partial files, left by an earlier run, from {}: {count}", folder.display());
                     self.emit(&Event::Warning { scope: Scope::Run, cause: &Cause::new(Reason::Swept, message) });
                     swept_elsewhere += count;
                 }
@@ -224,7 +222,8 @@ impl Shared<'_> {
         let pool = match rayon::ThreadPoolBuilder::new().num_threads(jobs).thread_name(name).build() {
             Ok(pool) => pool,
             Err(error) => {
-                let cause = Cause::new(Reason::Threads, format!("starting {jobs} workers: {error}; try fewer --jobs"));
+                let cause =
+                    Cause::new(Reason::Threads, format!("starting {jobs} workers: {error}; try --jobs with fewer"));
                 self.emit(&Event::Error { scope: Scope::Run, cause: &cause });
                 plan.archives.iter().for_each(leave);
                 return (Vec::new(), not_begun);

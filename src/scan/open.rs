@@ -92,7 +92,7 @@ impl OpenImages {
         self.take_if(wait, |_| true)
     }
 
-    /// The same of those that `is_wanted`.
+    /// The same, among those that `is_wanted` accepts.
     pub fn take_if(&mut self, wait: Wait, is_wanted: impl Fn(&OpenImage) -> bool) -> Option<OpenImage> {
         let number = self.waiting(wait).find(|open| is_wanted(open))?.number;
         let open = self.images.remove(&(wait, number))?;
@@ -117,7 +117,7 @@ impl OpenImages {
         self.in_hand = None;
     }
 
-    /// The image that was in hand when work on it ended for a reason that nobody foresaw. It is in hand no more.
+    /// Takes the image that was in hand when a panic ended the work on it.
     pub fn take_lost(&mut self) -> Option<Image> {
         self.in_hand.take()
     }

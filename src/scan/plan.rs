@@ -43,7 +43,7 @@ pub fn select(config: &Config) -> Result<Plan, Cause> {
     let mut folders = HashSet::new();
     for place in &config.site.collection {
         let unreadable = |error: io::Error| {
-            let message = format!("the collection {} cannot be read: {error}; is it mounted?", place.display());
+            let message = format!("cannot read the collection {}: {error}; is it mounted?", place.display());
             Cause::new(Reason::Collection, message)
         };
         let metadata = std::fs::metadata(place).map_err(unreadable)?;
@@ -93,7 +93,7 @@ pub fn select(config: &Config) -> Result<Plan, Cause> {
             chosen.push(Archive { hash, path, size, mtime, rank: 0 });
         } else {
             let message = format!(
-                "another archive of this run has the hash {} too, and both would be staged to one folder",
+                "another archive of this run also has the hash {}; both would be staged to the same folder",
                 printable(hash.as_bytes())
             );
             plan.problems.push((path, Cause::new(Reason::HashTaken, message)));
@@ -198,10 +198,10 @@ fn check(path: &Path) -> Result<(OsString, Metadata), Cause> {
         return Err(Cause::new(Reason::NotAnArchive, format!("its name does not end in {}", archive_name::IN_WORDS)));
     };
     if matches!(hash, b"" | b"." | b"..") {
-        return Err(Cause::new(Reason::Hash, "its name without the ending is no name for a folder in staging"));
+        return Err(Cause::new(Reason::Hash, "its name without the suffix cannot be the name of a folder in staging"));
     }
     let metadata =
-        std::fs::metadata(path).map_err(|error| Cause::new(Reason::Io, format!("it cannot be looked at: {error}")))?;
+        std::fs::metadata(path).map_err(|error| Cause::new(Reason::Io, format!("cannot examine it: {error}")))?;
     if !metadata.is_file() {
         let what = if metadata.is_dir() { "a folder" } else { "not a regular file" };
         return Err(Cause::new(Reason::NotAFile, format!("it has an archive's name, but is {what}")));

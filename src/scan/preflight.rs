@@ -11,16 +11,16 @@ use crate::units::human;
 
 use super::process;
 
-/// How often a process that is waited for is looked for.
+/// How often to look whether the program that is waited for still runs.
 const WAIT_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Checks what must not be there while images are staged: the program that archives the staging folders, and the
-/// folders that it archives. `warn` is told of what is passed over under `--force`, and of what is waited for.
+/// folders that it archives. `warn` is told what `--force` overrides and what the run waits for.
 pub fn check_surroundings(config: &Config, control: &Control, warn: &mut dyn FnMut(Cause)) -> Result<(), Cause> {
     let name = &config.site.wait_for;
     if !name.is_empty() {
         if !process::others_are_visible() {
-            let message = format!("/proc hides other users' processes, so whether {name} runs cannot be told for sure");
+            let message = format!("/proc hides other users' processes; {name} may be running unseen");
             warn(Cause::new(Reason::ProcHidden, message));
         }
         check_process(config, control, name, warn)?;
@@ -31,10 +31,10 @@ pub fn check_surroundings(config: &Config, control: &Control, warn: &mut dyn FnM
         }
         let what = format!("the folder {} still exists: it has to be archived and cleared first", folder.display());
         if !config.force {
-            let message = format!("{what}; archive or remove it, or pass over it with --force");
+            let message = format!("{what}; archive or remove it, or override with --force");
             return Err(Cause::new(Reason::NotCleared, message));
         }
-        warn(Cause::new(Reason::Forced, format!("{what}; passed over with --force")));
+        warn(Cause::new(Reason::Forced, format!("{what}; overridden with --force")));
     }
     Ok(())
 }
@@ -46,23 +46,23 @@ fn check_process(config: &Config, control: &Control, name: &str, warn: &mut dyn 
             Ok(Some(process)) => process,
             Ok(None) => return Ok(()),
             Err(error) => {
-                let message = format!("whether {name} runs cannot be told: {error}");
+                let message = format!("cannot tell whether {name} is running: {error}");
                 warn(Cause::new(Reason::ProcHidden, message));
                 return Ok(());
             }
         };
-        let what = format!("{process} is running: it still archives the staging folders");
+        let what = format!("{process} is running and still archiving the staging folders");
         if config.force {
-            warn(Cause::new(Reason::Forced, format!("{what}; passed over with --force")));
+            warn(Cause::new(Reason::Forced, format!("{what}; overridden with --force")));
             return Ok(());
         }
         if !config.wait {
-            let message = format!("{what}; run again when it is done, or wait for it with --wait");
+            let message = format!("{what}; run again when it has ended, or wait for it with --wait");
             return Err(Cause::new(Reason::ProcessRunning, message));
         }
         if !is_waiting {
             is_waiting = true;
-            warn(Cause::new(Reason::Waiting, format!("{what}; waiting for its end")));
+            warn(Cause::new(Reason::Waiting, format!("{what}; waiting for it to end")));
         }
         std::thread::sleep(WAIT_INTERVAL);
         if control.is_stopped() {
@@ -77,8 +77,10 @@ pub fn open_staging(config: &Config) -> Result<Staging, Cause> {
     if let Ok(place) = path.canonicalize()
         && config.site.collection.iter().any(|folder| folder.canonicalize().is_ok_and(|folder| folder == place))
     {
-        let message =
-            format!("{} is the collection: nothing is staged there; name another with --staging", path.display());
+        let message = format!(
+            "{} is the collection, so nothing is staged there; name another folder with --staging",
+            path.display()
+        );
         return Err(Cause::new(Reason::StagingIsCollection, message));
     }
     let failed = |error: &staging::Error, mend: &str| {
@@ -86,15 +88,16 @@ pub fn open_staging(config: &Config) -> Result<Staging, Cause> {
         Cause { message: format!("{}; {mend}", cause.message), ..cause }
     };
     let staging = Staging::open(path, config.site.min_free).map_err(|error| match error {
-        staging::Error::Locked { .. } => failed(&error, "wait for its end: it may take hours"),
-        _ => failed(&error, "make it a folder that you may write to, or name another with --staging"),
+        staging::Error::Locked { .. } => failed(&error, "wait for it to end, which may take hours"),
+        _ => failed(&error, "make it a folder that you can write to, or name another with --staging"),
     })?;
     let budget = staging.budget();
-    let unknown = |error| Cause::new(Reason::StagingIo, format!("asking free space of {}: {error}", path.display()));
+    let unknown =
+        |error| Cause::new(Reason::StagingIo, format!("asking for the free space of {}: {error}", path.display()));
     if budget.shortfall().map_err(unknown)?.is_some() {
         let space = budget.space().map_err(unknown)?;
         let message = format!(
-            "only {} ({}%) are free in {}, and the minimum is {}; make room, or lower it with --min-free",
+            "only {} ({}%) free in {}, minimum {}; make room, or lower the minimum with --min-free",
             human(space.available),
             space.free_percent(),
             path.display(),

@@ -1,4 +1,4 @@
-//! Whether a program of a given name runs: who is archiving the staging folders must be left alone.
+//! Whether a program of a given name is running: one that is archiving the staging folders must be left alone.
 
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
@@ -7,7 +7,7 @@ use std::path::Path;
 
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind};
 
-/// An interpreter, whose first argument that is no option is the program that really runs.
+/// An interpreter, whose first argument that is not an option is the program that really runs.
 struct Interpreter {
     /// Base names; a version may follow.
     names: &'static [&'static str],

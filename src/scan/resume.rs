@@ -37,8 +37,8 @@ pub struct TakenUp {
     pub staged: Staged,
 }
 
-/// Reads the log and takes the archives that are done out of the plan. What of the log could not be understood goes to
-/// `warn`.
+/// Reads the log and takes the archives that are done out of the plan. Lines that could not be understood are
+/// reported to `warn`.
 pub fn take_up(
     config: &Config,
     control: &Control,
@@ -62,13 +62,13 @@ pub fn take_up(
     for (hash, lack) in lacking {
         let (path, hash) = (logs.path(lack.at.log).display(), printable(hash.as_encoded_bytes()));
         let message = format!(
-            "{path}: the archive {hash}, which ends in line {}, has {}: it is surveyed again",
+            "{path}: archive {hash}, which ends in line {}, has {}; it is surveyed again",
             lack.at.line, lack.what
         );
         warn(Cause::new(Reason::LogUnreadable, message));
     }
     if !has_runs {
-        let message = format!("{} tells of no earlier run: there is nothing to resume", path.display());
+        let message = format!("{} has no earlier run; there is nothing to resume", path.display());
         warn(Cause::new(Reason::NothingToResume, message));
     }
     let root = Folder::open(&config.site.staging).ok();

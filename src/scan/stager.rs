@@ -22,7 +22,7 @@ pub(super) enum Outcome {
     Staged(Finding, Kept),
     /// It was there, whole, from an earlier run.
     There(Finding, Kept),
-    /// It would be staged, were this no dry run.
+    /// It would be staged, but this is a dry run.
     WouldKeep {
         /// Bytes of it that the archive does not tell to be holes.
         at_most: u64,
@@ -61,7 +61,7 @@ impl<'r> Stager<'r> {
         if let Some(limit) = site.max_image_size
             && image.size > limit.0
         {
-            let message = format!("{} is more than --max-image-size allows ({limit})", human(image.size));
+            let message = format!("{} exceeds --max-image-size ({limit})", human(image.size));
             return Outcome::Failed(Cause::new(Reason::MaxImageSize, message));
         }
         let archive = Arc::clone(&self.archive);
@@ -82,7 +82,7 @@ impl<'r> Stager<'r> {
                 let whole = finding.of_copy(&staged.file, image.size);
                 if !finding.agrees_with(&whole) {
                     let message = format!(
-                        "{} is in the way: it is as long as the image, but has other partitions; move or remove it",
+                        "{} is in the way: it has the image's length, but other partitions; move or remove it",
                         staged.path.display()
                     );
                     return Outcome::Failed(Cause::new(Reason::InTheWay, message));
@@ -107,7 +107,10 @@ impl<'r> Stager<'r> {
             if run.control.is_stopped() {
                 return Outcome::Stopped;
             }
-            return Outcome::NoRoom(Cause::new(Reason::LowSpace, "free space is below the minimum: no image is begun"));
+            return Outcome::NoRoom(Cause::new(
+                Reason::LowSpace,
+                "free space is below the minimum; no new image is written",
+            ));
         }
         let mut keep = match staging.begin(&place, image.size, room) {
             Ok(keep) => keep,
@@ -127,7 +130,7 @@ impl<'r> Stager<'r> {
                 match failure {
                     CopyFailure::Archive(zst::Error::Interrupted) => Outcome::Stopped,
                     CopyFailure::Archive(zst::Error::EndOfData { .. }) => {
-                        let message = format!("the tar ends before the {} of the image do", human(image.size));
+                        let message = format!("the tar ends before the end of the image ({})", human(image.size));
                         Outcome::Failed(Cause::new(Reason::TarTruncated, message))
                     }
                     CopyFailure::Archive(error) => {
@@ -157,7 +160,7 @@ impl<'r> Stager<'r> {
         match staging.budget().capacity() {
             Ok(capacity) if image.size > capacity => {
                 let message = format!(
-                    "{} could never be staged there unless it is mostly empty: {} is all that the minimum leaves; {}",
+                    "{} can never fit unless it is mostly empty: the minimum leaves at most {}; {}",
                     human(image.size),
                     human(capacity),
                     cause.message
@@ -175,7 +178,7 @@ fn differs(zst: &ZstFile, content: &Content, staged: &Staged, control: &Control)
         Ok(true) => None,
         Ok(false) => {
             let message = format!(
-                "{} is in the way: it is of another version of the archive, which was changed since; move or remove it",
+                "{} is in the way: it is from another version of the archive, which has changed since; move or remove it",
                 staged.path.display()
             );
             Some(Outcome::Failed(Cause::new(Reason::InTheWay, message)))
@@ -186,7 +189,7 @@ fn differs(zst: &ZstFile, content: &Content, staged: &Staged, control: &Control)
             Some(Outcome::Failed(Cause::from(&error)))
         }
         Err(compare::Failure::Staged(error)) => {
-            let message = format!("reading {}, to compare it with its archive: {error}", staged.path.display());
+            let message = format!("reading {} to compare it with its archive: {error}", staged.path.display());
             Some(Outcome::Failed(Cause::new(Reason::StagingIo, message)))
         }
     }

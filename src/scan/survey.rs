@@ -171,7 +171,7 @@ impl<'r> Survey<'r> {
 
     fn image(&mut self, zst: &ZstFile, member: &Member, content: &Content) -> Result<(), Cause> {
         if self.verdicts.totals.images == MAX_IMAGES {
-            let message = format!("more than {MAX_IMAGES} images: the rest of the archive is not looked at");
+            let message = format!("more than {MAX_IMAGES} images; the rest of the archive is not examined");
             return Err(Cause::new(Reason::TooManyImages, message));
         }
         self.verdicts.image(zst, member, content);

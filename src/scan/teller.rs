@@ -1,4 +1,4 @@
-//! What is told of one archive, from its first warning to its end.
+//! The events of one archive, from its first warning to its end.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub(super) struct Teller<'r> {
 }
 
 impl<'r> Teller<'r> {
-    /// Of `archive` nothing was told yet but that it was begun.
+    /// For `archive`, of which no more is told yet than that it was begun.
     pub fn new(run: &'r Shared<'r>, archive: Arc<Archive>) -> Teller<'r> {
         Teller { run, archive, failure: None, warnings: 0 }
     }
@@ -71,7 +71,7 @@ impl<'r> Teller<'r> {
     pub fn end(&self, totals: &ArchiveTotals, left_out: &BTreeMap<MemberRule, MembersLeftOut>) {
         let archive = &*self.archive;
         if let Some(untold @ 1..) = self.warnings.checked_sub(MAX_WARNINGS) {
-            let message = format!("{untold} further warnings of it are not told");
+            let message = format!("{untold} further warnings about it are not shown");
             self.warn_always(&Cause::new(Reason::MoreWarnings, message));
         }
         let (removed_files, kept_images) = (totals.removed_files, totals.kept);

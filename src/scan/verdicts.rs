@@ -55,7 +55,7 @@ impl<'r> Verdicts<'r> {
         self.totals.images = self.open.found();
         self.teller.emit(&Event::ImageFound { archive: self.teller.archive(), image: &open.image });
         if self.totals.images == 2 {
-            let message = "more than one image: each archive should be of one medium; all are checked";
+            let message = "more than one image, though an archive should hold one medium; all are checked";
             self.teller.warn(&Cause::new(Reason::SeveralImages, message));
         }
         self.look(zst, open);
@@ -184,7 +184,7 @@ impl<'r> Verdicts<'r> {
         self.close_verified(zst);
     }
 
-    /// The member behind an image is no rescue map of it.
+    /// The member after an image is not a rescue map of it.
     pub fn member_behind(&mut self, zst: &ZstFile) {
         while let Some(open) = self.open.take(Wait::NextMember) {
             self.close_done(Some(zst), open);
@@ -246,7 +246,7 @@ impl<'r> Verdicts<'r> {
         let (action, reason) = match finding.count {
             None => {
                 let cause = finding.undecidable.clone();
-                (Action::Error, cause.unwrap_or_else(|| Cause::new(Reason::Undecidable, "no verdict")))
+                (Action::Error, cause.unwrap_or_else(|| Cause::new(Reason::Undecidable, "no verdict was reached")))
             }
             Some(0) => (Action::Deleted, Cause::new(Reason::NoPartitions, finding.describe())),
             Some(1) => (Action::Deleted, Cause::new(Reason::SinglePartition, finding.describe())),
@@ -272,7 +272,7 @@ impl<'r> Verdicts<'r> {
         if let Some(Action::Kept(kept)) = &mut open.done {
             kept.verified = Some(false);
         }
-        let message = "the image is complete, but the frame that it comes from was not read to its end without error";
+        let message = "the image is complete, but its frame was not decoded to its end without error";
         self.teller.warn_of(&open.image, &Cause::new(Reason::NotVerified, message));
         self.close_done(None, open);
     }
@@ -307,7 +307,7 @@ impl<'r> Verdicts<'r> {
         if self.is_stopped() {
             return true;
         }
-        let cause = || Cause::new(Reason::Undecidable, "no verdict");
+        let cause = || Cause::new(Reason::Undecidable, "no verdict was reached");
         let failure = self.teller.failure().cloned().unwrap_or_else(cause);
         if let Some(image) = self.open.take_lost() {
             self.tell(&image, &Check { finding: None, action: Action::Error, reason: Some(failure) });

@@ -2,8 +2,8 @@
 //!
 //! Available is what the file system gives an ordinary user, less the minimum that has to stay free, less what is
 //! reserved and not yet written. Whoever writes holds a [`Reservation`]: taken before, drawn from while bytes are
-//! written, given back where holes are passed, and the rest on drop. Nothing here waits: who gets no reservation now
-//! asks again later.
+//! written, given back where holes are passed, and the rest on drop. Nothing here waits: a caller that gets no
+//! reservation now asks again later.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,7 +28,7 @@ impl Space {
     }
 }
 
-/// Whoever can say how much space there is. A trait, so that a full disk is an ordinary unit test.
+/// Says how much space there is. A trait, so that a full disk is an ordinary unit test.
 pub trait FreeSpace: Send + Sync {
     /// Asks anew.
     fn space(&self) -> io::Result<Space>;
@@ -139,7 +139,7 @@ impl Reservation {
         self.left
     }
 
-    /// Gives up to `bytes` back: they were written, and are no longer free anyway, or will never be.
+    /// Gives back up to `bytes`, which were written and so are no longer free, or will never be written.
     pub fn release(&mut self, bytes: u64) {
         let released = bytes.min(self.left);
         self.left -= released;

@@ -25,7 +25,7 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
-    /// There is something that is no folder.
+    /// There is something that is not a folder.
     #[error("{path} is not a folder (links are not followed)")]
     NotAFolder {
         /// What is there.
@@ -41,6 +41,12 @@ pub enum Error {
         /// Size of the image, in bytes.
         expected: u64,
     },
+    /// The partial was removed or replaced by somebody else: the file system of staging has no locks, or they are not kept.
+    #[error("{path} was removed or replaced while it was written: does another run use the staging folder?")]
+    Lost {
+        /// The partial.
+        path: PathBuf,
+    },
     /// There is something where a new file was to be.
     #[error("{path} exists, and is not replaced; move or remove it, or name another file")]
     Exists {
@@ -48,13 +54,13 @@ pub enum Error {
         path: PathBuf,
     },
     /// The image's name cannot be a file's name.
-    #[error("the name cannot be given to a file: {why}")]
+    #[error("not usable as a file name: {why}")]
     Name {
         /// What is wrong with it.
         why: &'static str,
     },
     /// No room, now or in the middle of a write.
-    #[error("no room for {wanted} bytes in {path}: {available} can be had now")]
+    #[error("no room for {wanted} bytes in {path}: {available} available now")]
     NoSpace {
         /// The folder.
         path: PathBuf,
@@ -72,7 +78,7 @@ pub enum Error {
         missing: u64,
     },
     /// What was written is not as long as the member.
-    #[error("{path}: {written} bytes came of {expected}")]
+    #[error("{path}: {written} of {expected} bytes were written")]
     Length {
         /// The partial file.
         path: PathBuf,
@@ -88,7 +94,7 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> Reason {
         match self {
-            Error::Io { .. } => Reason::StagingIo,
+            Error::Io { .. } | Error::Lost { .. } => Reason::StagingIo,
             Error::Locked { .. } => Reason::Locked,
             Error::NotAFolder { .. } => Reason::NotAFolder,
             Error::InTheWay { .. } | Error::Exists { .. } => Reason::InTheWay,

@@ -3,11 +3,11 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::budget::{FreeSpace, Space};
@@ -86,7 +86,7 @@ impl Folder {
         }
     }
 
-    /// Opens the folder `name` in this one, making it where it is not.
+    /// Opens the folder `name` in this one, creating it if it is missing.
     pub fn make_subfolder(&self, name: &OsStr) -> Result<Folder, Error> {
         let path = self.join(name);
         match rustix::fs::mkdirat(&self.handle, name, Mode::from_raw_mode(0o777)) {
@@ -109,7 +109,7 @@ impl Folder {
         rustix::fs::openat(&self.handle, name, flags, Mode::empty()).map(File::from)
     }
 
-    /// Opens the file `name` to read it and to append to it, making it where it is not.
+    /// Opens the file `name` to read it and to append to it, creating it if it is missing.
     pub fn open_append(&self, name: &OsStr) -> Result<File, Errno> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::APPEND | OFlags::NOFOLLOW;
         let flags = flags | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -158,8 +158,34 @@ impl Folder {
         }))
     }
 
+    /// Gives `file`, which was created here as `from`, the name `to`, which must not exist. It is the open file that gets the
+    /// name, whatever stands under `from` by now: not there at all is `ESTALE`. Where the file system has no links, or there
+    /// is no `/proc`, what is renamed is looked at first.
+    pub fn link_new(&self, file: &File, from: &OsStr, to: &OsStr) -> Result<(), Errno> {
+        let opened = format!("/proc/self/fd/{}", file.as_raw_fd());
+        match rustix::fs::linkat(CWD, &*opened, &self.handle, to, AtFlags::SYMLINK_FOLLOW) {
+            Ok(()) => {
+                // Left behind by a failure, it is a second name of a whole image, which the next run sweeps.
+                if self.is_at(file, from) {
+                    let _ = self.remove(from);
+                }
+                Ok(())
+            }
+            Err(Errno::EXIST) => Err(Errno::EXIST),
+            Err(_) if self.is_at(file, from) => self.rename_new(from, to),
+            Err(_) => Err(Errno::STALE),
+        }
+    }
+
+    /// Whether `file` stands under `name`.
+    fn is_at(&self, file: &File, name: &OsStr) -> bool {
+        let there = rustix::fs::statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW);
+        let open = rustix::fs::fstat(file);
+        there.is_ok_and(|there| open.is_ok_and(|open| (there.st_dev, there.st_ino) == (open.st_dev, open.st_ino)))
+    }
+
     /// Gives `from` the name `to`, which must not exist. Where the file system cannot rename so, by link and unlink.
-    pub fn rename_new(&self, from: &OsStr, to: &OsStr) -> Result<(), Errno> {
+    fn rename_new(&self, from: &OsStr, to: &OsStr) -> Result<(), Errno> {
         match rustix::fs::renameat_with(&self.handle, from, &self.handle, to, RenameFlags::NOREPLACE) {
             Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
                 rustix::fs::linkat(&self.handle, from, &self.handle, to, AtFlags::empty())?;
@@ -238,9 +264,9 @@ pub(super) fn check_name(name: &[u8]) -> Result<&OsStr, Error> {
     const NAME_MAX: usize = 255;
     let why = match name {
         b"" => "it is empty",
-        b"." | b".." => "it means a folder",
-        _ if name.contains(&b'/') || name.contains(&0) => "it holds a '/' or a NUL byte",
-        _ if super::is_partial(name) => "files that are not whole are named so, and swept",
+        b"." | b".." => "it refers to a folder",
+        _ if name.contains(&b'/') || name.contains(&0) => "it contains '/' or a NUL byte",
+        _ if super::is_partial(name) => "such names are reserved for partial files",
         _ if name.len() > NAME_MAX => "it is longer than 255 bytes",
         _ => return Ok(OsStr::from_bytes(name)),
     };

@@ -68,7 +68,14 @@ impl Keep {
     ) -> Result<Keep, Error> {
         let folder = folders.last().expect("staging and the hash's folder");
         let path = folder.join(&partial);
-        let file = folder.create(&partial).map_err(|errno| write_failed(errno.into(), "creating", path, 0))?;
+        let failure = |source, action| write_failed(source, action, path.clone(), 0);
+        let file = folder.create(&partial).map_err(|errno| failure(errno.into(), "creating"))?;
+        // At once, and all that is written is written into a hole: XFS allocates ahead of a file that grows, and free space
+        // would fall by far more than the image takes.
+        if let Err(source) = file.set_len(size) {
+            let _ = folder.remove(&partial);
+            return Err(failure(source, "setting the length of"));
+        }
         Ok(Keep {
             folders,
             partial,
@@ -151,7 +158,7 @@ impl Keep {
         let folder = self.folder();
         let shortfall = self.reservation.budget().shortfall();
         match shortfall.map_err(|source| Error::Io {
-            action: "asking free space of",
+            action: "asking for the free space of",
             path: folder.path().to_owned(),
             source,
         })? {
@@ -170,16 +177,14 @@ impl Keep {
             return Err(self.length_error(self.position));
         }
         let failure = |source| write_failed(source, "syncing", self.partial_path(), self.size);
-        self.file
-            .set_len(self.size)
-            .map_err(|source| write_failed(source, "setting the length of", self.partial_path(), self.size))?;
         self.file.sync_all().map_err(failure)?;
         let metadata = self.file.metadata().map_err(failure)?;
         let file = self.file.try_clone().map_err(failure)?;
         let path = self.folder().join(&self.name);
-        match self.folder().rename_new(&self.partial, &self.name) {
+        match self.folder().link_new(&self.file, &self.partial, &self.name) {
             Ok(()) => self.finished = true,
             Err(Errno::EXIST) => return Err(in_the_way(self.folder(), &self.name, self.size)),
+            Err(Errno::STALE) => return Err(Error::Lost { path: self.partial_path() }),
             Err(errno) => return Err(failed("naming", &path)(errno)),
         }
         for folder in self.folders.iter().rev() {
@@ -234,7 +239,7 @@ pub(super) fn refused(folder: &Folder, wanted: u64, refusal: Refusal) -> Error {
     let path = folder.path().to_owned();
     match refusal {
         Refusal::NotNow { available } => Error::NoSpace { path, wanted, available },
-        Refusal::Unknown(source) => Error::Io { action: "asking free space of", path, source },
+        Refusal::Unknown(source) => Error::Io { action: "asking for the free space of", path, source },
     }
 }
 
@@ -242,7 +247,7 @@ pub(super) fn in_the_way(folder: &Folder, name: &OsStr, expected: u64) -> Error 
     let found = match folder.look(name) {
         Ok(Some(Found::File { length, .. })) => format!("a file of {length} bytes"),
         Ok(Some(Found::Folder)) => "a folder".to_owned(),
-        _ => "something that is no regular file".to_owned(),
+        _ => "something that is not a regular file".to_owned(),
     };
     Error::InTheWay { path: folder.join(name), found, expected }
 }

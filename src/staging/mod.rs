@@ -1,7 +1,8 @@
 //! The staging folder: who may write there, how much, and under which names.
 //!
 //! What a reader of staging finds under an image's own name is a whole image, whatever happened: files are written as
-//! `.imgsieve-N.partial`, synced, and then renamed without replacing anything. Partials that a killed run left are
+//! `.imgsieve-RUN-N.partial`, synced, and then the open file is given its name, which replaces nothing. Partials that a
+//! killed run left are
 //! swept by the next one, which can tell that they are left over by the [lock](Staging::open) on the folder.
 
 mod budget;
@@ -10,12 +11,15 @@ mod folder;
 mod keep;
 
 use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
 use std::ffi::{OsStr, OsString};
 use std::fs::DirBuilder;
+use std::hash::BuildHasher;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
@@ -27,7 +31,8 @@ pub use keep::{Keep, Room, Staged};
 
 use crate::units::{MinFree, Size};
 
-/// Partials are named `.imgsieve-N.partial`: hidden, and short enough for every file system.
+/// Partials are named `.imgsieve-RUN-N.partial`, RUN being 16 hex digits: hidden, and short enough for every file system.
+/// Those of earlier versions have no RUN.
 const PARTIAL_PREFIX: &[u8] = b".imgsieve-";
 const PARTIAL_SUFFIX: &[u8] = b".partial";
 
@@ -46,11 +51,13 @@ pub struct Place<'a> {
 pub struct Staging {
     root: Folder,
     budget: Budget,
+    /// What the names of this run's partials have in common, and no other's.
+    id: u64,
     partials: AtomicU64,
 }
 
 impl Staging {
-    /// Opens the staging folder at `path`, making it where it is not, and locks it for as long as the value lives: the
+    /// Opens the staging folder at `path`, creating it if it is missing, and locks it for as long as the value lives: the
     /// kernel drops the lock when the process dies, however it dies. Fails where nothing can be written.
     pub fn open(path: &Path, min_free: MinFree) -> Result<Staging, Error> {
         if let Err(source) = DirBuilder::new().recursive(true).create(path) {
@@ -66,7 +73,8 @@ impl Staging {
             Err(errno) => return Err(folder::failed("locking", path)(errno)),
         }
         let budget = Budget::new(Arc::new(root.try_clone()?), min_free);
-        let staging = Staging { root, budget, partials: AtomicU64::new(0) };
+        let id = RandomState::new().hash_one((SystemTime::now(), std::process::id()));
+        let staging = Staging { root, budget, id, partials: AtomicU64::new(0) };
         staging.check_writable()?;
         Ok(staging)
     }
@@ -82,7 +90,7 @@ impl Staging {
     fn partial_name(&self) -> OsString {
         let number = self.partials.fetch_add(1, Ordering::Relaxed);
         let mut name = OsStr::from_bytes(PARTIAL_PREFIX).to_owned();
-        name.push(number.to_string());
+        name.push(format!("{:016x}-{number}", self.id));
         name.push(OsStr::from_bytes(PARTIAL_SUFFIX));
         name
     }
@@ -260,7 +268,11 @@ fn sweep_folder(folder: &Folder) -> u64 {
 }
 
 fn is_partial(name: &[u8]) -> bool {
-    let number = name.strip_prefix(PARTIAL_PREFIX).and_then(|rest| rest.strip_suffix(PARTIAL_SUFFIX));
+    let middle = name.strip_prefix(PARTIAL_PREFIX).and_then(|rest| rest.strip_suffix(PARTIAL_SUFFIX));
+    let number = middle.map(|middle| match middle.split_at_checked(17) {
+        Some((run, number)) if run.ends_with(b"-") && run[..16].iter().all(u8::is_ascii_hexdigit) => number,
+        _ => middle,
+    });
     number.is_some_and(|number| !number.is_empty() && number.iter().all(u8::is_ascii_digit))
 }
 
@@ -368,6 +380,30 @@ mod tests {
     }
 
     #[test]
+    fn a_name_is_given_to_the_file_that_was_written_and_to_no_other() {
+        let (_place, staging) = staging();
+        let write = || {
+            let mut keep = staging.begin(&place(1), 5, Room::Whole).expect("room");
+            keep.data(b"whole").expect("written");
+            let folder = staging.path().join("hash");
+            let mut names = std::fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("a name").path());
+            (keep, names.find(|path| path.extension().is_some_and(|end| end == "partial")).expect("a partial"))
+        };
+        // Swept by a run that holds a lock which is none.
+        let (keep, partial) = write();
+        std::fs::remove_file(&partial).expect("there");
+        assert!(matches!(keep.finish(), Err(Error::Lost { .. })));
+        assert!(!staging.path().join("hash/x.img").exists());
+        // Another file in its place stays where it is.
+        let (keep, partial) = write();
+        std::fs::rename(&partial, partial.with_extension("away")).expect("there");
+        std::fs::write(&partial, "half").expect("a file");
+        keep.finish().expect("whole");
+        assert_eq!(std::fs::read(staging.path().join("hash/x.img")).expect("an image"), b"whole");
+        assert_eq!(std::fs::read(&partial).expect("theirs"), b"half");
+    }
+
+    #[test]
     fn a_second_lock_is_refused_until_the_first_is_gone() {
         let (_place, staging) = staging();
         let path = staging.path().to_owned();
@@ -380,7 +416,13 @@ mod tests {
     #[test]
     fn left_over_partials_are_swept_and_nothing_else() {
         let (_place, staging) = staging();
-        for name in ["h1/.imgsieve-0.partial", "h1/2/.imgsieve-17.partial", "h2/.imgsieve-x.partial", "h2/y.partial"] {
+        for name in [
+            "h1/.imgsieve-0.partial",
+            "h1/2/.imgsieve-0123456789abcdef-17.partial",
+            "h2/.imgsieve-x.partial",
+            "h2/.imgsieve-0123456789abcdef.partial",
+            "h2/y.partial",
+        ] {
             let path = staging.path().join(name);
             std::fs::create_dir_all(path.parent().expect("a folder")).expect("folders");
             std::fs::write(path, "half").expect("a file");
@@ -390,7 +432,7 @@ mod tests {
         assert!(!staging.path().join("h1").exists(), "a folder that only held partials goes too");
         assert_eq!(
             staging.root.subfolder(OsStr::new("h2")).expect("there").expect("there").names().expect("names").len(),
-            2
+            3
         );
     }
 

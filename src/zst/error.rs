@@ -57,7 +57,7 @@ pub enum Error {
         offset: u64,
     },
     /// The last frame ends in good order, and more was asked for.
-    #[error("the data end at decompressed byte {size}, and byte {wanted} was asked for")]
+    #[error("the data ends at decompressed byte {size}, but byte {wanted} was asked for")]
     EndOfData {
         /// Decompressed size.
         size: u64,
@@ -113,7 +113,7 @@ pub enum Error {
     #[error("{0}")]
     Changed(Change),
     /// Reads went back so often that going on would take a multiple of the archive's length.
-    #[error("reads went back {rewinds} times and had {redecoded} bytes decoded again: given up")]
+    #[error("gave up after going back {rewinds} times and decoding {redecoded} bytes again")]
     TooManyRewinds {
         /// Times that decoding began anew.
         rewinds: u64,
@@ -121,7 +121,7 @@ pub enum Error {
         redecoded: u64,
     },
     /// Only what is cheap was asked for, and this is not: see [`ZstFile::cheaply`](super::ZstFile::cheaply).
-    #[error("decompressed byte {position} cannot be had without decoding much again")]
+    #[error("decompressed byte {position} cannot be reached without decoding much again")]
     Dear {
         /// The decompressed offset.
         position: u64,

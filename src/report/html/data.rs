@@ -1,4 +1,4 @@
-//! What the page's script draws from: the archives, compactly. Whatever recurs is a word, told once and then by number;
+//! What the page's script draws from: the archives, compactly. Text that recurs is stored once and referred to by number;
 //! what is usual is left out.
 
 use std::cmp::Reverse;
@@ -18,7 +18,7 @@ use super::verdict::Verdict;
 use super::verified::Verified;
 use super::words;
 
-/// Archives that the page lists: those that ended ill and those with something in them before the others.
+/// Archives that the page lists: those with errors, then those with partitions, before the others.
 pub const ARCHIVES_MOST: usize = 20_000;
 /// Images that it lists.
 const IMAGES_MOST: usize = 40_000;
@@ -28,7 +28,7 @@ const ALL_PARTITIONS_MOST: usize = 200_000;
 /// Warnings and errors of an archive that it lists, and of all.
 const PROBLEMS_MOST: usize = 20;
 const ALL_PROBLEMS_MOST: usize = 20_000;
-/// Units in which places and lengths of partitions are told, in bytes: the largest that fits.
+/// Units in which places and lengths of partitions are given, in bytes: the largest that fits.
 const UNITS: [u64; 3] = [1 << 20, 512, 1];
 
 /// All of it.
@@ -119,7 +119,7 @@ struct ImageRow {
     /// The same in a sentence, where something went wrong with what was staged.
     #[serde(rename = "oo", skip_serializing_if = "is_zero")]
     story: Word,
-    /// Its partitions; none where they cannot be told.
+    /// How many partitions it has; none if that is undecided.
     #[serde(rename = "c", skip_serializing_if = "Option::is_none")]
     count: Option<u64>,
     #[serde(rename = "e", skip_serializing_if = "is_zero")]

@@ -54,7 +54,7 @@ pub fn glance(report: &Report, verified: &Verified<'_>, verdicts: &[Verdict]) ->
     let count = |verdict| verdicts.iter().filter(|&&other| other == verdict).count() as u64;
     let mut parts: Vec<(&str, &str, u64)> =
         Verdict::ALL.into_iter().map(|verdict| (verdict.class(), verdict.words(), count(verdict))).collect();
-    parts.push(("more", "too many to be told apart", account.archives_more));
+    parts.push(("more", "too many to list", account.archives_more));
     parts.push(("unbegun", "never begun", unbegun));
     Glance {
         total: number(verdicts.len() as u64 + account.archives_more + unbegun),
@@ -79,14 +79,14 @@ fn segments(parts: &[(&'static str, &'static str, u64)]) -> Vec<Segment> {
 
 fn states(report: &Report) -> Vec<Segment> {
     const STATES: [(&str, &str); 8] = [
-        ("kept", "to be processed"),
-        ("begun", "begun, without an end"),
+        ("kept", "to be reprocessed"),
+        ("begun", "started, no end in the log"),
         ("failed", "failed"),
         ("gone", "gone from staging"),
-        ("changed", "changed since"),
-        ("unseen", "cannot be looked at"),
-        ("reprocessed", "processed"),
-        ("removed", "processed and removed"),
+        ("changed", "changed since staging"),
+        ("unseen", "cannot be examined"),
+        ("reprocessed", "reprocessed"),
+        ("removed", "reprocessed and removed"),
     ];
     let counts = report.by_state();
     let parts = STATES.map(|(class, words)| (class, words, counts.get(class).map_or(0, |&(count, _)| count)));

@@ -171,7 +171,7 @@ fn warnings(account: &Account) -> (Vec<Told>, u64) {
     (warnings, more)
 }
 
-/// What a page without a script says of archives: those that ended ill, and those with two partitions or more.
+/// The archives that a page without a script lists: those that need somebody, and those with two partitions or more.
 fn plain(report: &Report, verified: &Verified<'_>, verdicts: &[Verdict]) -> (Vec<PlainRow>, usize) {
     let archives = &report.account.archives;
     let row = |index: usize| {

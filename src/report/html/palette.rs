@@ -43,7 +43,7 @@ fn contrast(one: Rgb, other: Rgb) -> f64 {
     (one / other).max(other / one)
 }
 
-/// CIE L*a*b*, as somebody sees the colour.
+/// CIE L*a*b*, as a person with this sight sees the colour.
 fn seen(colour: Rgb, sight: &[[f64; 3]; 3]) -> [f64; 3] {
     let times = |row: &[f64; 3]| row.iter().zip(colour).map(|(factor, part)| factor * part).sum::<f64>();
     let [red, green, blue] = sight.each_ref().map(|row| times(row).clamp(0.0, 1.0));

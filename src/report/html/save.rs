@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 const PAGE: &[u8] = b"<!doctype html";
 
 /// Has `write` write a file beside `path`, and gives it that name once it is synced: whatever happens before, what was
-/// there stays. What is no file, such as a pipe, is written to as it is. A file that is no page is never replaced: a slip
-/// of the hand must not cost a log.
+/// there stays. What is not a file, such as a pipe, is written to directly. A file that is not a page is never
+/// replaced: a typing error must not cost a log.
 pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     // A link stays, and what it leads to is replaced.
     let path = match path.canonicalize() {
@@ -24,7 +24,7 @@ pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>
         return output.flush();
     }
     if !is_replaceable(&path)? {
-        let why = "it is there and no page of HTML: it is not replaced; name another file, or remove it";
+        let why = "it exists and is not an HTML page, so it is not replaced; name another file, or remove it";
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
     }
     let partial = Partial::create(&path)?;
@@ -81,7 +81,7 @@ impl Partial {
 impl Drop for Partial {
     fn drop(&mut self) {
         if let Some(path) = &self.path {
-            // Nobody is left to be told.
+            // There is nobody left to tell.
             let _ = std::fs::remove_file(path);
         }
     }

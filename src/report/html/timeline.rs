@@ -175,13 +175,13 @@ fn draw(account: &Account, run: usize, archives: &[usize], spans: &[Option<Span>
 fn omitted(lanes: usize, timeless: usize, unmarked: usize) -> Option<String> {
     let mut parts = Vec::new();
     if lanes > 0 {
-        parts.push(format!("{lanes} workers of higher numbers"));
+        parts.push(format!("{lanes} more workers"));
     }
     if timeless > 0 {
         parts.push(format!("{timeless} archives without a time in the log"));
     }
     if unmarked > 0 {
-        parts.push(format!("the marks of {unmarked} more errors"));
+        parts.push(format!("marks for {unmarked} more errors"));
     }
     (!parts.is_empty()).then(|| format!("Not drawn: {}.", parts.join(", ")))
 }
@@ -189,7 +189,7 @@ fn omitted(lanes: usize, timeless: usize, unmarked: usize) -> Option<String> {
 /// The bars of each verdict; bars of one verdict that touch are one.
 fn bars(drawn: &[(usize, Span, u64)], verdicts: &[Verdict], length: u64) -> Vec<Bars> {
     let mut all = Vec::new();
-    // What is looked for is drawn last, and so on top.
+    // What people look for is drawn last, and so on top.
     let order = [Verdict::NoImage, Verdict::None, Verdict::Single, Verdict::Multi, Verdict::Open, Verdict::Undecided];
     for verdict in order {
         let mut boxes: Vec<(u64, u64, u64)> = drawn
@@ -200,7 +200,7 @@ fn bars(drawn: &[(usize, Span, u64)], verdicts: &[Verdict], length: u64) -> Vec<
                 // What would vanish is as wide as can be seen; what is wide leaves a line to the next.
                 let right = if right > left + 4 * SPACING { right - SPACING } else { right.max(left + 2 * SPACING) };
                 if verdict == Verdict::Open {
-                    // It has no end, and may have begun in the last second that was told.
+                    // It has no end, and may have begun in the last second of the log.
                     let left = left.min(WIDTH - OPEN_LEAST);
                     return (y, left, right.max(left + OPEN_LEAST));
                 }
@@ -291,11 +291,11 @@ fn room(account: &Account, run: usize, length: u64) -> Option<Room> {
     let _ = write!(line, "H{WIDTH}");
     let area = format!("{line}V{CURVE}H0z");
     let left = points.last().map_or(0, |&(_, room)| room);
-    let mut caption = format!("{} free at the end, {} at the least", human(left), human(least));
+    let mut caption = format!("{} free at the end, {} at the lowest", human(left), human(least));
     match minimum {
-        Some(0) => caption.push_str("; no minimum had to stay free"),
+        Some(0) => caption.push_str("; no minimum"),
         Some(minimum) => {
-            let _ = write!(caption, "; {} had to stay free", human(minimum));
+            let _ = write!(caption, "; minimum {}", human(minimum));
         }
         None => {}
     }

@@ -68,9 +68,9 @@ pub fn run_story(run: &Run) -> String {
     match &run.end {
         Some(RunEnd::Complete(_)) => format!("done in {took}"),
         Some(RunEnd::Interrupted(signal)) => format!("interrupted by {} after {took}", name(signal.as_bytes())),
-        Some(RunEnd::Aborted(message)) => format!("given up after {took}: {}", sentence(message)),
+        Some(RunEnd::Aborted(message)) => format!("aborted after {took}: {}", sentence(message)),
         None if is_refused(run) => "refused before its first archive".to_owned(),
-        None => format!("without an end in the log: it still runs, or was killed; last heard of after {took}"),
+        None => format!("no end in the log: still running, or killed; last log line after {took}"),
     }
 }
 

@@ -107,7 +107,7 @@ fn a_map_that_cannot_be_used_is_warned_of_once_and_counts_only_where_no_other_do
     assert_eq!(tar.end_of("ab.img"), Err(told.clone()));
     assert_eq!(tar.end_of("ab.img"), Err(told));
     let warnings = |tar: &mut Tar| tar.maps.take_warnings().into_iter().map(|cause| cause.message).collect::<Vec<_>>();
-    let warned = ["ab.map is not taken into account: line 1 of the rescue map should be the status line"];
+    let warned = ["ab.map is ignored: line 1 of the rescue map should be the status line"];
     assert_eq!(warnings(&mut tar), warned);
     assert_eq!(tar.end_of("cd.img"), Err("cd.map cannot be used: the rescue map has no status line".to_owned()));
     let mut tar = Tar::met(&[("ab.img", b""), ("ab.map", b"{}"), ("ab.img.mapfile", &map(3))]);

@@ -116,16 +116,16 @@ const VERDICTS = {
 const verdictWord = ({ verdict, error }) => (error ? 'error' : VERDICTS[verdict] || verdict);
 const OUTCOMES = {
   kept: 'staged',
-  begun: 'begun',
+  begun: 'started',
   failed: 'reprocessing failed',
-  reprocessed: 'processed',
+  reprocessed: 'reprocessed',
   removed: 'removed',
   deferred: 'deferred',
   would_keep: 'would be staged',
   not_retained: 'not kept',
   gone: 'gone',
   changed: 'changed',
-  unseen: 'not seen',
+  unseen: 'cannot be examined',
   error: 'error',
 };
 

@@ -59,7 +59,7 @@ function imageDetail(image, width) {
     element('h4', {}, bdi(image.name)),
     pairs([
       ['Size', exactly(image.size) + disk],
-      ['Partitions', image.count === undefined ? 'cannot be told' : String(image.count)],
+      ['Partitions', image.count === undefined ? 'undecided' : String(image.count)],
       ['Table', tableWords(image)],
       ['Whole disk', image.fs ? image.fs + quoted(image.fsLabel) : ''],
       ['Outcome', (OUTCOMES[image.outcome] || image.outcome) + (image.verified ? ', every checksum held' : '')],
@@ -98,7 +98,7 @@ function detailOf(archive, width) {
     ]),
     problems.length ? element('ul', { class: 'said' }, ...problems) : null,
     ...archive.images.map((image) => imageDetail(image, width)),
-    archive.images.length ? null : element('p', { class: 'note image' }, 'No image of it is in the log.'));
+    archive.images.length ? null : element('p', { class: 'note image' }, 'The log has no image of this archive.'));
 }
 
 const linkOf = (archive) => `#a-${encodeURIComponent(archive.hash)}`;

@@ -49,7 +49,7 @@ class Filter {
     this.input = element('input', { type: 'search', id: 'find', placeholder: 'hash, name, label, message', autocomplete: 'off', spellcheck: 'false' });
     this.selects = FILTERS.map((filter) => this.select(filter));
     this.shown = element('p', { class: 'shown', role: 'status' });
-    this.nothing = element('p', { class: 'nothing', hidden: '' }, 'No archive is like that.');
+    this.nothing = element('p', { class: 'nothing', hidden: '' }, 'No archive matches.');
     const maps = element('input', { type: 'checkbox', id: 'maps', checked: '' });
     maps.addEventListener('change', () => list.setMaps(maps.checked));
     const reset = element('button', { type: 'button', class: 'reset' }, 'Show all');
@@ -72,7 +72,7 @@ class Filter {
 
   sorter() {
     const options = [...COLUMNS, BEGUN].map((column) => element('option', { value: column.key }, column.title));
-    const select = element('select', { id: 'sort' }, element('option', { value: '' }, 'what needs somebody'), ...options);
+    const select = element('select', { id: 'sort' }, element('option', { value: '' }, 'what needs attention'), ...options);
     select.addEventListener('change', () => this.list.sortBy(select.value));
     this.list.onsort = (sorted) => (select.value = sorted.key || '');
     return select;

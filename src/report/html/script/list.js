@@ -4,7 +4,7 @@
 const CHUNK = 40;
 const STRIP = 26;
 const STRIPS = 3;
-/** Chunks that are printed: as many as anybody reads on paper. */
+/** Chunks that are printed: more than anyone reads on paper. */
 const PRINTED = 40;
 /** Pixels across a sheet of paper. */
 const PAPER = 700;
@@ -231,7 +231,7 @@ class List {
       if (isPrinting && at < PRINTED) this.fill(chunk);
     });
     const left = this.rows.length - PRINTED * CHUNK;
-    this.unprinted.textContent = isPrinting && left > 0 ? `${grouped(left)} more archives are not printed; filters choose which are.` : '';
+    this.unprinted.textContent = isPrinting && left > 0 ? `${grouped(left)} more archives are not printed; filters choose which ones.` : '';
   }
 }
 

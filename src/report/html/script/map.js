@@ -159,7 +159,7 @@ function gapsOf(partitions, size) {
 
 const quoted = (text) => (text ? ` \u201c${text}\u201d` : '');
 
-/** What is told of a partition beside its block. */
+/** What is shown of a partition beside its block. */
 function tellPartition(partition) {
   const what = partition.kind === 'whole' ? 'Whole disk' : `Partition ${partition.number}`;
   const title = `${what}: ${isContainer(partition) ? partition.kind : partition.fs || 'unknown'}${quoted(partition.fsLabel)}`;
@@ -189,7 +189,7 @@ function labels(partition, width, height) {
   return [fitting([`${named}  ${size}`, `${short}  ${size}`, short, number], width)].filter(Boolean);
 }
 
-/** A block that is told of when it is pointed at or has the focus. */
+/** A block whose details show when it is pointed at or has the focus. */
 function block(told, box, className) {
   const node = drawn('g', { class: 'block', role: 'img', tabindex: '-1', 'aria-label': `${told.title}. ${told.pairs.filter(([, value]) => value).map((pair) => pair.join(': ')).join(', ')}` });
   const inset = className === 'f-gap' ? 0 : Math.min(1.25, box.width / 4);
@@ -257,7 +257,7 @@ function mapOf(image, width, height, axis) {
     order.push(svg.appendChild(block(tellArea('Not in the image, which ends before', missing), box, 'f-beyond')));
   }
   if (!partitions.length) {
-    const text = image.message || (image.count === undefined ? 'cannot be told' : image.table ? 'no partitions' : 'no partition table');
+    const text = image.message || (image.count === undefined ? 'undecided' : image.table ? 'no partitions' : 'no partition table');
     svg.append(drawn('svg', { width: width - 6, height }, drawn('text', { class: 'none', x: 9, y: height / 2 + 4 }, text)));
   }
   if (axis) addAxis(svg, x, image.size, height);

@@ -6,7 +6,7 @@ function tellArchive(archive) {
     title: archive.hash,
     pairs: [
       ['Verdict', verdictWord(archive)], ['Error', archive.error ? archive.error.reason : ''],
-      ['Begun', moment(archive.run, archive.begun)], ['Time', duration(archive.took)], ['Compressed', human(archive.size)],
+      ['Started', moment(archive.run, archive.begun)], ['Time', duration(archive.took)], ['Compressed', human(archive.size)],
       ['Found', listed([...archive.tables, ...archive.fs])],
     ],
   };
