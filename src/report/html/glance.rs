@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::account::{ArchiveAccount, ArchiveEnd};
+use crate::event::Soundness;
 use crate::log::record::PartitionCheck;
 use crate::report::Report;
 use crate::units::human;
@@ -81,7 +83,7 @@ fn states(report: &Report) -> Vec<Segment> {
     const STATES: [(&str, &str); 8] = [
         ("kept", "to be reprocessed"),
         ("begun", "started, no end in the log"),
-        ("failed", "failed"),
+        ("failed", "reprocessing failed"),
         ("gone", "gone from staging"),
         ("changed", "changed since staging"),
         ("unseen", "cannot be examined"),
@@ -105,11 +107,10 @@ fn facts(report: &Report, verified: &Verified<'_>) -> Vec<Fact> {
         })
     };
     let percent = |part: u64, whole: u64| part as f64 * 100.0 / whole.max(1) as f64;
-    let unverified = match passed_over {
-        0 => "",
-        // Others decoded it since.
-        _ if !verified.of.is_empty() => " by the survey, and so not verified by it",
-        _ => ", and so not verified",
+    let unverified = match verified_since(report, verified) {
+        _ if passed_over == 0 => String::new(),
+        0 => ", and so not verified".to_owned(),
+        since => format!(", and so not verified by the survey; {} verified since", counted(since, "archive")),
     };
     let mut facts = vec![
         Fact {
@@ -146,6 +147,19 @@ fn facts(report: &Report, verified: &Verified<'_>) -> Vec<Fact> {
         facts.push(Fact { title: "Deferred", value: human(deferred.1), note, share: None });
     }
     facts
+}
+
+/// Archives of which something was passed over, and all of it was decoded by a verification.
+fn verified_since(report: &Report, verified: &Verified<'_>) -> u64 {
+    let is_passed_over = |archive: &&ArchiveAccount| match &archive.end {
+        ArchiveEnd::Complete { totals, .. } => totals.passed_over_bytes > 0,
+        _ => false,
+    };
+    let is_decoded = |archive: &&ArchiveAccount| {
+        let state = verified.state(&archive.hash);
+        [Soundness::Holds, Soundness::NoChecksum].iter().any(|each| state == Some(each.as_str()))
+    };
+    report.account.archives.iter().filter(is_passed_over).filter(is_decoded).count() as u64
 }
 
 /// What the checksums of archives came to when they were last verified.

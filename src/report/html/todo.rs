@@ -21,8 +21,6 @@ use super::words::{self, counted, number};
 
 /// Entries of an item that are shown.
 const ENTRIES_MOST: usize = 50;
-/// Entries that are shown without a click.
-const ENTRIES_OPEN: usize = 5;
 /// Items of a block.
 const ITEMS_MOST: usize = 60;
 /// Archives that `imgsieve inspect` is given.
@@ -66,17 +64,13 @@ pub struct Item {
 }
 
 impl Item {
-    /// Whether the entries are shown without a click.
-    pub fn is_open(&self) -> bool {
-        self.entries.len() <= ENTRIES_OPEN
-    }
-
-    /// How many entries there are, in words.
-    pub fn summary(&self) -> String {
+    /// How many entries are shown; none where it is the only one.
+    pub fn summary(&self) -> Option<String> {
         let shown = number(self.entries.len() as u64);
-        match self.more {
-            0 => format!("All {shown}"),
-            more => format!("The first {shown} of {}", number(more.saturating_add(self.entries.len() as u64))),
+        match (self.entries.len(), self.more) {
+            (1, 0) => None,
+            (_, 0) => Some(format!("Show all {shown}")),
+            (_, more) => Some(format!("Show {shown} of {}", number(more.saturating_add(self.entries.len() as u64)))),
         }
     }
 }
@@ -94,6 +88,8 @@ pub struct Entry {
 
 impl Entry {
     fn of(hash: &Name, name: &[u8], text: &str) -> Entry {
+        // The image of most archives is named after them.
+        let name = if name.strip_prefix(hash.bytes()) == Some(b".img") { &[] } else { name };
         let hash = words::name(hash.bytes());
         let address = address(&hash);
         Entry { hash: Some((hash, address)), name: words::name(name), text: words::sentence(text) }
@@ -178,9 +174,9 @@ fn images(report: &Report, remaining: &Remaining) -> Vec<Item> {
     }
     let titles = ["whose reprocessing failed", "whose reprocessing has no end in the log", "to reprocess"];
     let advice = [
-        "See what the command printed, then run it again.",
+        "See the output of the command, then run it again.",
         "It still runs, or was killed: run it again.",
-        "They are whole in staging and have two partitions or more, or were kept undecided.",
+        "They are complete in staging.",
     ];
     let mut items = Vec::new();
     for (at, item) in [failed, begun, kept].into_iter().enumerate().filter(|&(at, _)| counts[at] > 0) {
@@ -253,7 +249,7 @@ fn lost(report: &Report) -> Option<Item> {
         add(&mut item, || Entry::of(&archive.hash, path.bytes(), &state.in_words()));
     }
     item.count = Some(number(count));
-    item.title = format!("staged {} not as staged", plural(count, "image"));
+    item.title = format!("staged {} gone, changed or out of sight", plural(count, "image"));
     item.advice = "Put them back, or scan with --resume: that stages them again.".to_owned();
     (count > 0).then_some(item)
 }

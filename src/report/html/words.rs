@@ -84,7 +84,7 @@ pub fn run_rules(run: &Run) -> String {
         let (least, suffix) = (Size(rules.min_image_size), name(rules.image_suffix.as_bytes()));
         parts.push(format!("images larger than {least} named {suffix}"));
         let undecided = if rules.keep_undecided { ", or undecided" } else { "" };
-        parts.push(format!("kept from {} partitions on{undecided}", number(rules.min_partitions.into())));
+        parts.push(format!("kept with {} partitions or more{undecided}", number(rules.min_partitions.into())));
     }
     let sentence = parts.join("; ");
     let mut letters = sentence.chars();
