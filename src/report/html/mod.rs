@@ -1,6 +1,6 @@
 //! The report as a page: one file that needs nothing else, and lets nothing in.
 //!
-//! The glance, the drawings of runs and a plain summary are made here and stand without a script. The list of archives,
+//! What needs attention, the glance, the drawings of runs and a plain summary are made here and stand without a script. The list of archives,
 //! with the maps of their images, is drawn by the page's script from compact data when it comes into view. Names in a log
 //! are hostile: the template escapes them, [`embed`] keeps data inside its element, the script makes text and never
 //! markup of them, and the page's policy lets nothing run but the texts that are built in.
