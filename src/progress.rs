@@ -424,7 +424,15 @@ mod tests {
     fn archive(rank: usize) -> Arc<Archive> {
         let hash = format!("{rank:032x}");
         let path = format!("/cold/{hash}.tar.zst").into();
-        Arc::new(Archive { path, hash: hash.into(), size: 1_000_000, mtime: "0.000000000".to_owned(), rank })
+        Arc::new(Archive {
+            path,
+            hash: hash.into(),
+            size: 1_000_000,
+            mtime: "0.000000000".to_owned(),
+            ctime: "0.000000000".to_owned(),
+            inode: 1,
+            rank,
+        })
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde_json::Value;
 const ENGINES: [&str; 3] = ["decode", "skip", "auto"];
 
 /// What depends on the engine, on the clock or on the folder that a test runs in.
-const FREE: [&str; 23] = [
+const FREE: [&str; 25] = [
     "ts",
     "run",
     "seconds",
@@ -30,6 +30,8 @@ const FREE: [&str; 23] = [
     "disk_free_pct",
     "available_bytes",
     "mtime",
+    "ctime",
+    "inode",
     "worker",
     "archive",
     "dest",

@@ -448,6 +448,9 @@ fn one_job_and_many_log_the_same() {
                     "path_bytes",
                     "worker",
                     "mtime",
+                    "ctime",
+                    "inode",
+                    "options",
                 ] {
                     object.shift_remove(key);
                 }

@@ -5,7 +5,7 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
@@ -232,6 +232,19 @@ fn an_image_that_was_replaced_meanwhile_is_not_removed() {
     let ended = end(&mut reprocess(&scan, &["--remove"], replace));
     assert_eq!((ended.code, image.exists()), (1, true), "{ended:?}");
     assert!(ended.stderr.contains("reprocessed, but not removed: another file took its place"), "{}", ended.stderr);
+}
+
+#[test]
+fn another_file_than_the_command_succeeded_with_is_not_removed_later() {
+    let scan = staged(&THREE[..1]);
+    let image = image(&scan, THREE[0]);
+    assert_eq!(end(&mut reprocess(&scan, &[], NOTE)).code, 0);
+    let length = fs::metadata(&image).expect("staged").len();
+    fs::remove_file(&image).expect("ours");
+    File::create(&image).and_then(|file| file.set_len(length)).expect("another file");
+    let ended = end(&mut reprocess(&scan, &["--remove"], NOTE));
+    assert_eq!((ended.code, image.exists()), (1, true), "{ended:?}");
+    assert!(ended.stderr.contains("it was replaced or changed since"), "{}", ended.stderr);
 }
 
 #[test]

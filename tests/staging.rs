@@ -35,9 +35,7 @@ fn in_mid_write(site: &Site, arguments: &[&str], mut meanwhile: impl FnMut()) ->
     for _ in 0..20 {
         let mut run = site.start(site.command(&arguments));
         if run.stop_at("extraction_start") {
-            let staged = site.staged();
-            let partial = staged.iter().find(|(name, _)| name.ends_with(".partial"));
-            if partial.is_some_and(|(_, &length)| length < SLOW / 2) {
+            if site.written_of_partial().is_some_and(|bytes| bytes < SLOW / 2) {
                 meanwhile();
                 signal("CONT", run.child.id());
                 return run.end();

@@ -62,6 +62,8 @@ pub struct StagedImage {
     pub state: StagedState,
     /// Whether its frames were decoded to their end and their checksums held, as the last run has it that looked.
     pub verified: Option<bool>,
+    /// The file that the command last succeeded with: its inode, and when it was changed, where the log has that.
+    pub succeeded_with: Option<(u64, String)>,
     /// How much of the medium was rescued, in percent, and where it was not read, as the last run has it that knew.
     pub rescued: Option<(f64, Vec<(u64, u64)>)>,
 }
@@ -107,6 +109,9 @@ impl Staged {
             Record::ReprocessStart(start) => self.set(&start.image, StagedState::Begun),
             Record::ReprocessComplete(end) if end.exit_status == Some(0) => {
                 self.set(&end.image, StagedState::Reprocessed);
+                if let Some(image) = end.image.path.as_ref().and_then(|path| self.images.get_mut(path)) {
+                    image.succeeded_with = end.inode.zip(end.mtime.clone());
+                }
             }
             Record::ReprocessComplete(end) => {
                 let state = StagedState::Failed { exit_status: end.exit_status, signal: end.signal.clone() };
@@ -137,6 +142,7 @@ impl Staged {
             found: check.found().to_owned(),
             state: StagedState::Kept,
             verified: check.verified.flatten(),
+            succeeded_with: None,
             rescued,
         };
         let weight = staged.weight();

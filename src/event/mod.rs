@@ -32,6 +32,10 @@ pub struct Archive {
     pub size: u64,
     /// When it was last changed, as `stat --format %.9Y` prints it: seconds since 1970 and nanoseconds.
     pub mtime: String,
+    /// When its inode was last changed, in the same form: no copying sets that back.
+    pub ctime: String,
+    /// The number of its inode.
+    pub inode: u64,
     /// Place in the order of sizes, from 1.
     pub rank: usize,
 }
@@ -189,6 +193,8 @@ pub struct CommandOutcome {
     pub seconds: f64,
     /// The file that has what it printed.
     pub output: PathBuf,
+    /// The image that it was given: inode, and when it was last changed, as [`Archive::mtime`].
+    pub of: Option<(u64, String)>,
 }
 
 impl CommandEnd {

@@ -51,6 +51,8 @@ impl Record {
                 rank: archive.rank as u64,
                 size_bytes: Some(archive.size),
                 mtime: Some(archive.mtime.clone()),
+                ctime: Some(archive.ctime.clone()),
+                inode: Some(archive.inode),
                 worker: u32::try_from(*worker).unwrap_or(u32::MAX),
                 archive: Some(Name::from(&archive.path)),
             })),
@@ -273,6 +275,8 @@ fn reprocess_complete(image: &StagedFile, outcome: &CommandOutcome) -> Reprocess
         image: staged_id(image),
         seconds: outcome.seconds,
         output: Some(Name::from(&outcome.output)),
+        inode: outcome.of.as_ref().map(|(inode, _)| *inode),
+        mtime: outcome.of.as_ref().map(|(_, mtime)| mtime.clone()),
         ..ReprocessComplete::default()
     };
     match &outcome.end {

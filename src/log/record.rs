@@ -289,6 +289,10 @@ pub struct ArchiveStart {
     /// Its path.
     #[serde(flatten, with = "name::archive::optional")]
     pub archive: Option<Name>,
+    /// When its inode was last changed, as `mtime`.
+    pub ctime: Option<String>,
+    /// The number of its inode.
+    pub inode: Option<u64>,
 }
 
 /// `extraction_start`.
@@ -846,6 +850,12 @@ pub struct ReprocessComplete {
     /// The file with the command's output.
     #[serde(flatten, with = "name::output::optional")]
     pub output: Option<Name>,
+    /// The number of the image's inode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inode: Option<u64>,
+    /// When the image was last changed: seconds since 1970 and nanoseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtime: Option<String>,
 }
 
 /// `removed`.

@@ -19,7 +19,7 @@ use std::time::Instant;
 use crate::cause::Cause;
 use crate::event::{Event, Live, Scope, StagedFile};
 use crate::exit::Exit;
-use crate::run::{Control, Observer, Observers, Queue, Stop, panics};
+use crate::run::{Control, End, Observer, Observers, Queue, Stop, panics};
 use crate::staging::Folder;
 use crate::suffixes::Suffixes;
 
@@ -120,7 +120,10 @@ impl<'a> Reprocess<'a> {
             summary: Mutex::new(summary),
         };
         shared.all();
-        let exit = shared.observers.end_early();
+        let exit = End::of(control).map(|end| {
+            shared.emit(&end.event());
+            end.exit()
+        });
         let mut summary = shared.summary.into_inner().unwrap_or_else(PoisonError::into_inner);
         summary.seconds = begun.elapsed().as_secs_f64();
         (exit.unwrap_or_else(|| self.exit(&summary, control)), summary)

@@ -46,18 +46,27 @@ impl Shared<'_> {
         self.check_output(&present.path)?;
         let output = Output::open(&present.folder, OsStr::from_bytes(&image.name))?;
         // Between the look into the log and the lock, another run may have been here.
-        let state = self.plan.state_now(image, self.options).map_err(|error| Cause::of(Reason::Log, &error))?;
-        let task = state.map_or(Some(chosen.task), |state| self.options.task(&state));
+        let now = self.plan.state_now(image, self.options).map_err(|error| Cause::of(Reason::Log, &error))?;
+        let task = now.as_ref().map_or(Some(chosen.task), |now| self.options.task(&now.state));
         match task {
             None => {
                 self.summary().passed_over += 1;
                 Ok(())
             }
             Some(Task::Remove) => {
+                let succeeded_with = now.and_then(|now| now.succeeded_with);
+                if succeeded_with.is_some_and(|version| version != present.held.version) {
+                    let message = "reprocessed, but not removed: it was replaced or changed since; move or remove it";
+                    return Err(Cause::new(Reason::Changed, message));
+                }
                 // Another run logged its success, and nobody knows whether that line could be synced: after a sync that
                 // failed, the next one says nothing of it. So the line is written anew.
-                let outcome =
-                    CommandOutcome { end: CommandEnd::Exited(0), seconds: 0.0, output: output.path().to_owned() };
+                let outcome = CommandOutcome {
+                    end: CommandEnd::Exited(0),
+                    seconds: 0.0,
+                    output: output.path().to_owned(),
+                    of: Some(present.held.version.clone()),
+                };
                 if self.emit(&Event::ReprocessComplete { image, outcome: &outcome }) {
                     self.remove(image, &present)
                 } else {
@@ -143,7 +152,12 @@ impl Shared<'_> {
         self.emit(&Event::ReprocessStart { image, command: &words });
         let begun = Instant::now();
         let end = self.run_command(image, &words, output);
-        let outcome = CommandOutcome { end, seconds: begun.elapsed().as_secs_f64(), output: output.path().to_owned() };
+        let outcome = CommandOutcome {
+            end,
+            seconds: begun.elapsed().as_secs_f64(),
+            output: output.path().to_owned(),
+            of: Some(present.held.version.clone()),
+        };
         // The log has it anyway.
         let _ = output.note(&format!("{}, after {}", outcome.end, human_seconds(outcome.seconds)));
         let is_logged = self.emit(&Event::ReprocessComplete { image, outcome: &outcome });

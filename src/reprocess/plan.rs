@@ -200,11 +200,11 @@ impl Plan {
     }
 
     /// Reads what has been logged since, and returns the state of an image now.
-    pub fn state_now(&self, image: &StagedFile, options: &Options) -> Result<Option<StagedState>, log::Error> {
+    pub fn state_now(&self, image: &StagedFile, options: &Options) -> Result<Option<StagedImage>, log::Error> {
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         let Log { staged, end } = &mut *log;
         *end = log::read_from(&options.log, *end, staged)?;
-        Ok(staged.get(&Name::from(image.path.as_os_str())).map(|staged| staged.state.clone()))
+        Ok(staged.get(&Name::from(image.path.as_os_str())).cloned())
     }
 }
 
@@ -252,6 +252,7 @@ mod tests {
             found: String::new(),
             state: StagedState::Kept,
             verified: None,
+            succeeded_with: None,
             rescued: None,
         }
     }

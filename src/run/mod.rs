@@ -2,11 +2,13 @@
 //! from, and the handling of panics.
 
 pub mod control;
+mod end;
 mod journal;
 mod observers;
 pub mod panics;
 mod queue;
 
 pub use control::{Control, Stop};
+pub use end::End;
 pub use observers::{Observer, Observers};
 pub use queue::Queue;

@@ -1,9 +1,6 @@
 //! Telling the observers what happens, the end of the run last.
 
-use crate::cause::Cause;
 use crate::event::Event;
-use crate::exit::Exit;
-use crate::reason::Reason;
 
 use super::{Control, Stop};
 
@@ -54,27 +51,5 @@ impl<'a> Observers<'a> {
             }
         }
         all
-    }
-
-    /// The end of a run that was stopped, if it was: the last line of the log says why.
-    #[must_use]
-    pub fn end_early(&self) -> Option<Exit> {
-        let exit = match self.control.cause()? {
-            Stop::Signal(signal) => {
-                self.emit(&Event::Interrupted { signal });
-                Exit::Signal(signal)
-            }
-            Stop::LowSpace => {
-                let message = "free space is below the minimum (--abort-on-low-space)";
-                self.emit(&Event::Abort { cause: &Cause::new(Reason::LowSpace, message) });
-                Exit::Failure
-            }
-            Stop::Observer(message) => {
-                // The log is what could not be written; the terminal still can.
-                self.emit(&Event::Abort { cause: &Cause::new(Reason::Log, message) });
-                Exit::Failure
-            }
-        };
-        Some(exit)
     }
 }

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 
 use crate::member::{Content, Extent};
 use crate::run::Control;
@@ -25,16 +24,6 @@ enum End {
     Differs,
     Stopped,
     Failed(io::Error),
-}
-
-/// Whether the archive at `archive` was changed after `staged` was: what is staged may then be of another version of it.
-/// Where that cannot be told, it may.
-pub(super) fn is_older(staged: &File, archive: &Path) -> bool {
-    let changed = |metadata: io::Result<std::fs::Metadata>| metadata.and_then(|metadata| metadata.modified());
-    match (changed(staged.metadata()), changed(std::fs::metadata(archive))) {
-        (Ok(staged), Ok(archive)) => staged < archive,
-        _ => true,
-    }
 }
 
 /// Whether `staged` has the bytes of `content`, of which every one is decoded.

@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::account::Staged;
@@ -13,6 +14,17 @@ use crate::event::Archive;
 use crate::log::{At, Entry, Head, Listener, Record};
 use crate::reason::{Reason, Told};
 use crate::run::Control;
+
+/// What earlier runs tell of archives.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// The hashes of the archives with which something is wrong.
+    pub doubted: HashSet<OsString>,
+    /// Paths of staged images that the log says to be of the very files that the archives are now.
+    pub vouched: HashSet<PathBuf>,
+    /// The images that were staged, and what became of them.
+    pub staged: Staged,
+}
 
 /// The archives that are not to be passed over.
 pub struct Doubts<'a> {
@@ -23,13 +35,25 @@ pub struct Doubts<'a> {
     doubted: HashSet<OsString>,
     /// What became of the images that were staged of them.
     staged: Staged,
+    /// Archives that were begun as the very file that they are now.
+    identical: HashSet<&'a OsStr>,
+    /// Paths of images that were staged, or found to be equal, while the archive was the file that it is now.
+    vouched: HashSet<PathBuf>,
 }
 
 impl<'a> Doubts<'a> {
     /// No doubts about `archives` yet. Reading ends once `control` stops the run.
     pub fn new(archives: &'a [Arc<Archive>], control: &'a Control) -> Doubts<'a> {
         let archives = archives.iter().map(|archive| (archive.hash.as_os_str(), &**archive)).collect();
-        Doubts { archives, control, same: HashSet::new(), doubted: HashSet::new(), staged: Staged::default() }
+        Doubts {
+            archives,
+            control,
+            same: HashSet::new(),
+            doubted: HashSet::new(),
+            staged: Staged::default(),
+            identical: HashSet::new(),
+            vouched: HashSet::new(),
+        }
     }
 
     /// Takes note of a line.
@@ -39,6 +63,15 @@ impl<'a> Doubts<'a> {
         self.staged.note(record);
         let is_wrong = match record {
             Record::ArchiveStart(start) => {
+                let is_identical = start.size_bytes == Some(archive.size)
+                    && start.mtime.as_ref() == Some(&archive.mtime)
+                    && start.ctime.as_ref() == Some(&archive.ctime)
+                    && start.inode == Some(archive.inode);
+                if is_identical {
+                    self.identical.insert(hash);
+                } else {
+                    self.identical.remove(hash);
+                }
                 if start.size_bytes == Some(archive.size) && start.mtime.as_ref() == Some(&archive.mtime) {
                     self.same.insert(hash);
                 } else {
@@ -51,7 +84,16 @@ impl<'a> Doubts<'a> {
             Record::Error(error) if error.scope == "archive" => {
                 matches!(error.reason, Some(Told::Known(Reason::Checksum | Reason::Corrupt)))
             }
-            Record::PartitionCheck(check) => check.verified == Some(Some(false)),
+            Record::PartitionCheck(check) => {
+                if let Some(path) = &check.path {
+                    if self.identical.contains(hash) {
+                        self.vouched.insert(path.as_path().to_owned());
+                    } else {
+                        self.vouched.remove(path.as_path());
+                    }
+                }
+                check.verified == Some(Some(false))
+            }
             Record::ArchiveVerified(verified) => {
                 let is_same =
                     verified.size_bytes == Some(archive.size) && verified.mtime.as_ref() == Some(&archive.mtime);
@@ -84,9 +126,9 @@ impl<'a> Doubts<'a> {
         self.doubted.contains(hash)
     }
 
-    /// The hashes of the archives with which something is wrong, and the images that were staged of all of them.
-    pub fn into_parts(self) -> (HashSet<OsString>, Staged) {
-        (self.doubted, self.staged)
+    /// What is known in the end.
+    pub fn into_known(self) -> Known {
+        Known { doubted: self.doubted, vouched: self.vouched, staged: self.staged }
     }
 }
 

@@ -18,6 +18,7 @@ mod verdicts;
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -28,11 +29,11 @@ use crate::event::{Archive, ArchiveTotals, Event, LeftOut, Resumed, Rule, Scope,
 use crate::exit::Exit;
 use crate::log::Record;
 use crate::reason::Reason;
-use crate::run::{Control, Observer, Observers, Queue, Stop, panics};
+use crate::run::{Control, End, Observer, Observers, Queue, Stop, panics};
 use crate::staging::{self, Space, Staging};
 use crate::zst::Meter;
 
-use doubt::Doubts;
+use doubt::{Doubts, Known};
 use plan::Plan;
 use survey::Survey;
 
@@ -49,6 +50,8 @@ struct Shared<'a> {
     swept_elsewhere: u64,
     /// Archives with which an earlier run found something wrong, by hash.
     doubted: HashSet<OsString>,
+    /// Paths of staged images that the log says to be of the very files that the archives are now.
+    vouched: HashSet<PathBuf>,
     account: Mutex<Live>,
     space_is_low: AtomicBool,
     space_was_low: AtomicBool,
@@ -79,6 +82,7 @@ pub fn run(config: &Config, control: &Control, observers: &[&dyn Observer]) -> E
         swept: HashMap::new(),
         swept_elsewhere: 0,
         doubted: HashSet::new(),
+        vouched: HashSet::new(),
         account: Mutex::default(),
         space_is_low: AtomicBool::new(false),
         space_was_low: AtomicBool::new(false),
@@ -94,10 +98,10 @@ impl Shared<'_> {
             Ok(prepared) => prepared,
             Err(cause) => {
                 self.emit(&Event::Error { scope: Scope::Run, cause: &cause });
-                return self.observers.end_early().unwrap_or(Exit::Failure);
+                return self.end_early().unwrap_or(Exit::Failure);
             }
         };
-        if let Some(exit) = self.observers.end_early() {
+        if let Some(exit) = self.end_early() {
             return exit;
         }
         self.begin(&plan, resumed);
@@ -106,14 +110,14 @@ impl Shared<'_> {
         held.sort_by_key(Survey::rank);
         held.into_iter().for_each(Survey::retry);
         self.tell_left_out(Rule::NotBegun, &not_begun);
-        if let Some(exit) = self.observers.end_early() {
+        if let Some(exit) = self.end_early() {
             return exit;
         }
         let mut complete = self.account().complete();
         complete.totals.removed_files += self.swept_elsewhere;
         self.emit(&Event::ScriptComplete(&complete));
         // The last line may be the one that the log could not take.
-        if let Some(exit) = self.observers.end_early() {
+        if let Some(exit) = self.end_early() {
             return exit;
         }
         let is_clean = complete.errors == 0 && complete.deferred == 0 && !self.space_was_low.load(Ordering::SeqCst);
@@ -194,19 +198,22 @@ impl Shared<'_> {
             let taken_up = resume::take_up(self.config, self.control, &mut plan, &mut |cause| {
                 self.emit(&Event::Warning { scope: Scope::Run, cause: &cause });
             })?;
-            self.doubted = taken_up.doubted;
-            self.account().take_staged(taken_up.staged);
+            self.learn(taken_up.known);
             Some(taken_up.done)
         } else {
             let mut doubts = Doubts::new(&plan.archives, self.control);
             // A log that cannot be read back, as a pipe, knows of nothing.
             let _ = self.config.logs().and_then(|logs| logs.read(&mut doubts));
-            let (doubted, staged) = doubts.into_parts();
-            self.doubted = doubted;
-            self.account().take_staged(staged);
+            self.learn(doubts.into_known());
             None
         };
         Ok((plan, resumed))
+    }
+
+    /// Takes over what earlier runs tell.
+    fn learn(&mut self, known: Known) {
+        (self.doubted, self.vouched) = (known.doubted, known.vouched);
+        self.account().take_staged(known.staged);
     }
 
     /// Surveys the archives, each started strictly after the smaller ones. Gives those with images that found no room,
@@ -262,6 +269,13 @@ impl Shared<'_> {
         if let Some(record) = Record::of(event) {
             self.account().note(record);
         }
+    }
+
+    /// The end of a run that was stopped, if it was.
+    fn end_early(&self) -> Option<Exit> {
+        let end = End::of(self.control)?;
+        self.emit(&end.event());
+        Some(end.exit())
     }
 
     fn account(&self) -> std::sync::MutexGuard<'_, Live> {

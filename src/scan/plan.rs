@@ -90,7 +90,8 @@ pub fn select(config: &Config) -> Result<Plan, Cause> {
             plan.leave_out(Rule::TooSmall, path, Some(size), None);
         } else if hashes.insert(hash.clone()) {
             let mtime = format!("{}.{:09}", metadata.mtime(), metadata.mtime_nsec());
-            chosen.push(Archive { hash, path, size, mtime, rank: 0 });
+            let ctime = format!("{}.{:09}", metadata.ctime(), metadata.ctime_nsec());
+            chosen.push(Archive { hash, path, size, mtime, ctime, inode: metadata.ino(), rank: 0 });
         } else {
             let message = format!(
                 "another archive of this run also has the hash {}; both would be staged to the same folder",

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 
-use crate::account::{ArchiveAccount, ArchiveEnd, Earlier, Lack, Staged, StagedState, Tallies};
+use crate::account::{ArchiveAccount, ArchiveEnd, Earlier, Lack, StagedState, Tallies};
 use crate::cause::Cause;
 use crate::config::Config;
 use crate::event::Archive;
@@ -21,7 +21,7 @@ use crate::sanitize::printable;
 use crate::staging::{self, Folder, Place};
 use crate::zst::Engine;
 
-use super::doubt::Doubts;
+use super::doubt::{Doubts, Known};
 use super::plan::Plan;
 
 /// Memory for what earlier runs found, in bytes, roughly; the archives of what lies beyond are surveyed again.
@@ -31,10 +31,8 @@ const MEMORY: usize = 256 << 20;
 pub struct TakenUp {
     /// The archives that they completed, in the order of their ranks, and what they found.
     pub done: Vec<(Arc<Archive>, Earlier)>,
-    /// Hashes of the archives with which they found something wrong.
-    pub doubted: HashSet<OsString>,
-    /// The images that they staged.
-    pub staged: Staged,
+    /// What else they tell.
+    pub known: Known,
 }
 
 /// Reads the log and takes the archives that are done out of the plan. Lines that could not be understood are
@@ -58,7 +56,7 @@ pub fn take_up(
         warn(Cause::new(Reason::LogUnreadable, note));
     }
     let History { mut done, has_runs, lacking, doubts, .. } = history;
-    let (doubted, staged) = doubts.into_parts();
+    let known = doubts.into_known();
     for (hash, lack) in lacking {
         let (path, hash) = (logs.path(lack.at.log).display(), printable(hash.as_encoded_bytes()));
         let message = format!(
@@ -78,7 +76,7 @@ pub fn take_up(
         let place = Place { hash, ordinal: image.ordinal(), name: image.image.img.bytes() };
         let found = root.as_ref().map(|root| staging::find(root, &place, image.size()));
         let is_there = matches!(found, Some(Ok(Some(_)))) && place.is_at(&config.site.staging, path.as_path());
-        let state = staged.get(path).map(|image| &image.state);
+        let state = known.staged.get(path).map(|image| &image.state);
         is_there || matches!(state, Some(StagedState::Reprocessed | StagedState::Removed))
     };
     let mut resumed = Vec::new();
@@ -91,7 +89,7 @@ pub fn take_up(
         resumed.push((Arc::clone(archive), Earlier { run, archive: found, weight }));
         false
     });
-    Ok(TakenUp { done: resumed, doubted, staged })
+    Ok(TakenUp { done: resumed, known })
 }
 
 /// What a run said of an archive.

@@ -88,7 +88,7 @@ impl<'r> Stager<'r> {
                     return Outcome::Failed(Cause::new(Reason::InTheWay, message));
                 }
                 let is_doubted = run.doubted.contains(&archive.hash);
-                if (is_doubted || compare::is_older(&staged.file, &archive.path))
+                if (is_doubted || !run.vouched.contains(&staged.path))
                     && let Some(outcome) = differs(zst, content, &staged, run.control)
                 {
                     return outcome;
@@ -172,7 +172,7 @@ impl<'r> Stager<'r> {
     }
 }
 
-/// What stands against an image in staging that is older than its archive; none where it has the same bytes.
+/// What stands against an image in staging for which the log does not vouch; none where it has the bytes of the archive.
 fn differs(zst: &ZstFile, content: &Content, staged: &Staged, control: &Control) -> Option<Outcome> {
     match compare::is_same(zst, content, &staged.file, control) {
         Ok(true) => None,

@@ -37,6 +37,8 @@ pub struct Held {
     pub length: u64,
     /// Whether it is a regular file.
     pub is_file: bool,
+    /// Its inode, and when it was last changed: seconds since 1970 and nanoseconds.
+    pub version: (u64, String),
 }
 
 /// An open folder, and the path it was opened by (for messages only).
@@ -126,7 +128,8 @@ impl Folder {
         };
         let stat = rustix::fs::fstat(&handle)?;
         let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-        Ok(Some(Held { handle, length: u64::try_from(stat.st_size).unwrap_or(0), is_file }))
+        let version = (stat.st_ino, format!("{}.{:09}", stat.st_mtime, stat.st_mtime_nsec));
+        Ok(Some(Held { handle, length: u64::try_from(stat.st_size).unwrap_or(0), is_file, version }))
     }
 
     /// Whether what stands under `name` is what is held, and as long as it was.

@@ -81,8 +81,6 @@ impl Staging {
 
     fn check_writable(&self) -> Result<(), Error> {
         let name = self.partial_name();
-        // A partial of this name can only be left over: the lock is ours.
-        let _ = self.root.remove(&name);
         self.root.create(&name).map_err(folder::failed("writing to", self.root.path()))?;
         self.root.remove(&name).map_err(folder::failed("writing to", self.root.path()))
     }
@@ -110,6 +108,8 @@ impl Staging {
     /// Removes partials that an earlier run left; how many, for each hash. Folders that are empty then go too.
     pub fn sweep(&self) -> Result<HashMap<OsString, u64>, Error> {
         let mut removed = HashMap::new();
+        // What was written to see whether anything can be. It holds nothing.
+        sweep_folder(&self.root);
         for hash in self.root.names()? {
             // What cannot be opened is not ours.
             let Ok(Some(folder)) = self.root.subfolder(&hash) else { continue };

@@ -14,7 +14,7 @@ use crate::event::{Archive, Event, Live, Soundness, Verified};
 use crate::exit::Exit;
 use crate::member::{self, Item};
 use crate::reason::Reason;
-use crate::run::{Control, Observer, Observers, Queue, panics};
+use crate::run::{Control, End, Observer, Observers, Queue, panics};
 use crate::scan::plan::{self, Plan};
 use crate::zst::{Engine, Meter, Options, ZstFile};
 
@@ -32,7 +32,11 @@ pub fn run(config: &Config, control: &Control, observers: &[&dyn Observer]) -> R
     for (archive, verified) in archives.into_iter().zip(verified) {
         answer.add(archive, verified);
     }
-    let exit = match observers.end_early() {
+    let end = End::of(control);
+    if let Some(end) = &end {
+        observers.emit(&end.event());
+    }
+    let exit = match end.map(|end| end.exit()) {
         Some(exit) => exit,
         None if answer.is_sound() => Exit::Success,
         None => Exit::Failure,

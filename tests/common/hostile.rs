@@ -314,6 +314,14 @@ impl Site {
         found
     }
 
+    /// What the partial in staging takes of the disk, in bytes, if there is one. Its length is that of the image.
+    pub fn written_of_partial(&self) -> Option<u64> {
+        use std::os::unix::fs::MetadataExt;
+        let staged = self.staged();
+        let (partial, _) = staged.iter().find(|(name, _)| name.ends_with(".partial"))?;
+        Some(fs::metadata(self.staging.join(partial)).ok()?.blocks() * 512)
+    }
+
     /// Asserts that the good archive's image is staged, whole, and is all there is but for `others`.
     pub fn assert_staged_good_and(&self, others: &[&str]) {
         let mut expected: Vec<String> = others.iter().map(ToString::to_string).collect();
