@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::account::{Account, Run};
+use crate::log::Name;
 
 use super::words;
 
@@ -16,7 +17,7 @@ const SKIPPED_MOST: usize = 20;
 /// another one of them is not named.
 pub fn folders(account: &Account) -> (Vec<String>, usize) {
     let archives = account.archives.iter().filter_map(|archive| archive.path.as_ref());
-    let mut counts = counted(archives.map(|path| path.as_path()));
+    let mut counts = counted(archives.map(Name::as_path));
     if counts.is_empty() {
         // Of a collection from which everything was left out.
         let files = account.runs.iter().flat_map(|run| run.left_out.values()).flat_map(|left_out| &left_out.files);

@@ -241,7 +241,8 @@ fn again(report: &Report, remaining: &Remaining) -> Option<Item> {
 fn lost(report: &Report) -> Option<Item> {
     let is_lost =
         |state: &ImageState| matches!(state, ImageState::Gone | ImageState::Changed(_) | ImageState::Unseen(_));
-    let mut item = Item { class: "alarm", ..Item::default() };
+    let advice = "Put them back, or scan with --resume: that stages them again.".to_owned();
+    let mut item = Item { class: "alarm", advice, ..Item::default() };
     let mut count = 0;
     for (archive, image, state) in report.images().filter(|(_, _, state)| is_lost(state)) {
         count += 1;
@@ -250,7 +251,6 @@ fn lost(report: &Report) -> Option<Item> {
     }
     item.count = Some(number(count));
     item.title = format!("staged {} gone, changed or out of sight", plural(count, "image"));
-    item.advice = "Put them back, or scan with --resume: that stages them again.".to_owned();
     (count > 0).then_some(item)
 }
 
