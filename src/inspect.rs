@@ -22,6 +22,7 @@ use crate::rescue::Maps;
 use crate::sanitize::{printable, printable_line, printable_short};
 use crate::suffixes::Suffixes;
 use crate::units::human;
+use crate::vouch;
 use crate::zst::{self, Engine, Meter, ZstFile};
 
 /// Magic numbers of a Zstandard frame and of skippable ones, without the free bits: RFC 8878 section 3.1.
@@ -110,6 +111,7 @@ impl Inspection {
                 engine: options.engine,
                 max_window: options.max_window,
                 meter: Arc::clone(&options.meter),
+                voucher: vouch::voucher(options.engine),
             };
             let of_zst = |error: zst::Error| Cause::from(&error);
             let zst = ZstFile::open(path, zst_options).map_err(of_zst)?;

@@ -24,6 +24,7 @@
 //! - [`log`]: JSON Lines, one typed record a line, written and read back.
 //! - `cause` and [`reason`]: why something is not as it should be, in the log's words.
 //! - `archive`: images in a `.tar.zst`, and doubt about bytes that were not decoded; `archive_name`: what is one by its name.
+//! - [`vouch`]: what a tar proves of places in a `.zst` that are only presumed.
 //! - `images`: which members of an archive are images.
 //! - [`finding`]: what is found in one image, and whether it can be relied on; [`rescue`]: which sectors of a medium
 //!   were never read.
@@ -80,3 +81,5 @@ pub mod staging;
 pub mod suffixes;
 #[doc(hidden)]
 pub mod units;
+#[doc(hidden)]
+pub mod vouch;

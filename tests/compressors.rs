@@ -10,6 +10,7 @@ mod common;
 #[path = "common/compressor.rs"]
 mod compressor;
 
+use std::cell::Cell;
 use std::fs::{self, File};
 use std::io::{Cursor, Read, Write};
 use std::path::Path;
@@ -28,6 +29,19 @@ const MIB: usize = 1 << 20;
 fn options(engine: Engine) -> Options {
     // `zstd --long=31` is among the compressors.
     Options { engine, max_window: 1 << 31, ..Options::default() }
+}
+
+thread_local! {
+    /// What the archive holds that is presumed of.
+    static SIZE: Cell<u64> = const { Cell::new(0) };
+    /// Archives whose blocks were found to be full, and those of which one was not.
+    static PRESUMED: Cell<[u64; 2]> = const { Cell::new([0; 2]) };
+}
+
+/// Vouches for what can only be right: blocks are never more than full, so that none lacks anything where all are right
+/// together.
+fn knows_the_size(_: &dyn ReadAt, size: u64) -> bool {
+    size == SIZE.get()
 }
 
 /// Tells what failed: an assertion does not know what it is about.
@@ -52,6 +66,8 @@ fn with_seeds(cases: u64, test: impl Fn(&mut Random)) {
         let _told = Told(format!("IMGSIEVE_MATRIX_SEED={seed}"));
         test(&mut Random::new(seed));
     }
+    let [full, other] = PRESUMED.get();
+    eprintln!("of {} archives, all blocks of {full} are full but the last of each frame", full + other);
 }
 
 /// An odd size, as most archives here have it.
@@ -102,15 +118,19 @@ fn check(what: &str, archive: &[u8], content: &[u8], edges: &[usize], random: &m
     let folder = TempDir::new().expect("a temporary folder");
     let path = folder.path().join("a.zst");
     fs::write(&path, archive).expect("written");
-    check_engine(Engine::Skip, &path, content, edges, random);
+    check_engine(&options(Engine::Skip), &path, content, edges, random);
+    SIZE.set(content.len() as u64);
+    let presuming = Options { voucher: Some(knows_the_size), ..options(Engine::Skip) };
+    check_engine(&presuming, &path, content, edges, random);
     if random.percent(20) {
-        check_engine(random.of(&[Engine::Auto, Engine::Decode]), &path, content, edges, random);
+        check_engine(&options(random.of(&[Engine::Auto, Engine::Decode])), &path, content, edges, random);
     }
 }
 
-fn check_engine(engine: Engine, path: &Path, content: &[u8], edges: &[usize], random: &mut Random) {
-    let _told = Told(format!("the engine {}", engine.as_str()));
-    let open = || ZstFile::open(path, options(engine)).expect("opens");
+fn check_engine(options: &Options, path: &Path, content: &[u8], edges: &[usize], random: &mut Random) {
+    let engine = options.engine;
+    let _told = Told(format!("the engine {}, presuming: {}", engine.as_str(), options.voucher.is_some()));
+    let open = || ZstFile::open(path, options.clone()).expect("opens");
     let mut zst = open();
     if random.percent(50) {
         assert_eq!(zst.finish().expect("intact"), content.len() as u64, "the size");
@@ -138,6 +158,9 @@ fn check_engine(engine: Engine, path: &Path, content: &[u8], edges: &[usize], ra
     }
     assert_eq!(zst.finish().expect("intact"), content.len() as u64, "the size");
     assert_eq!(zst.size(), Some(content.len() as u64));
+    let (presumed, refuted) = (zst.totals().presumed, zst.totals().refuted);
+    let [all, none] = PRESUMED.get();
+    PRESUMED.set([all + u64::from(presumed > 0), none + refuted]);
     if engine == Engine::Skip {
         assert_was_not_found_odd(&zst);
     }
@@ -147,7 +170,7 @@ fn check_engine(engine: Engine, path: &Path, content: &[u8], edges: &[usize], ra
 /// mistake would not be seen.
 fn assert_was_not_found_odd(zst: &ZstFile) {
     let totals = zst.totals();
-    let has_answered = totals.sized + totals.jumped + totals.traced > 0;
+    let has_answered = totals.sized + totals.jumped + totals.presumed + totals.traced > 0;
     assert_eq!(zst.distrust(), has_answered, "an intact archive was taken for a damaged one");
 }
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 const ENGINES: [&str; 3] = ["decode", "skip", "auto"];
 
 /// What depends on the engine, on the clock or on the folder that a test runs in.
-const FREE: [&str; 25] = [
+const FREE: [&str; 28] = [
     "ts",
     "run",
     "seconds",
@@ -20,6 +20,8 @@ const FREE: [&str; 25] = [
     "passed_over_bytes",
     "sized_bytes",
     "jumped_bytes",
+    "presumed_bytes",
+    "refuted",
     "traced_bytes",
     "fallbacks",
     "requested_bytes",
@@ -35,6 +37,7 @@ const FREE: [&str; 25] = [
     "worker",
     "archive",
     "dest",
+    "options",
     "path",
     "path_bytes",
 ];
@@ -123,7 +126,15 @@ fn to_verify_is_to_decode_everything() {
     let scan = Scan::of(&fixtures).args(&["--verify", "--dry-run", "-q"]);
     for line in of_stage(&scan.lines(), "archive_complete") {
         assert_eq!((&line["engine"], &line["verified"]), (&"decode".into(), &true.into()), "{line}");
-        for key in ["passed_over_bytes", "sized_bytes", "jumped_bytes", "traced_bytes", "fallbacks"] {
+        for key in [
+            "passed_over_bytes",
+            "sized_bytes",
+            "jumped_bytes",
+            "presumed_bytes",
+            "refuted",
+            "traced_bytes",
+            "fallbacks",
+        ] {
             assert_eq!(line[key], 0, "{key} of {line}");
         }
         assert_eq!(line["requested_bytes"], line["compressed_bytes"], "{line}");

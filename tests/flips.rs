@@ -17,7 +17,9 @@ use std::sync::{Arc, Mutex};
 use common::{content, run};
 use hostile::{MIB, mbr, member, tar};
 use imgsieve::inspect::{Inspection, Options};
-use imgsieve::zst::{Engine, Meter};
+use imgsieve::vouch::voucher;
+use imgsieve::zst::{self, Engine, Meter, ZstFile};
+use positioned_io::ReadAt as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -31,6 +33,13 @@ const ARCHIVES: [(&str, &str); 5] = [
     ("level 3, no checksum", "zstd -q -3 --no-check < $IN > $OUT"),
     ("level 19", "zstd -q -19 < $IN > $OUT"),
     ("level 3, frames of 1 MB", "split -b 1000000 $IN $IN.; for part in $IN.*; do zstd -q -3 -c $part >> $OUT; done"),
+];
+
+/// Of one image, and of blocks that are full, whatever version of zstd makes them.
+const PRESUMED: [(&str, &str); 3] = [
+    ("full blocks, level 1", "zstd -q -1 --zstd=wlog=16 < $IN > $OUT"),
+    ("full blocks, level 9", "zstd -q -9 --zstd=wlog=16 --no-check < $IN > $OUT"),
+    ("full blocks, content size", "zstd -q -3 --zstd=wlog=16 $IN -o $OUT"),
 ];
 
 /// What damage comes to.
@@ -92,9 +101,9 @@ fn data(length: usize) -> Vec<u8> {
 }
 
 /// An MBR with one primary partition, and logical ones whose EBRs lie all over the image.
-fn chained_image() -> Vec<u8> {
+fn chained_image(length: usize) -> Vec<u8> {
     const EBRS: [u32; 4] = [2048, 3000, 7001, 11_000];
-    let mut image = data(6 * MIB);
+    let mut image = data(length);
     let entry = |sector: &mut [u8], index: usize, kind: u8, start: u32, sectors: u32| {
         let entry = &mut sector[446 + 16 * index..][..16];
         entry.fill(0);
@@ -207,27 +216,49 @@ fn print_row(head: &str, cells: &[String; OUTCOMES.len()]) {
 
 #[test]
 fn damage_never_makes_what_is_passed_over_look_like_something_else() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let map = b"# Mapfile\n0x00000000 + 1\n0x00000000 0x00600000 +\n";
+    let members = [
+        member(b"first.img", &chained_image(6 * MIB)),
+        member(b"first.map", map),
+        member(b"second.img", &gpt_image(folder.path())),
+    ];
+    check(&ARCHIVES, &tar(&members), &[5, 2], Engine::Skip);
+}
+
+#[test]
+fn damage_never_makes_what_is_presumed_look_like_something_else() {
+    let map = b"# Mapfile\n0x00000000 + 1\n0x00000000 0x00C00000 +\n";
+    let mut tar = tar(&[member(b"first.img", &chained_image(12 * MIB)), member(b"first.map", map)]);
+    tar.resize(tar.len().next_multiple_of(10_240), 0);
+    check(&PRESUMED, &tar, &[5], Engine::Auto);
+}
+
+/// Whether the blocks of an archive of these are proven to be full.
+fn is_presumed(path: &Path) -> bool {
+    let options = zst::Options { voucher: voucher(Engine::Auto), ..zst::Options::default() };
+    let zst = ZstFile::open(path, options).expect("opens");
+    zst.read_exact_at(9 << 20, &mut [0]).is_ok_and(|()| zst.totals().presumed > 0)
+}
+
+/// Damages what each of these ways makes of `tar`, and holds what `engine` says of its images against what decoding does.
+fn check(archives: &[(&str, &str)], tar: &[u8], counts: &[u64], engine: Engine) {
     let flips = std::env::var("IMGSIEVE_FLIPS").map_or(FLIPS, |count| count.parse().expect("a number"));
     let each = (flips + flips / FLIPS_PER_CUT) / ARCHIVES.len() as u64;
     let folder = TempDir::new().expect("a temporary folder");
     let at = |name: &str| folder.path().join(name);
-    let map = b"# Mapfile\n0x00000000 + 1\n0x00000000 0x00600000 +\n";
-    let members = [
-        member(b"first.img", &chained_image()),
-        member(b"first.map", map),
-        member(b"second.img", &gpt_image(folder.path())),
-    ];
-    fs::write(at("in"), tar(&members)).expect("written");
+    fs::write(at("in"), tar).expect("written");
     print_row("", &OUTCOMES.map(|(_, word)| word.to_owned()));
     let mut wrong = Vec::new();
-    for (index, (name, command)) in ARCHIVES.iter().enumerate() {
+    for (index, (name, command)) in archives.iter().enumerate() {
         let path = at(&format!("{index}.tar.zst"));
         let script = format!("set -e; IN='{}'; OUT='{}'; {command}", at("in").display(), path.display());
         run("zstd", "sh", &["-c", &script], "");
         let truth = report(&path, Engine::Decode);
-        let counts: Vec<_> = truth["images"].as_array().expect("a list").iter().map(|image| &image["count"]).collect();
-        assert_eq!(counts, [5, 2], "{truth}");
-        assert_eq!(report(&path, Engine::Skip), truth);
+        let counted: Vec<_> = truth["images"].as_array().expect("a list").iter().map(|image| &image["count"]).collect();
+        assert_eq!(counted, counts, "{truth}");
+        assert_eq!(report(&path, engine), truth);
+        assert_eq!(is_presumed(&path), engine == Engine::Auto, "{name}");
         let intact = fs::read(&path).expect("readable");
         let next = AtomicU64::new(0);
         let outcomes = Mutex::new(Vec::new());
@@ -241,11 +272,11 @@ fn damage_never_makes_what_is_passed_over_look_like_something_else() {
                         if number >= each {
                             break;
                         }
-                        let seed = number * ARCHIVES.len() as u64 + index as u64;
+                        let seed = number * archives.len() as u64 + index as u64;
                         let mut bytes = intact.clone();
                         damage(&mut bytes, seed);
                         fs::write(&path, bytes).expect("written");
-                        let (skip, decode) = (report(&path, Engine::Skip), report(&path, Engine::Decode));
+                        let (skip, decode) = (report(&path, engine), report(&path, Engine::Decode));
                         let outcome = compare(&skip, &decode, truth);
                         outcomes.lock().expect("no panic").push((seed, outcome, skip, decode));
                     }
@@ -268,7 +299,7 @@ fn damage_never_makes_what_is_passed_over_look_like_something_else() {
 fn a_seek_table_that_lies_is_not_believed() {
     let folder = TempDir::new().expect("a temporary folder");
     let path = folder.path().join("seekable.tar.zst");
-    let members = [member(b"first.img", &chained_image()), member(b"second.img", &gpt_image(folder.path()))];
+    let members = [member(b"first.img", &chained_image(6 * MIB)), member(b"second.img", &gpt_image(folder.path()))];
     let mut archive = Vec::new();
     let options = zeekstd::EncodeOptions::new().frame_size_policy(zeekstd::FrameSizePolicy::Uncompressed(100_000));
     let mut encoder = options.into_encoder(&mut archive).expect("parameters that libzstd has");

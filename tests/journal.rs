@@ -281,6 +281,8 @@ fn an_intact_collection_adds_up_to_the_byte() {
         "passed_over_bytes",
         "sized_bytes",
         "jumped_bytes",
+        "presumed_bytes",
+        "refuted",
         "traced_bytes",
         "fallbacks",
         "requested_bytes",

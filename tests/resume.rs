@@ -186,7 +186,7 @@ fn an_image_of_an_older_version_of_its_archive_is_not_taken_for_the_new_one() {
     pack('b');
     // A copy keeps the time stamp of its original, which may be older than what is staged.
     let archive = File::options().append(true).open(scan.archive("m")).expect("an archive");
-    archive.set_modified(SystemTime::now() - Duration::from_secs(30 * 86400)).expect("ours");
+    archive.set_modified(SystemTime::now() - Duration::from_hours(30 * 24)).expect("ours");
     for args in [&["--resume"][..], &[]] {
         let ended = scan.run_with(args);
         assert!(ended.code == 1 && ended.stderr.contains("from another version of the archive"), "{ended:?}");

@@ -17,6 +17,7 @@ use crate::run::{Control, Observer, Observers, Stop};
 use crate::sanitize::{printable, printable_short};
 use crate::suffixes::Suffixes;
 use crate::units::{Size, human};
+use crate::vouch;
 use crate::zst::{self, Engine, Meter};
 
 pub const EXAMPLES: &str = "\
@@ -96,6 +97,7 @@ impl ExtractArguments {
                 engine: Engine::Auto,
                 max_window: self.max_window.0,
                 meter: Arc::new(Meter::new(control.flag())),
+                voucher: vouch::voucher(Engine::Auto),
             },
         })
     }

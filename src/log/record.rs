@@ -613,6 +613,10 @@ pub struct Totals {
     pub sized_bytes: u64,
     /// Bytes passed over in whole frames, counted each time.
     pub jumped_bytes: u64,
+    /// Those passed over by the headers of blocks that were presumed to be full, and then proven to be.
+    pub presumed_bytes: u64,
+    /// Times that blocks were presumed to be full, and that could not be proven.
+    pub refuted: u64,
     /// Bytes found by following matches.
     pub traced_bytes: u64,
     /// Times that libzstd had to decode after all.
@@ -661,6 +665,8 @@ impl Totals {
             (&mut self.passed_over_bytes, other.passed_over_bytes),
             (&mut self.sized_bytes, other.sized_bytes),
             (&mut self.jumped_bytes, other.jumped_bytes),
+            (&mut self.presumed_bytes, other.presumed_bytes),
+            (&mut self.refuted, other.refuted),
             (&mut self.traced_bytes, other.traced_bytes),
             (&mut self.fallbacks, other.fallbacks),
             (&mut self.requested_bytes, other.requested_bytes),

@@ -18,6 +18,8 @@ const NOTED: usize = 256;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Member {
+    /// Where its header begins, in bytes from the start of the archive; extension headers stand before it.
+    pub header_offset: u64,
     /// Its full name as stored: untrusted bytes. For a sparse file its real name.
     pub path: Vec<u8>,
     /// What it is.
@@ -129,9 +131,15 @@ impl Entry {
         let member = match (pending.error, content) {
             (Some(error), _) => Err(error.of_member(&path)),
             (None, Err(error)) => Err(error),
-            (None, Ok(content)) => {
-                Ok(Member { path: path.clone(), kind, size: content.size(), content, link_target, note })
-            }
+            (None, Ok(content)) => Ok(Member {
+                header_offset: offset,
+                path: path.clone(),
+                kind,
+                size: content.size(),
+                content,
+                link_target,
+                note,
+            }),
         };
         Ok(Self { member, path, stored, next })
     }
@@ -217,8 +225,15 @@ mod tests {
     fn file_name_is_what_follows_the_last_slash() {
         for (path, name) in [("a/b.img", "b.img"), ("b.img", "b.img"), ("a/", ""), ("", ""), ("a/..", "..")] {
             let content = Content::whole(0..0);
-            let member =
-                Member { path: path.into(), kind: Kind::File, size: 0, content, link_target: None, note: None };
+            let member = Member {
+                header_offset: 0,
+                path: path.into(),
+                kind: Kind::File,
+                size: 0,
+                content,
+                link_target: None,
+                note: None,
+            };
             assert_eq!(member.file_name(), name.as_bytes());
         }
     }

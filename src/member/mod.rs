@@ -56,4 +56,5 @@ pub use error::{Error, NumberProblem, Part, PaxProblem, SparseProblem};
 pub use header::Kind;
 pub use item::Item;
 pub use note::Note;
+pub use seen::is_header;
 pub use walk::{Members, walk};

@@ -24,3 +24,9 @@ impl Seen {
         }
     }
 }
+
+/// Whether a block is a member's header, or one that extends it: whether its checksum holds.
+#[must_use]
+pub fn is_header(block: &[u8]) -> bool {
+    matches!(Seen::of(block), Seen::Header(_))
+}

@@ -9,6 +9,7 @@ use crate::images::{Images, Role};
 use crate::member::{self, Content, Item, Member};
 use crate::reason::Reason;
 use crate::run::panics;
+use crate::vouch;
 use crate::zst::{self, Engine, Identity, Meter, Options, ZstFile};
 
 use super::Shared;
@@ -72,6 +73,7 @@ impl<'r> Survey<'r> {
             engine: if is_doubted { Engine::Decode } else { self.run.config.engine },
             max_window: self.run.config.site.max_window.0,
             meter: Arc::clone(&self.meter),
+            voucher: vouch::voucher(self.run.config.engine),
         };
         ZstFile::open(&self.archive.path, options)
     }
@@ -116,6 +118,8 @@ impl<'r> Survey<'r> {
         totals.rewinds += took.rewinds;
         totals.sized_bytes += took.sized;
         totals.jumped_bytes += took.jumped;
+        totals.presumed_bytes += took.presumed;
+        totals.refuted += took.refuted;
         totals.traced_bytes += took.traced;
         totals.fallbacks += took.fallbacks;
         totals.requested_bytes += took.requested;

@@ -87,8 +87,13 @@ pub(super) struct Gears {
 
 impl Gears {
     pub fn new(source: Arc<Source>, meter: Arc<Meter>) -> Gears {
+        Gears::over(Index::new(source, Arc::clone(&meter)), meter)
+    }
+
+    /// Gears that give the bytes where `index` says that they are.
+    pub fn over(index: Index, meter: Arc<Meter>) -> Gears {
         Gears {
-            index: Index::new(source, Arc::clone(&meter)),
+            index,
             memo: Memo::new(),
             meter,
             vain: 0,
@@ -127,6 +132,11 @@ impl Gears {
     /// Start and `Window_Size` of the last known frame that is not behind `position`.
     pub fn window_before(&self, position: u64) -> Result<Option<(u64, u64)>, Error> {
         self.index.window_before(position)
+    }
+
+    /// Passes over whole frames that say how long they are, as far as it goes and not behind the byte at `position`.
+    pub fn jump(&mut self, position: u64) -> Result<(), Miss> {
+        self.index.jump(position).map_err(Miss::from)
     }
 
     /// Passes on until the byte at `position` is passed, or the file ends.

@@ -18,7 +18,8 @@ impl Meter {
         Meter { stop, ..Meter::default() }
     }
 
-    /// Farthest byte of the compressed file that was consumed.
+    /// Byte of the compressed file up to which it was consumed. It grows, but for a file that was passed over whole, to
+    /// begin with, and is then read.
     #[must_use]
     pub fn compressed(&self) -> u64 {
         self.compressed.load(Ordering::Relaxed)
@@ -32,6 +33,11 @@ impl Meter {
 
     pub(super) fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Goes back to an earlier place, from which the file is read once more.
+    pub(super) fn go_back(&self, compressed: u64) {
+        self.compressed.store(compressed, Ordering::Relaxed);
     }
 
     pub(super) fn advance(&self, compressed: u64, decoded: u64) {

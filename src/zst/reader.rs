@@ -7,7 +7,9 @@ use crate::zst::decode::decoder::{Decoder, Totals};
 use crate::zst::decode::input::Input;
 use crate::zst::error::Error;
 use crate::zst::gears::{Gears, MAX_FETCHED, Miss};
-use crate::zst::options::{Engine, Options};
+use crate::zst::meter::Meter;
+use crate::zst::options::{Engine, Options, Voucher};
+use crate::zst::presumed::Presumed;
 use crate::zst::source::Source;
 use crate::zst::trace::index::Passed;
 
@@ -15,6 +17,9 @@ use crate::zst::trace::index::Passed;
 const NEAR: u64 = 1 << 20;
 /// The same from the start of a frame, where the decoder has to begin anew.
 const NEAR_START: u64 = 4 << 20;
+
+/// Decompressed bytes to be passed over that are worth a presumption of the whole file.
+const WORTH_PRESUMING: u64 = 8 << 20;
 
 /// A file's decoder, and the gears in front of it.
 pub(super) struct Reader {
@@ -30,6 +35,17 @@ pub(super) struct Reader {
     fallbacks: u64,
     /// What was found to be dear when it was asked for together.
     dear: Vec<Range<u64>>,
+    /// What is still to be presumed of; none once it was tried.
+    presumable: Option<Presumable>,
+    /// Presumptions that did not hold.
+    refuted: u64,
+}
+
+/// A file of which nothing was presumed yet.
+struct Presumable {
+    source: Arc<Source>,
+    meter: Arc<Meter>,
+    voucher: Option<Voucher>,
 }
 
 /// Where the bytes at a position are.
@@ -44,8 +60,9 @@ enum Way {
 
 impl Reader {
     pub fn new(source: &Arc<Source>, options: Options) -> Reader {
-        let Options { engine, max_window, ref meter } = options;
+        let Options { engine, max_window, ref meter, voucher } = options;
         let gears = (engine != Engine::Decode).then(|| Gears::new(Arc::clone(source), Arc::clone(meter)));
+        let presumable = Presumable { source: Arc::clone(source), meter: Arc::clone(meter), voucher };
         Reader {
             engine,
             max_window,
@@ -55,6 +72,8 @@ impl Reader {
             traced: 0,
             fallbacks: 0,
             dear: Vec::new(),
+            presumable: (engine == Engine::Auto || voucher.is_some()).then_some(presumable),
+            refuted: 0,
         }
     }
 
@@ -139,6 +158,8 @@ impl Reader {
         if let Some((compressed, decompressed)) = self.decoder.frame_end() {
             gears.resume(compressed, decompressed);
         }
+        self.presume(position)?;
+        let Some(gears) = &mut self.gears else { return Ok(false) };
         match gears.advance(position) {
             Ok(()) => Ok(true),
             Err(Miss::Read(error)) => Err(error),
@@ -147,6 +168,34 @@ impl Reader {
                 Ok(false)
             }
         }
+    }
+
+    /// Takes all blocks for full, once for the whole file, where it is far to `position`; and forgets it unless that is proven.
+    fn presume(&mut self, position: u64) -> Result<(), Error> {
+        let Some(gears) = &mut self.gears else { return Ok(()) };
+        // Whatever is wrong is found again on the way.
+        if self.presumable.is_none() || gears.jump(position).is_err() {
+            return Ok(());
+        }
+        let ahead = position.saturating_sub(gears.reached().max(self.decoder.reached()));
+        let is_worth_it = self.engine != Engine::Auto || ahead >= WORTH_PRESUMING;
+        if !is_worth_it || gears.reached() > position || gears.size().is_some() {
+            return Ok(());
+        }
+        let Some(Presumable { source, meter, voucher }) = self.presumable.take() else { return Ok(()) };
+        let begun = meter.compressed();
+        let presumed = match Presumed::of(source, &meter, voucher.is_some()) {
+            Ok(presumed) => presumed,
+            Err(Error::Interrupted) => return Err(Error::Interrupted),
+            // What cannot be read is told by whoever comes there on the way.
+            Err(_) => None,
+        };
+        match presumed.and_then(|presumed| presumed.into_proven(voucher)) {
+            Some(proven) => *gears = proven,
+            None => self.refuted += 1,
+        }
+        meter.go_back(begun);
+        Ok(())
     }
 
     /// From now on, has libzstd decode everything. Whether something was given that it did not.
@@ -276,8 +325,9 @@ impl Reader {
     }
 
     pub fn totals(&self) -> Totals {
-        let (Passed { sized, jumped, sequences }, traced) =
+        let (Passed { sized, jumped, presumed, sequences }, traced) =
             self.gears.as_ref().map_or((self.done, self.traced), Gears::totals);
-        Totals { sized, jumped, sequences, traced, fallbacks: self.fallbacks, ..self.decoder.totals() }
+        let (fallbacks, refuted) = (self.fallbacks, self.refuted);
+        Totals { sized, jumped, presumed, refuted, sequences, traced, fallbacks, ..self.decoder.totals() }
     }
 }

@@ -1,15 +1,29 @@
 //! The compressed file itself: reads at an offset, and the proof that it is still the file that was opened.
 
 use std::fs::{File, Metadata, OpenOptions};
-use std::io;
+use std::io::{self, IoSliceMut};
+use std::num::NonZeroU64;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
 
 use rustix::fs::OFlags;
 
 use crate::zst::error::{Change, Error};
+
+/// How far ahead the system is asked to read, in bytes; asked anew when half of it is read.
+const AHEAD: u64 = 8 << 20;
+/// Bytes of one advice. Linux heeds no more of it than its own read-ahead of the device is long, 128 KiB by default.
+const ADVICE_LEN: usize = 128 << 10;
+
+/// Bytes of a read that is large enough to tell how fast a disk is, and what a slow one takes longer than, in nanoseconds
+/// a byte: 500 MB/s, as fast as blocks are sized. Then the disk is to read on while they are.
+const LARGE: usize = 256 << 10;
+const SLOW: u128 = 2;
+/// What a device is read ahead by that needs no advice, in bytes.
+const FAR_AHEAD: u64 = 2 << 20;
 
 /// What makes a file the same file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +69,11 @@ pub(super) struct Source {
     file: File,
     opened: Identity,
     requested: AtomicU64,
+    /// Up to where the system was asked to read ahead.
+    ahead: AtomicU64,
+    /// Whether the disk was slower than what is done with what it reads.
+    is_slow: AtomicBool,
+    is_read_far_ahead: OnceLock<bool>,
     /// Where no frame began, and what stands there: whoever comes there later need not look again.
     tail: Mutex<Option<(u64, Tail)>>,
 }
@@ -84,6 +103,9 @@ impl Source {
             file,
             opened: Identity::of(&metadata),
             requested: AtomicU64::new(0),
+            ahead: AtomicU64::new(0),
+            is_slow: AtomicBool::new(false),
+            is_read_far_ahead: OnceLock::new(),
             tail: Mutex::default(),
         })
     }
@@ -139,9 +161,79 @@ impl Source {
         }
     }
 
+    /// Says that the file will be read from `offset` on, piece by piece, so that a disk reads on while what it has read is
+    /// worked on. To be called before each piece. Where the system reads far ahead by itself, or has it all in memory,
+    /// nothing is asked for.
+    pub fn read_ahead(&self, offset: u64) {
+        let asked = self.ahead.load(Ordering::Relaxed);
+        let is_on_the_way = (offset..=offset.saturating_add(AHEAD)).contains(&asked);
+        if is_on_the_way && asked - offset > AHEAD / 2 {
+            return;
+        }
+        let start = if is_on_the_way { asked } else { offset };
+        let end = offset.saturating_add(AHEAD).min(self.length());
+        self.ahead.store(end.max(offset), Ordering::Relaxed);
+        if start >= end || self.is_in_memory(start) && self.is_in_memory(end - 1) || self.is_read_far_ahead() {
+            return;
+        }
+        for start in (start..end).step_by(ADVICE_LEN) {
+            self.will_need(start, (end - start).min(ADVICE_LEN as u64));
+        }
+    }
+
+    /// Says that a few bytes will be read each `stride`, from `offset` on.
+    pub fn read_strides_ahead(&self, offset: u64, stride: u64, count: u64) {
+        let last = offset.saturating_add(stride.saturating_mul(count));
+        if last < self.length() && !self.is_in_memory(last) {
+            (1..=count).for_each(|index| self.will_need(offset + stride * index, 1));
+        }
+    }
+
+    fn will_need(&self, offset: u64, len: u64) {
+        // Advice only.
+        let _ = rustix::fs::fadvise(&self.file, offset, NonZeroU64::new(len), rustix::fs::Advice::WillNeed);
+    }
+
+    /// Whether Linux reads as far ahead on the device that holds the file as is asked for here, as its administrator may
+    /// have it do: then it does so with less work.
+    fn is_read_far_ahead(&self) -> bool {
+        *self.is_read_far_ahead.get_or_init(|| {
+            let device = self.opened.device;
+            let device = format!("{}:{}", rustix::fs::major(device), rustix::fs::minor(device));
+            let places = [
+                format!("/sys/class/bdi/{device}/read_ahead_kb"),
+                format!("/sys/dev/block/{device}/../queue/read_ahead_kb"),
+            ];
+            let said = places.iter().find_map(|place| std::fs::read_to_string(place).ok());
+            said.and_then(|said| said.trim().parse::<u64>().ok()).is_some_and(|kib| kib << 10 >= FAR_AHEAD)
+        })
+    }
+
+    /// Whether the byte at `offset` can be had without waiting for a disk; so it seems, where the file system does not tell.
+    fn is_in_memory(&self, offset: u64) -> bool {
+        let mut byte = [0];
+        let buffers = &mut [IoSliceMut::new(&mut byte)];
+        let read = rustix::io::preadv2(&self.file, buffers, offset, rustix::io::ReadWriteFlags::NOWAIT);
+        read != Err(rustix::io::Errno::AGAIN)
+    }
+
     /// Reads at least one byte at `offset`, which lies in the file as it was opened: what stands before a bad sector can
     /// be had. `buf` is not empty.
     pub fn read_some_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize, Error> {
+        let begun = (buf.len() >= LARGE).then(Instant::now);
+        let read = self.try_read_at(offset, buf)?;
+        if let Some(begun) = begun {
+            if begun.elapsed().as_nanos() > SLOW * read as u128 {
+                self.is_slow.store(true, Ordering::Relaxed);
+            }
+            if self.is_slow.load(Ordering::Relaxed) {
+                self.read_ahead(offset + read as u64);
+            }
+        }
+        Ok(read)
+    }
+
+    fn try_read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize, Error> {
         loop {
             match self.file.read_at(buf, offset) {
                 Ok(0) => return Err(Error::Changed(Change::Shrunk { from: self.opened.length, to: offset })),

@@ -43,6 +43,10 @@ pub struct Totals {
     pub sized: u64,
     /// Decompressed bytes that were passed over as whole frames.
     pub jumped: u64,
+    /// Decompressed bytes that were passed over by the headers of blocks that are all full.
+    pub presumed: u64,
+    /// Times that blocks were presumed to be full, and that could not be proven.
+    pub refuted: u64,
     /// Sequences of the blocks that were sized.
     pub sequences: u64,
     /// Decompressed bytes that were given by following matches to their literals.

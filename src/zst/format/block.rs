@@ -229,4 +229,9 @@ impl Sections {
         let tables_at = literals.len() + sequences.header_len as usize;
         Ok(Sections { literals, sequences, tables_at })
     }
+
+    /// Whether the block sets the table of `field`, for itself and for those that repeat it.
+    pub fn sets(&self, field: Field) -> bool {
+        self.sequences.count > 0 && self.sequences.modes[field as usize] != Mode::Repeat
+    }
 }

@@ -20,6 +20,9 @@ pub(in crate::zst) enum Fault {
     /// Section 3.1.1.2.3: more than `Block_Maximum_Size`, compressed or regenerated.
     #[error("block larger than the frame's maximum")]
     BlockTooLarge,
+    /// Not of RFC 8878: less than `Block_Maximum_Size`, where all blocks were presumed to hold as much.
+    #[error("block that is not full")]
+    NotFull,
     /// A field or section reaches past the end of its block.
     #[error("block ends inside a section")]
     BlockTooShort,

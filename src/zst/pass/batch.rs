@@ -8,6 +8,7 @@ use crate::zst::format::block::{
 use crate::zst::format::fault::Fault;
 use crate::zst::format::frame::{FrameHeader, FrameStart, HeaderError, MAX_HEADER_LEN};
 use crate::zst::meter::Meter;
+use crate::zst::pass::alone::read_sections;
 use crate::zst::pass::lanes::PADDING;
 use crate::zst::pass::peek::Peek;
 use crate::zst::pass::place::{Place, Sets, Setters, Stop};
@@ -304,11 +305,13 @@ fn scan_sections(
 /// Brings the table descriptions of the block that set `field` before the slab to the room in front of it.
 fn fetch(source: &Source, slab: &mut Slab, frame: &Open, field: Field, batch: &mut Batch) -> Result<usize, Stop> {
     let setter = frame.setters.fields[field as usize].ok_or(Fault::NothingToRepeat)?;
-    let (modes, bytes) = read_descriptions(source, setter.get(), frame.maximum())?;
+    let (sections, content) = read_sections(source, setter.get(), frame.maximum())?;
+    let bytes = content.get(sections.tables_at..).unwrap_or_default();
+    let bytes = &bytes[..bytes.len().min(DESCRIPTIONS_LEN)];
     let start = PADDING + field as usize * (DESCRIPTIONS_LEN + PADDING);
     let range = start..start + bytes.len();
-    slab.bytes[range.clone()].copy_from_slice(&bytes);
-    batch.descriptions.push(Descriptions { modes, range });
+    slab.bytes[range.clone()].copy_from_slice(bytes);
+    batch.descriptions.push(Descriptions { modes: sections.sequences.modes, range });
     Ok(batch.descriptions.len() - 1)
 }
 
@@ -320,16 +323,4 @@ pub(in crate::zst) fn parse_frame(bytes: &[u8]) -> Result<FrameStart, Fault> {
         Err(HeaderError::Incomplete) => Err(Fault::Truncated),
         Err(HeaderError::NotAFrame | HeaderError::ReservedBit) => Err(Fault::NotAFrame),
     }
-}
-
-/// The modes and the first bytes of the table descriptions of the block whose header stands at a compressed offset.
-fn read_descriptions(source: &Source, offset: u64, maximum: u64) -> Result<([Mode; 3], Vec<u8>), Stop> {
-    let mut header = [0; BLOCK_HEADER_LEN];
-    source.read_exact_at(offset, &mut header)?;
-    let block = BlockHeader::parse(header, maximum)?;
-    let mut content = vec![0; block.content_len()];
-    source.read_exact_at(offset + BLOCK_HEADER_LEN as u64, &mut content)?;
-    let sections = Sections::parse(&content, maximum)?;
-    let descriptions = &content[sections.tables_at..];
-    Ok((sections.sequences.modes, descriptions[..descriptions.len().min(DESCRIPTIONS_LEN)].to_vec()))
 }

@@ -7,9 +7,11 @@
 //! told in order what all have passed.
 //!
 //! Frames that say how long they are, or of which a seek table does, are jumped: of those only the headers of frame and
-//! blocks are read.
+//! blocks are read. So it is with frames whose blocks are all full but the last, see [`full`].
 
+pub(super) mod alone;
 pub(super) mod batch;
+pub(super) mod full;
 pub(super) mod lanes;
 pub(super) mod map;
 pub(super) mod peek;
@@ -20,14 +22,13 @@ pub(super) mod slab;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use self::size::{Descriptions, Job};
+use self::alone::size_alone;
 use crate::zst::error::Error;
-use crate::zst::format::block::{BLOCK_HEADER_LEN, BlockHeader, BlockKind, MAX_BLOCK, Mode, Sections};
+use crate::zst::format::block::{BLOCK_HEADER_LEN, BlockHeader, BlockKind, MAX_BLOCK};
 use crate::zst::format::fault::Fault;
 use crate::zst::format::frame::{FrameStart, MAX_HEADER_LEN};
 use crate::zst::meter::Meter;
 use crate::zst::pass::batch::{Batch, CHECKSUM_LEN, Feed, Item, Size, parse_frame};
-use crate::zst::pass::lanes::PADDING;
 use crate::zst::pass::peek::Peek;
 use crate::zst::pass::place::{Block, OpenFrame, Place, Setters, Stop};
 use crate::zst::pass::seek_table::SeekTable;
@@ -229,7 +230,7 @@ impl Pass {
                         regenerated,
                         kind: header.kind,
                         content_len: u32::try_from(content_len).expect("at most a block"),
-                        setters: frame.setters,
+                        setters: Some(frame.setters),
                         origin: frame.origin,
                         window: frame.header.window,
                     };
@@ -258,26 +259,6 @@ impl Pass {
             }
         }
         Ok(())
-    }
-
-    /// The size of the compressed block whose header stands at a compressed offset; `None` where it repeats the tables of
-    /// another.
-    fn size_alone(&self, offset: u64, block: BlockHeader, maximum: u64) -> Result<Option<u32>, Stop> {
-        let content = PADDING..PADDING + block.content_len();
-        let mut bytes = vec![0; content.end + PADDING];
-        self.source.read_exact_at(offset + BLOCK_HEADER_LEN as u64, &mut bytes[content.clone()])?;
-        let Sections { literals, sequences, tables_at } = Sections::parse(&bytes[content.clone()], maximum)?;
-        if sequences.count == 0 {
-            return Ok(Some(literals.regenerated));
-        }
-        if sequences.modes.contains(&Mode::Repeat) {
-            return Ok(None);
-        }
-        let descriptions = Descriptions { modes: sequences.modes, range: PADDING + tables_at..content.end };
-        let job = Job { own: 0, setters: [0; 3], count: sequences.count, literals: literals.regenerated };
-        let mut sizes = [0];
-        size::size_blocks(&bytes, &[descriptions], &[job], &mut sizes).map_err(|(_, fault)| fault)?;
-        Ok(Some(sizes[0]))
     }
 
     /// Passes over one frame by the headers of its blocks, if it says how long it is, or `table` does, and ends at `limit`
@@ -342,7 +323,11 @@ impl Pass {
             // The table alone says it: that is believed where all blocks are full but the last, and that has the rest.
             let full = match last {
                 Some((at, block)) if block.kind == BlockKind::Compressed => {
-                    self.size_alone(at, block, maximum)?.map(|len| u64::from(len) + (open - 1) * maximum)
+                    match size_alone(&self.source, at, maximum, |_| Ok(None)) {
+                        Ok(len) => Some(u64::from(len) + (open - 1) * maximum),
+                        Err(Stop::Odd(_)) => None,
+                        Err(stop) => return Err(stop),
+                    }
                 }
                 _ => Some(open * maximum),
             };

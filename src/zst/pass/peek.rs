@@ -10,6 +10,13 @@ const MIN_LEN: usize = 16;
 /// Longest read, while headers lie close together.
 const MAX_LEN: usize = 64 << 10;
 
+/// Headers so far apart from each other that what lies between them need not be read: those of raw blocks, mostly, which
+/// follow each other at the same distance.
+const FAR: u64 = 64 << 10;
+/// After so many at the same distance the places of so many more are predicted.
+const RUN: u64 = 8;
+const PREDICTED: u64 = 32;
+
 /// A few bytes of a file in memory.
 pub(in crate::zst) struct Peek {
     source: Arc<Source>,
@@ -18,11 +25,14 @@ pub(in crate::zst) struct Peek {
     offset: u64,
     /// Bytes that are asked for next.
     len: usize,
+    /// How far the last header was from the one before it, and how often that was so.
+    stride: u64,
+    run: u64,
 }
 
 impl Peek {
     pub fn new(source: Arc<Source>) -> Peek {
-        Peek { source, bytes: Vec::new(), offset: 0, len: MIN_LEN }
+        Peek { source, bytes: Vec::new(), offset: 0, len: MIN_LEN, stride: 0, run: 0 }
     }
 
     /// At least `wanted` bytes at `offset`, or what the file has of them.
@@ -35,6 +45,7 @@ impl Peek {
             let is_close = within.is_some_and(|skip| skip < 2 * self.bytes.len());
             self.len = if is_close { (self.len * 2).min(MAX_LEN) } else { MIN_LEN };
             let left = usize::try_from(self.source.length().saturating_sub(offset)).unwrap_or(usize::MAX);
+            self.look_ahead(offset);
             self.bytes.resize(self.len.max(wanted).min(left), 0);
             self.offset = offset;
             if let Err(error) = self.source.read_exact_at(offset, &mut self.bytes) {
@@ -44,6 +55,19 @@ impl Peek {
             0
         };
         Ok(self.bytes.get(skip..).unwrap_or_default())
+    }
+
+    /// Has what comes behind `offset` read ahead: all of it, or headers alone where they are far apart.
+    fn look_ahead(&mut self, offset: u64) {
+        let stride = offset.saturating_sub(self.offset);
+        self.run = if stride == self.stride { self.run + 1 } else { 0 };
+        self.stride = stride;
+        if self.run < RUN || stride < FAR {
+            self.source.read_ahead(offset);
+        } else if self.run % PREDICTED == RUN {
+            let first = offset.saturating_add(stride.saturating_mul(RUN));
+            self.source.read_strides_ahead(first, stride, PREDICTED);
+        }
     }
 }
 

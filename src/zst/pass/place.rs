@@ -100,8 +100,8 @@ pub(in crate::zst) struct Block {
     pub kind: BlockKind,
     /// Bytes behind its header.
     pub content_len: u32,
-    /// The tables in force before it.
-    pub setters: Setters,
+    /// The tables in force before it; none where that was not looked for.
+    pub setters: Option<Setters>,
     /// Decompressed offset and `Window_Size` of its frame.
     pub origin: u64,
     pub window: u64,

@@ -161,7 +161,7 @@ fn a_pass_goes_on_from_every_place_of_the_map() {
         .expect("it is whole");
     }
     for position in (0..end).step_by(1 << 20) {
-        let (place, next) = map.before(&fixture.source, position).expect("readable").expect("known");
+        let (place, next, _) = map.before(&fixture.source, position).expect("readable").expect("known");
         assert!(place.decompressed <= position && next.is_none_or(|next| position < next));
         let mut pass = fixture.pass(place, 300_000);
         let mut found = Vec::new();

@@ -5,11 +5,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::zst::error::Error;
-use crate::zst::format::block::{BLOCK_HEADER_LEN, BlockHeader, BlockKind};
+use crate::zst::format::block::{BLOCK_HEADER_LEN, BlockHeader, BlockKind, LiteralsKind};
 use crate::zst::format::frame::{FrameStart, MAX_HEADER_LEN};
 use crate::zst::meter::Meter;
+use crate::zst::options::SURE_TAIL;
 use crate::zst::pass::Pass;
-use crate::zst::pass::map::Map;
+use crate::zst::pass::alone::{read_sections, size_alone};
+use crate::zst::pass::full::FullPass;
+use crate::zst::pass::map::{Again, Map};
 use crate::zst::pass::place::{Block, Place, Stop};
 use crate::zst::pass::seek_table::SeekTable;
 use crate::zst::source::Source;
@@ -25,6 +28,9 @@ const SHORT_SLAB_LEN: usize = 512 << 10;
 const MAX_BLOCKS: usize = 16 << 10;
 /// Blocks of one stretch; where there are more, they are not looked for one by one.
 const MAX_STRETCH: usize = 32 << 10;
+
+/// Blocks before one that are looked at for whose tables it repeats.
+const MAX_LOOKED_BACK: usize = 1 << 14;
 
 /// Blocks that follow each other.
 struct Stretch {
@@ -61,6 +67,8 @@ pub(in crate::zst) struct Passed {
     pub sized: u64,
     /// In whole frames.
     pub jumped: u64,
+    /// By the headers of blocks that are all full.
+    pub presumed: u64,
     /// Not in bytes: the sequences of the blocks that were sized.
     pub sequences: u64,
 }
@@ -95,6 +103,66 @@ impl Index {
             stretches: VecDeque::new(),
             source,
             meter,
+        }
+    }
+
+    /// An index of a whole file, made by going from block header to block header, as if all blocks were full but the last of
+    /// each frame; none where it is seen that they are not. And whether that is proven, by what each frame says of its size:
+    /// otherwise the places in it are only presumed, and there is none unless `can_vouch`.
+    pub fn presume(source: Arc<Source>, meter: Arc<Meter>, can_vouch: bool) -> Result<Option<(Index, bool)>, Error> {
+        let mut table = SeekTable::find(&source)?;
+        let mut pass = FullPass::new(Arc::clone(&source), Arc::clone(&meter), Place::default());
+        let mut map = Map::full();
+        loop {
+            match pass.next(table.as_mut()) {
+                Ok(Some(_)) if !can_vouch && !pass.is_proven() => return Ok(None),
+                Ok(Some(block)) => {
+                    if pass.place().frame.is_none() {
+                        map.end_full(block.origin, pass.place().decompressed);
+                    }
+                    map.note_full(pass.place());
+                }
+                Ok(None) => break,
+                Err(Stop::Read(error)) => return Err(error),
+                Err(Stop::Odd(_)) => return Ok(None),
+            }
+        }
+        let place = *pass.place();
+        let mut index = Index::new(Arc::clone(&source), Arc::clone(&meter));
+        index.frontier = Pass::new(source, meter, place, SLAB_LEN);
+        index.map = map;
+        index.passed.presumed = place.decompressed;
+        index.begin_stretch();
+        let is_proven = pass.is_proven();
+        Ok((is_proven || index.has_sure_tail()?).then_some((index, is_proven)))
+    }
+
+    /// Whether the blocks of the last [`SURE_TAIL`] bytes are as long as they are taken for. The last of a frame is, for it
+    /// was sized.
+    fn has_sure_tail(&mut self) -> Result<bool, Error> {
+        let mut position = self.reached();
+        let least = position.saturating_sub(SURE_TAIL);
+        while position > least {
+            let block = self.block_at(position - 1)?;
+            position = block.decompressed;
+            if block.kind == BlockKind::Compressed && !self.is_sure(&block)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether a compressed block regenerates what it is taken for.
+    fn is_sure(&mut self, block: &Block) -> Result<bool, Error> {
+        let (source, maximum) = (Arc::clone(&self.source), block.maximum());
+        let size = size_alone(&source, block.compressed, maximum, |field| {
+            let Some(setter) = self.setter(block, Inherited::Table(field))? else { return Ok(None) };
+            read_sections(&source, setter.compressed, maximum).map(Some)
+        });
+        match size {
+            Ok(size) => Ok(size == block.regenerated),
+            Err(Stop::Odd(_) | Stop::Read(Error::Dear { .. })) => Ok(false),
+            Err(Stop::Read(error)) => Err(error),
         }
     }
 
@@ -137,38 +205,55 @@ impl Index {
         }
     }
 
-    /// Passes on until the byte at `position` is passed, or the file ends.
-    pub fn advance(&mut self, position: u64) -> Result<(), Stop> {
+    /// Passes over whole frames that say how long they are, until one of them holds the byte at `position`, or another frame
+    /// comes.
+    pub fn jump(&mut self, position: u64) -> Result<(), Stop> {
         if !self.is_table_known {
             self.table = SeekTable::find(&self.source)?;
             self.is_table_known = true;
         }
-        while self.reached() <= position && !self.frontier.is_at_end() {
+        while self.reached() <= position {
             if self.meter.is_stopped() {
                 return Err(Stop::Read(Error::Interrupted));
             }
             let start = self.reached();
-            if self.frontier.jump(position, self.table.as_mut())? {
-                self.passed.jumped += self.reached() - start;
-                self.begin_stretch();
-                self.map.note(self.frontier.place());
-            } else {
-                let Index { frontier, map, recent, stretches, .. } = self;
-                // With a seek table the next frame may be jumped.
-                let most = if self.table.is_some() { 1 } else { usize::MAX };
-                frontier.step(most, &mut |block, place| {
-                    recent.push(block);
-                    if map.note(place) || recent.blocks.len() == MAX_STRETCH {
-                        let passed = std::mem::replace(recent, Stretch::at(recent.end));
-                        remember(stretches, passed);
-                    }
-                })?;
-                self.passed.sized += self.reached() - start;
-                self.passed.sequences += self.frontier.sequences();
+            if !self.frontier.jump(position, self.table.as_mut())? {
+                break;
             }
+            self.passed.jumped += self.reached() - start;
+            self.begin_stretch();
+            self.map.note(self.frontier.place());
             self.meter.advance(self.frontier.place().compressed, 0);
         }
         Ok(())
+    }
+
+    /// Passes on until the byte at `position` is passed, or the file ends.
+    pub fn advance(&mut self, position: u64) -> Result<(), Stop> {
+        loop {
+            self.jump(position)?;
+            if self.reached() > position {
+                return Ok(());
+            }
+            if self.frontier.is_at_end() {
+                self.meter.advance(self.frontier.place().compressed, 0);
+                return Ok(());
+            }
+            let start = self.reached();
+            let Index { frontier, map, recent, stretches, .. } = self;
+            // With a seek table the next frame may be jumped.
+            let most = if self.table.is_some() { 1 } else { usize::MAX };
+            frontier.step(most, &mut |block, place| {
+                recent.push(block);
+                if map.note(place) || recent.blocks.len() == MAX_STRETCH {
+                    let passed = std::mem::replace(recent, Stretch::at(recent.end));
+                    remember(stretches, passed);
+                }
+            })?;
+            self.passed.sized += self.reached() - start;
+            self.passed.sequences += self.frontier.sequences();
+            self.meter.advance(self.frontier.place().compressed, 0);
+        }
     }
 
     /// Goes on at the end of a frame that somebody else has read, if it lies ahead.
@@ -203,8 +288,21 @@ impl Index {
     /// Passes once more over what lies between the places of the map on both sides of `position`.
     fn find_again(&self, position: u64) -> Result<Stretch, Error> {
         let dear = || Error::Dear { position };
-        let (place, next) = self.map.before(&self.source, position)?.ok_or_else(dear)?;
+        let (place, next, again) = self.map.before(&self.source, position)?.ok_or_else(dear)?;
         let end = next.unwrap_or(u64::MAX).min(self.reached());
+        if let Again::Full { end: frame_end } = again {
+            let mut pass = FullPass::again(Arc::clone(&self.source), Arc::clone(&self.meter), place, frame_end);
+            let mut stretch = Stretch::at(place.decompressed);
+            while stretch.end < end && stretch.blocks.len() < MAX_STRETCH {
+                match pass.next(None) {
+                    Ok(Some(block)) => stretch.push(&block),
+                    Ok(None) => break,
+                    Err(Stop::Read(error)) => return Err(error),
+                    Err(Stop::Odd(_)) => return Err(dear()),
+                }
+            }
+            return if stretch.contains(position) { Ok(stretch) } else { Err(dear()) };
+        }
         let mut pass = Pass::new(Arc::clone(&self.source), Arc::clone(&self.meter), place, SHORT_SLAB_LEN);
         let mut stretch = Stretch::at(place.decompressed);
         while pass.place().decompressed < end && !pass.is_at_end() {
@@ -236,6 +334,34 @@ impl Index {
     }
 }
 
+impl Index {
+    /// As [`Blocks::setter`], of a block before which nobody has looked for it yet.
+    fn look_back(&mut self, block: &Block, table: Inherited) -> Result<Option<Block>, Error> {
+        let dear = Error::Dear { position: block.decompressed };
+        let mut at = *block;
+        for _ in 0..MAX_LOOKED_BACK {
+            let Some(before) = self.before(&at)? else { return Ok(None) };
+            at = before;
+            if before.kind != BlockKind::Compressed {
+                continue;
+            }
+            let sections = match read_sections(&self.source, before.compressed, before.maximum()) {
+                Ok((sections, _)) => sections,
+                Err(Stop::Read(error)) => return Err(error),
+                Err(Stop::Odd(_)) => return Err(dear),
+            };
+            let sets = match table {
+                Inherited::Tree => sections.literals.kind == LiteralsKind::Compressed,
+                Inherited::Table(field) => sections.sets(field),
+            };
+            if sets {
+                return Ok(Some(before));
+            }
+        }
+        Err(dear)
+    }
+}
+
 /// Keeps a stretch, and lets go of the oldest where there are too many.
 fn remember(stretches: &mut VecDeque<Stretch>, stretch: Stretch) {
     stretches.push_back(stretch);
@@ -259,9 +385,10 @@ impl Blocks for Index {
     }
 
     fn setter(&mut self, block: &Block, table: Inherited) -> Result<Option<Block>, Error> {
+        let Some(setters) = block.setters else { return self.look_back(block, table) };
         let setter = match table {
-            Inherited::Tree => block.setters.huffman,
-            Inherited::Table(field) => block.setters.fields[field as usize],
+            Inherited::Tree => setters.huffman,
+            Inherited::Table(field) => setters.fields[field as usize],
         };
         let Some(setter) = setter else { return Ok(None) };
         let compressed = setter.get();

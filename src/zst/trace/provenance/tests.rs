@@ -11,7 +11,6 @@ use crate::zst::format::fse::Tables;
 use crate::zst::format::literals;
 use crate::zst::format::sequences::Sequences;
 use crate::zst::meter::Meter;
-use crate::zst::pass::place::Setters;
 use crate::zst::trace::opened::Inherited;
 
 /// A file in memory, whose blocks are known because all of them were decoded, from the first to the last.
@@ -112,7 +111,7 @@ impl Memory {
             let kind = header.kind;
             let (compressed, decompressed, origin) = (offset, start, frame_start);
             // Who set the tables is kept beside it.
-            let setters = Setters::default();
+            let setters = None;
             let block = Block { compressed, decompressed, regenerated, kind, content_len, setters, origin, window };
             self.blocks.push(block);
             self.setters.push(inherited);
