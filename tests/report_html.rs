@@ -457,6 +457,12 @@ fn hostile_names_are_text_and_run_nothing() {
     let state = "[typeof window.ran, document.scripts.length, document.images.length, document.querySelectorAll('bdi b').length]";
     assert_eq!(browser.eval(state), json!(["undefined", 2, 0, 0]));
     assert_eq!(browser.eval("document.querySelector('.image h4').textContent"), r"</script>\xff.img");
+    let command = "document.querySelector('.command').textContent";
+    assert_eq!(browser.eval(command), format!("imgsieve scan --resume --log '{script}'"));
+    let items =
+        "[...document.querySelectorAll('.item')].map((item) => item.textContent.split('window.ran').length - 1)";
+    // The command and the hash; the reason; the rule, the path and why.
+    assert_eq!(browser.eval(items), json!([2, 1, 3]));
     let shown = browser.eval("document.querySelector('.hash').textContent");
     assert_eq!(shown, r#""><img src=x onerror=window.ran=1>'&amp;\u{202e}"#);
     let fragment = browser.eval("location.hash");

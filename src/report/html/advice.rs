@@ -16,10 +16,10 @@ pub fn is_to_inspect(reason: &str) -> bool {
         .any(|known| known.as_str() == reason)
 }
 
-/// What to do about an error of this reason.
+/// What to do about an error of this reason; empty for one of another version's.
 pub fn of(reason: &str) -> &'static str {
     let known = Reason::ALL.iter().map(|&(known, _)| known).find(|known| known.as_str() == reason);
-    known.map_or("Each message says what is wrong.", of_known)
+    known.map_or("", of_known)
 }
 
 fn of_known(reason: Reason) -> &'static str {
@@ -88,7 +88,7 @@ mod tests {
             let meaning = meaning(reason.as_str()).expect("a known reason");
             assert!(meaning.ends_with('.') && !meaning.contains('`'), "{meaning}");
         }
-        assert_eq!((meaning("<b>"), of("<b>")), (None, "Each message says what is wrong."));
+        assert_eq!((meaning("<b>"), of("<b>")), (None, ""));
     }
 
     #[test]

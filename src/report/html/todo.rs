@@ -23,6 +23,8 @@ use super::words::{self, counted, number};
 const ENTRIES_MOST: usize = 50;
 /// Items of a block.
 const ITEMS_MOST: usize = 60;
+/// Reasons and rules that are told apart: a log may be anybody's.
+const REASONS_MOST: usize = 1000;
 /// Archives that `imgsieve inspect` is given.
 const INSPECTED_MOST: usize = 3;
 /// Characters of a command that is shown: a part of one would do something else.
@@ -313,6 +315,8 @@ struct OfReason<'a> {
 
 impl<'a> Reasons<'a> {
     fn add(&mut self, reason: &'a str, archive: Option<&'a Path>, entry: impl FnOnce() -> Entry) {
+        let is_told = self.0.len() < REASONS_MOST || self.0.contains_key(reason);
+        let reason = if is_told { reason } else { "" };
         let of_reason = self.0.entry(reason).or_default();
         of_reason.reason = reason;
         of_reason.count += 1;
@@ -335,8 +339,8 @@ impl OfReason<'_> {
         let item = Item {
             class: "alarm",
             count: Some(number(self.count)),
-            reason: Some(words::name(self.reason.as_bytes())),
-            title: advice::meaning(self.reason).unwrap_or_default(),
+            reason: (!self.reason.is_empty()).then(|| words::name(self.reason.as_bytes())),
+            title: advice::meaning(self.reason).unwrap_or_else(|| "See each message.".to_owned()),
             advice: advice::of(self.reason).to_owned(),
             command: is_inspected.then_some(&inspect).and_then(|inspect| command(Some(inspect))),
             ..self.item
@@ -370,6 +374,9 @@ fn left_out(report: &Report, verdicts: &[Verdict]) -> Vec<Item> {
             let more =
                 if members.count > 1 { format!(", the largest of {}", number(members.count)) } else { String::new() };
             let text = format!("{}{more}", human(members.size_bytes));
+            if of_rule.len() >= REASONS_MOST && !of_rule.contains_key(&*members.rule) {
+                continue;
+            }
             add(of_rule.entry(&members.rule).or_default(), || Entry::of(&archive.hash, name, &text));
         }
     }
@@ -435,6 +442,19 @@ fn plural(count: u64, noun: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_reasons_without_end_some_are_told_apart() {
+        let words: Vec<String> = (0..3 * REASONS_MOST).map(|number| format!("r{number}")).collect();
+        let mut reasons = Reasons::default();
+        for word in words.iter().chain(&words) {
+            reasons.add(word, None, Entry::default);
+        }
+        assert_eq!(reasons.0.len(), REASONS_MOST + 1);
+        let (count, item) = reasons.0.remove("").expect("the others").item();
+        assert_eq!((count, item.entries.len() as u64 + item.more), (4000, 4000));
+        assert_eq!(item.reason, None);
+    }
 
     #[test]
     fn an_address_is_a_fragment_whatever_the_hash() {
