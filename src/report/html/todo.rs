@@ -136,8 +136,8 @@ pub fn blocks(report: &Report, context: &Context, verified: &Verified<'_>, verdi
     };
     [
         block("To reprocess", "No image waits to be reprocessed.", images(report, &remaining), ""),
-        block("Errors and unfinished work", "No errors; everything was finished.", wrong, ""),
-        block("Left out", "Nothing was left out.", left_out, note),
+        block("Errors and unfinished work", "No errors, and nothing unfinished.", wrong, ""),
+        block("Left out", "The log names nothing that was left out.", left_out, note),
     ]
 }
 
