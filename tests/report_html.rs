@@ -257,11 +257,10 @@ fn complete(hash: &str, more: &Value) -> Value {
     line
 }
 
-#[test]
-fn it_begins_with_what_needs_attention() {
-    let folder = TempDir::new().expect("a temporary folder");
+/// Six archives, of which one is fine: nothing of the others is alike. What is staged is staged in `folder`.
+fn six(folder: &Path) -> Vec<Value> {
     let staged = |hash: &str| {
-        let path = folder.path().join("staging").join(hash).join(format!("{hash}.img"));
+        let path = folder.join("staging").join(hash).join(format!("{hash}.img"));
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
         std::fs::File::create(&path).and_then(|file| file.set_len(1000 << 20)).expect("a file of holes");
         path
@@ -299,14 +298,20 @@ fn it_begins_with_what_needs_attention() {
         json!({"stage": "error", "scope": "archive", "hash": "torn", "reason": "truncated", "message": "cut short"}),
         json!({"stage": "script_complete"}),
     ]);
-    let of_failed = json!({"hash": "failed", "img": "failed.img", "path": folder.path().join("staging/failed/failed.img"),
+    let of_failed = json!({"hash": "failed", "img": "failed.img", "path": folder.join("staging/failed/failed.img"),
         "size_bytes": 1000 << 20, "run": "r2"});
     for (stage, status) in [("reprocess_start", Value::Null), ("reprocess_complete", json!(3))] {
         let mut line = of_failed.clone();
         (line["stage"], line["exit_status"]) = (json!(stage), status);
         lines.push(line);
     }
-    let page = Page::of(&lines);
+    lines
+}
+
+#[test]
+fn it_begins_with_what_needs_attention() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let page = Page::of(&six(folder.path()));
     let mut browser = Browser::start();
     browser.open(&page.file(), "");
     assert_eq!(browser.eval("document.querySelector('main > section').id"), "todo");
