@@ -226,7 +226,7 @@ reasons! {
     // A warning.
     /// More than one image in an archive.
     SeveralImages = "several_images",
-    /// An image is complete, but its frame was not decoded to its end without error.
+    /// An image has its full length, but its frame was not decoded to its end without error.
     NotVerified = "not_verified",
     /// A rescue map cannot be used.
     RescueMap = "rescue_map",

@@ -120,5 +120,8 @@ fn what_can_match_nothing_is_refused_before_anything_is_opened() {
     // A skip list that is the site file's own has to fit its collection, too.
     let ended = scan_that_skips("0123").run();
     assert_eq!(ended.code, 1, "{ended:?}");
-    assert!(ended.stderr.contains("--skip 0123: the collection has no archive of that hash"), "{ended:?}");
+    assert!(
+        ended.stderr.contains("[skip] of the site file, 0123: the collection has no archive of that hash"),
+        "{ended:?}"
+    );
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 const ENGINES: [&str; 3] = ["decode", "skip", "auto"];
 
 /// What depends on the engine, on the clock or on the folder that a test runs in.
-const FREE: [&str; 28] = [
+const FREE: [&str; 29] = [
     "ts",
     "run",
     "seconds",
@@ -38,6 +38,7 @@ const FREE: [&str; 28] = [
     "archive",
     "dest",
     "options",
+    "wall_seconds",
     "path",
     "path_bytes",
 ];

@@ -453,6 +453,7 @@ fn one_job_and_many_log_the_same() {
                     "ctime",
                     "inode",
                     "options",
+                    "wall_seconds",
                 ] {
                     object.shift_remove(key);
                 }
@@ -462,6 +463,7 @@ fn one_job_and_many_log_the_same() {
         texts.sort();
         let object = summary.as_object_mut().expect("an object");
         object.shift_remove("seconds");
+        object.shift_remove("wall_seconds");
         for key in ["kept", "problems"] {
             let list = object[key].as_array_mut().expect("a list");
             // As above.

@@ -728,3 +728,36 @@ fn a_report_in_json_has_all_that_the_log_says_of_an_image() {
     }
     assert!(checks > 30, "{checks}");
 }
+
+#[test]
+fn a_log_that_cannot_be_read_to_its_end_does_not_hide_what_a_resumed_run_did() {
+    let scan = after(&[MULTI, SINGLE]);
+    fs::remove_file(scan.staged(&fixture::named(MULTI))).expect("ours");
+    let mut log = fs::read_to_string(scan.log()).expect("a log");
+    log.push_str("{\"stage\":\"x\"");
+    fs::write(scan.log(), log).expect("a log");
+    let ended = scan.run_with(&["--resume", "--json"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let summary: Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    let facts = ["complete", "total_archives", "archives_checked", "archives_resumed", "kept_imgs"];
+    assert_eq!(json!(facts.map(|key| summary[key].clone())), json!([true, 2, 2, 1, 1]), "{summary}");
+    let log = fs::read_to_string(scan.log()).expect("a log");
+    let last: Value = serde_json::from_str(log.lines().last().expect("a line")).expect("JSON");
+    assert_eq!(last["archives_resumed"], 1);
+}
+
+#[test]
+fn an_image_that_something_is_in_the_way_of_remains_to_be_done() {
+    let multi = fixture::named(MULTI);
+    let scan = Scan::of_named(&[MULTI]);
+    let staged = scan.staged(&multi);
+    fs::create_dir_all(staged.parent().expect("a folder")).expect("a folder");
+    fs::write(&staged, "x").expect("a file");
+    let ended = scan.run();
+    assert_eq!(ended.code, 1, "{ended:?}");
+    assert!(ended.stdout.starts_with("Not kept as it should be:\n"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("      1 image not staged for an error: see above"), "{}", ended.stdout);
+    fs::remove_file(&staged).expect("ours");
+    assert_eq!(run_printed(&json_report(&scan, &[])["remaining"]["resume"]).code, 0);
+    assert!(staged.is_file());
+}

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use crate::log::Record;
-use crate::log::record::{ScriptComplete, Totals};
+use crate::log::record::ScriptComplete;
 
 use super::fold::Fold;
 use super::{Account, ArchiveAccount, Staged};
@@ -12,6 +12,8 @@ use super::{Account, ArchiveAccount, Staged};
 const MEMORY: usize = 64 << 20;
 /// Bytes of a name that are remembered: no file has a longer one.
 const NAME_MOST: usize = 255;
+/// What is told before a run begins, and remembered.
+const EARLY_MOST: usize = 1000;
 /// What a run is called that has no other name here.
 const RUN: &str = "";
 
@@ -27,23 +29,27 @@ pub struct Earlier {
 }
 
 /// The account of a run that goes on.
-pub struct Live(Fold);
+pub struct Live {
+    fold: Fold,
+    /// What was told before the run began: what it takes over comes first.
+    early: Option<Vec<(SystemTime, Record)>>,
+}
 
 impl Default for Live {
     fn default() -> Live {
-        Live(Fold::new(MEMORY))
+        Live { fold: Fold::new(MEMORY), early: Some(Vec::new()) }
     }
 }
 
 impl Live {
     /// Takes over what earlier runs staged.
     pub fn take_staged(&mut self, staged: Staged) {
-        self.0.take_staged(staged);
+        self.fold.take_staged(staged);
     }
 
     /// Takes over what an earlier run found. All of that comes before the run's own first record.
     pub fn take_over(&mut self, earlier: Earlier) {
-        self.0.take_over(&earlier.run, earlier.archive, earlier.weight);
+        self.fold.take_over(&earlier.run, earlier.archive, earlier.weight);
     }
 
     /// Takes note of a record of this run, but for the partitions of images: what is told at its end has them in a sentence.
@@ -54,37 +60,41 @@ impl Live {
             image.member = image.member.as_ref().map(|name| name.shortened(NAME_MOST).into_owned());
             check.partition_list = None;
         }
+        let now = SystemTime::now();
+        if let Some(early) = &mut self.early {
+            let begins = matches!(record, Record::ScriptStart(_));
+            if early.len() < EARLY_MOST || begins {
+                early.push((now, record));
+            }
+            if begins {
+                self.fold_early();
+            }
+        } else {
+            self.fold(now, record);
+        }
+    }
+
+    fn fold_early(&mut self) {
+        for (time, record) in self.early.take().into_iter().flatten() {
+            self.fold(time, record);
+        }
+    }
+
+    fn fold(&mut self, time: SystemTime, record: Record) {
         let length = serde_json::to_string(&record).map_or(0, |line| line.len());
-        self.0.note(RUN, Some(SystemTime::now()), record, length, true);
+        self.fold.note(RUN, Some(time), record, length, true);
     }
 
     /// What the run came to.
     #[must_use]
     pub fn complete(&self) -> ScriptComplete {
-        let account = self.0.account();
-        let sums = account.sums();
-        let Some(run) = account.runs.last() else { return ScriptComplete::default() };
-        let of_run = run.problems.len() as u64 + run.problems_more;
-        ScriptComplete {
-            total_multipart: sums.totals.multi,
-            archives_checked: sums.checked(),
-            archives_failed: sums.failed,
-            archives_resumed: run.resumed,
-            archives_without_image: sums.without_image,
-            imgs: sums.totals.images,
-            would_keep: sums.would_keep,
-            deferred: sums.deferred,
-            image_errors: sums.image_errors,
-            errors: of_run + sums.failed + sums.deferred + sums.image_errors,
-            warnings: sums.warnings,
-            compressed_bytes: sums.compressed_bytes,
-            totals: Totals { verified: sums.totals.verified && sums.checked() > 0, ..sums.totals },
-        }
+        self.fold.account().complete()
     }
 
     /// What is known when the run is done.
     #[must_use]
-    pub fn into_account(self) -> Account {
-        self.0.into_account()
+    pub fn into_account(mut self) -> Account {
+        self.fold_early();
+        self.fold.into_account()
     }
 }

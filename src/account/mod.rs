@@ -244,6 +244,31 @@ impl Account {
         of_runs.chain(of_archives)
     }
 
+    /// What the last run came to, with what it took over.
+    #[must_use]
+    pub fn complete(&self) -> ScriptComplete {
+        let sums = self.sums();
+        let Some(run) = self.runs.last() else { return ScriptComplete::default() };
+        let of_run = run.problems.len() as u64 + run.problems_more;
+        let wall_seconds = run.heard.zip(run.began).and_then(|(heard, began)| heard.duration_since(began).ok());
+        ScriptComplete {
+            total_multipart: sums.totals.multi,
+            archives_checked: sums.checked(),
+            archives_failed: sums.failed,
+            archives_resumed: run.resumed,
+            archives_without_image: sums.without_image,
+            imgs: sums.totals.images,
+            would_keep: sums.would_keep,
+            deferred: sums.deferred,
+            image_errors: sums.image_errors,
+            errors: of_run + sums.failed + sums.deferred + sums.image_errors,
+            warnings: sums.warnings,
+            compressed_bytes: sums.compressed_bytes,
+            totals: Totals { verified: sums.totals.verified && sums.checked() > 0, ..sums.totals },
+            wall_seconds: wall_seconds.map(|duration| duration.as_secs_f64()),
+        }
+    }
+
     /// Adds what is not listed.
     fn add_more(&mut self, archive: &ArchiveAccount) {
         self.archives_more += 1;

@@ -154,6 +154,14 @@ impl Listener for Selected<'_> {
     fn note(&mut self, entry: Entry, At { length, .. }: At) {
         let is_wanted = match entry.record.hash() {
             Some(hash) => self.wanted.has(&entry.run, hash),
+            // Of a run that something was taken over from: what it was, and how it ended.
+            None if matches!(
+                entry.record,
+                Record::ScriptStart(_) | Record::ScriptComplete(_) | Record::Interrupted(_) | Record::Abort(_)
+            ) =>
+            {
+                self.wanted.may_have(&entry.run)
+            }
             None => self.wanted.has_run(&entry.run),
         };
         if is_wanted {

@@ -64,6 +64,8 @@ fn write(path: &Path, arguments: SiteArguments) -> Exit {
             return failure(&Cause::new(Reason::Collection, message));
         }
     }
+    // The built-in skip list is of another collection.
+    let site = Site { skip: site.skip.into_iter().filter(|(_, reason)| reason == "--skip").collect(), ..site };
     if let Err(cause) = write_text(path, &site.to_toml()) {
         return failure(&cause);
     }

@@ -131,7 +131,7 @@ pub fn run(arguments: &ExtractArguments) -> Exit {
             };
             if let Some(cause) = &extracted.unverified {
                 let message =
-                    format!("what was extracted is complete, and the frame behind it is not: {}", cause.message);
+                    format!("what was extracted has its full length, but bytes of it may be wrong: {}", cause.message);
                 tell(&Event::Error { scope, cause: &Cause { message, ..cause.clone() } });
                 return Exit::Failure;
             }

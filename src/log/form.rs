@@ -80,3 +80,11 @@ pub fn optional_list<'de, D: Deserializer<'de>, T: DeserializeOwned>(
 pub fn milliseconds<S: Serializer>(seconds: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64((seconds * 1000.0).round() / 1000.0)
 }
+/// The same of what may not be known.
+#[allow(clippy::ref_option)]
+pub fn optional_milliseconds<S: Serializer>(seconds: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+    match seconds {
+        Some(seconds) => milliseconds(seconds, serializer),
+        None => serializer.serialize_none(),
+    }
+}

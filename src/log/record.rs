@@ -799,6 +799,9 @@ pub struct ScriptComplete {
     /// What was done, in total.
     #[serde(flatten)]
     pub totals: Totals,
+    /// Wall time of the run, in seconds.
+    #[serde(serialize_with = "form::optional_milliseconds", skip_serializing_if = "Option::is_none")]
+    pub wall_seconds: Option<f64>,
 }
 
 /// Which image in staging.

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::account::{ArchiveAccount, ArchiveEnd, Run, Verification};
+use crate::account::{ArchiveAccount, ArchiveEnd, Problem, Run, Verification};
 use crate::log::Name;
 use crate::log::record::{LeftOutFile, PartitionCheck, Table};
 use crate::reason::{Reason, Told};
@@ -46,6 +46,11 @@ impl Report {
             }
             if archive.images.is_empty() {
                 write_row(out, &row_of_archive(run, archive, verification))?;
+            }
+        }
+        for run in self.account.runs.iter().filter(|run| run.is_last) {
+            for problem in run.problems.iter().filter(|problem| problem.path.is_some()) {
+                write_row(out, &row_of_problem(run, problem))?;
             }
         }
         for rule in self.left_out() {
@@ -121,6 +126,17 @@ fn row_of_archive(run: &Run, archive: &ArchiveAccount, verification: &str) -> [S
         ("reason", reason),
         ("message", message),
         ("verification", verification.to_owned()),
+    ])
+}
+
+/// What has the name of an archive, and cannot be one.
+fn row_of_problem(run: &Run, problem: &Problem) -> [String; HEADER.len()] {
+    sparse_row(&[
+        ("run", printable(run.id.as_bytes())),
+        ("archive", problem.path.as_ref().map_or(String::new(), |path| printable(path.bytes()))),
+        ("state", "error".to_owned()),
+        ("reason", printable_line(&problem.reason)),
+        ("message", printable_line(&problem.message)),
     ])
 }
 

@@ -73,7 +73,7 @@ impl Report {
         let start = run.map(|run| run.start.clone()).unwrap_or_default();
         object.insert("dry_run".to_owned(), json!(start.dry_run));
         object.insert("total_archives".to_owned(), json!(start.total_archives));
-        if let Value::Object(fields) = json!(end.cloned().unwrap_or_default()) {
+        if let Value::Object(fields) = json!(end.cloned().unwrap_or_else(|| self.account.complete())) {
             object.extend(fields);
         }
         let to_keep = || self.images().filter(|(_, image, _)| matches!(image.action.as_str(), "KEPT" | "would_keep"));

@@ -109,7 +109,12 @@ impl FilesOfRule<'_> {
     #[must_use]
     pub fn in_words(&self, shown: usize) -> String {
         let what = self.what();
-        let shown = if self.rule == "skip_list" { shown.max(20) } else { shown.min(20) };
+        let shown = match self.rule {
+            "skip_list" => shown.max(20),
+            // Who asked for others knows which those are not.
+            "not_selected" => 0,
+            _ => shown.min(20),
+        };
         let names: Vec<String> = self.files.iter().take(shown).map(shown_file).collect();
         let more = if self.count > names.len() as u64 { ", ..." } else { "" };
         if names.is_empty() { what } else { format!("{what} ({}{more})", names.join(", ")) }

@@ -92,6 +92,14 @@ impl Report {
                 printable(first.hash.bytes())
             ));
         }
+        let elsewhere = self.account.runs.iter().filter(|run| run.is_last).map(|run| run.resumed).sum::<u64>();
+        let found = self.account.archives.iter().filter(|archive| !self.account.runs[archive.run].is_last).count();
+        let elsewhere = elsewhere.saturating_sub(found as u64 + archives_more);
+        if elsewhere > 0 && self.account.runs.iter().any(|run| run.is_last) {
+            notes.push(format!(
+                "{elsewhere} archives were taken over from runs that are in other logs; name those, too, for all of it"
+            ));
+        }
         if staged.more() > 0 {
             notes.push(format!("{} more staged images are not listed: there are too many", staged.more()));
         }
@@ -153,7 +161,12 @@ fn end_of(run: &Run) -> (Option<&'static str>, Option<&str>) {
 
 /// Seconds from the first line of a run to its last.
 fn duration(run: &Run) -> Option<f64> {
-    Some(run.heard?.duration_since(run.began?).ok()?.as_secs_f64())
+    // The log has its times in whole seconds.
+    let logged = match &run.end {
+        Some(RunEnd::Complete(complete)) => complete.wall_seconds,
+        _ => None,
+    };
+    logged.or_else(|| Some(run.heard?.duration_since(run.began?).ok()?.as_secs_f64()))
 }
 
 fn no_run(log: &Path, selection: &Selection, runs: &account::Runs) -> String {

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::account::{ArchiveEnd, Problem};
-use crate::config::{self, Origin, Site};
+use crate::config::{self, LogTarget, Origin, Site};
 use crate::log::record::PartitionCheck;
 use crate::reason::Reason;
 use crate::sanitize::shell_word;
@@ -49,6 +49,8 @@ pub struct Remaining {
     pub broken: u64,
     /// Images that found no room.
     pub deferred: u64,
+    /// Images with enough partitions that could not be staged, for an error that may be mended.
+    pub unstaged: u64,
     /// Images that were staged, not processed again, and are not there as they were.
     pub lost: u64,
     /// Images that would be kept, but for the dry run.
@@ -84,6 +86,8 @@ impl Remaining {
                 ArchiveEnd::Complete { .. } => {}
             }
         }
+        let last = report.account.runs.iter().filter(|run| run.is_last);
+        remaining.broken += last.flat_map(|run| &run.problems).filter(|problem| problem.path.is_some()).count() as u64;
         let more = &report.account.more;
         remaining.failed += more.failed;
         remaining.unfinished += more.archives.saturating_sub(more.complete + more.failed);
@@ -105,6 +109,10 @@ impl Remaining {
             remaining.waiting_bytes = remaining.waiting_bytes.saturating_add(size);
         }
         let places = Places::of(report, context);
+        if !matches!(LogTarget::of(&report.log), LogTarget::File(_)) {
+            // Nothing could be read back.
+            return remaining;
+        }
         let is_dry = report.account.runs.last().is_some_and(|run| run.start.dry_run);
         if remaining.to_resume() > 0 {
             let words: &[&str] = if is_dry { &["scan", "--dry-run", "--resume"] } else { &["scan", "--resume"] };
@@ -122,6 +130,7 @@ impl Remaining {
     fn note(&mut self, image: &PartitionCheck, state: &ImageState) {
         match state {
             ImageState::Deferred => self.deferred += 1,
+            ImageState::Error if image.partitions.is_some() => self.unstaged += 1,
             ImageState::Gone | ImageState::Changed(_) => self.lost += 1,
             ImageState::WouldKeep => {
                 self.would_keep += 1;
@@ -132,7 +141,7 @@ impl Remaining {
     }
 
     fn to_resume(&self) -> u64 {
-        self.unfinished + self.never_begun + self.failed + self.deferred + self.lost
+        self.unfinished + self.never_begun + self.failed + self.deferred + self.unstaged + self.lost
     }
 
     /// The command that looks at archives with undecided images, of which it names `most`, and how many it does not.

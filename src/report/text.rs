@@ -90,12 +90,8 @@ impl Report {
         }
         let taken_over = |index| self.account.archives.iter().filter(|archive| archive.run == index).count() as u64;
         for (index, run) in runs.iter().enumerate().skip(hidden) {
-            // What a run was resumed from has no line of its own in the account but those of archives.
-            if run.start.version.is_none()
-                && run.end.is_none()
-                && index + 1 < runs.len()
-                && runs.last().is_some_and(|last| last.resumed > 0)
-            {
+            // Of what a run was resumed from, only the archives are told.
+            if !run.is_last && runs.iter().any(|run| run.is_last) {
                 writeln!(out, "Taken over: {} from run {}", count(taken_over(index), "archive"), name(run))?;
             } else {
                 write_run(out, run)?;
@@ -106,20 +102,28 @@ impl Report {
 
     fn write_images(&self, out: &mut dyn Write, shown: usize) -> io::Result<()> {
         let is_multi = |archive: &ArchiveAccount, image| is_multi(image, &self.account.runs[archive.run]);
-        let mut images: Vec<_> = self.images().filter(|(archive, image, _)| is_multi(archive, image)).collect();
+        let images: Vec<_> = self.images().filter(|(archive, image, _)| is_multi(archive, image)).collect();
         if images.is_empty() {
             return writeln!(out, "No image qualifies.");
         }
-        // What is cut off of a long list is what went well.
-        images.sort_by_key(|(_, _, state)| state.is_as_it_should_be());
         let root = images
             .iter()
             .find_map(|(archive, image, _)| remaining::root(image.path.as_ref()?.as_path(), archive.hash.as_os_str()));
-        match root {
-            Some(root) => writeln!(out, "Kept, in {}:", printable(root.as_os_str().as_encoded_bytes()))?,
-            None => writeln!(out, "To be kept:")?,
+        // What is cut off of a long list is what went well.
+        let (well, ill): (Vec<_>, Vec<_>) = images.iter().partition(|(_, _, state)| state.is_as_it_should_be());
+        if !ill.is_empty() {
+            writeln!(out, "Not kept as it should be:")?;
         }
-        for (archive, image, state) in images.iter().take(shown) {
+        for (archive, image, state) in ill.iter().take(shown) {
+            self.write_image(out, root, archive, image, state)?;
+        }
+        if !well.is_empty() {
+            match root {
+                Some(root) => writeln!(out, "Kept, in {}:", printable(root.as_os_str().as_encoded_bytes()))?,
+                None => writeln!(out, "To be kept:")?,
+            }
+        }
+        for (archive, image, state) in well.iter().take(shown.saturating_sub(ill.len())) {
             self.write_image(out, root, archive, image, state)?;
         }
         write_more(out, "  ", images.len(), shown, "see imgsieve report --csv")
@@ -402,7 +406,8 @@ fn write_run(out: &mut dyn Write, run: &Run) -> io::Result<()> {
 }
 
 fn write_remaining(out: &mut dyn Write, remaining: &Remaining, report: &Report, shown: usize) -> io::Result<()> {
-    let Remaining { unfinished, never_begun, failed, broken, deferred, lost, would_keep, would_take, .. } = remaining;
+    let Remaining { unfinished, never_begun, failed, broken, deferred, unstaged, lost, would_keep, would_take, .. } =
+        remaining;
     let mut to_survey = Vec::new();
     let mut add = |number: u64, noun, what: &str| {
         if number > 0 {
@@ -413,6 +418,7 @@ fn write_remaining(out: &mut dyn Write, remaining: &Remaining, report: &Report, 
     add(*never_begun, "archive", "never begun");
     add(*failed, "archive", "with an error that may pass");
     add(*deferred, "image", "without room: free some first");
+    add(*unstaged, "image", "not staged for an error: see above, and mend it first");
     add(*lost, "image", "gone from staging, or changed");
     let is_done = remaining.waiting == 0 && remaining.undecided == 0 && *would_keep == 0 && *broken == 0;
     if to_survey.is_empty() && is_done {
@@ -424,6 +430,9 @@ fn write_remaining(out: &mut dyn Write, remaining: &Remaining, report: &Report, 
         if report.account.runs.last().is_some_and(|run| end_of(run).0.is_none()) {
             writeln!(out, "      unless that run is still going")?;
         }
+    }
+    if remaining.resume.is_none() && !to_survey.is_empty() {
+        writeln!(out, "  {}", to_survey.join("; "))?;
     }
     if let Some(command) = &remaining.stage {
         let most = human(*would_take);

@@ -104,6 +104,8 @@ pub fn select(config: &Config) -> Result<Plan, Cause> {
         [("--only", Reason::Only, &config.only), ("--skip", Reason::Skip, &config.skip_expected)]
     {
         if let Some(hash) = named.iter().find(|hash| !met.contains(*hash)) {
+            let is_of_file = config.site.skip.get(hash).is_some_and(|reason| reason != "--skip");
+            let option = if option == "--skip" && is_of_file { "[skip] of the site file," } else { option };
             let message = format!(
                 "{option} {}: the collection has no archive of that hash{}; nothing was opened",
                 printable(hash.as_bytes()),
@@ -113,7 +115,7 @@ pub fn select(config: &Config) -> Result<Plan, Cause> {
         }
     }
     if let Some(hash) = config.only.iter().find(|hash| config.site.skip.contains_key(*hash)) {
-        let message = format!("--only {}: it is on the skip list, too; nothing was opened", printable(hash.as_bytes()));
+        let message = format!("--only {}: also on the skip list; nothing was opened", printable(hash.as_bytes()));
         return Err(Cause::new(Reason::Only, message));
     }
     chosen.sort_by(|a, b| (a.size, &a.hash).cmp(&(b.size, &b.hash)));
@@ -181,6 +183,9 @@ impl Plan {
 /// What may have been meant with a hash that is not there.
 fn near(hash: &str, met: &BTreeSet<String>) -> String {
     let bare = archive_name::hash(hash.as_bytes()).and_then(|bare| std::str::from_utf8(bare).ok()).unwrap_or(hash);
+    if let Some(same) = met.iter().find(|other| *other == bare || hash != bare && other.eq_ignore_ascii_case(bare)) {
+        return format!(" (is {} meant?)", printable(same.as_bytes()));
+    }
     let mut near = met.iter().filter(|other| {
         let begins = other.get(..bare.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(bare));
         !bare.is_empty() && begins
@@ -358,10 +363,7 @@ mod tests {
         assert_eq!(refused(&[], &["AB12"]), message("--skip AB12", " (is ab12 meant?)"));
         assert_eq!(refused(&[], &["cd.tar.zst"]), message("--skip cd.tar.zst", " (is cd meant?)"));
         assert_eq!(refused(&[], &["ab"]), message("--skip ab", " (several begin so, ab12 first)"));
-        assert_eq!(
-            refused(&["cd"], &["cd"]).as_deref(),
-            Some("--only cd: it is on the skip list, too; nothing was opened")
-        );
+        assert_eq!(refused(&["cd"], &["cd"]).as_deref(), Some("--only cd: also on the skip list; nothing was opened"));
     }
 
     #[test]

@@ -203,7 +203,12 @@ impl<'r> Survey<'r> {
             self.settle();
         }
         match &zst {
-            Ok(zst) => self.count(zst),
+            Ok(zst) => {
+                self.count(zst);
+                let totals = &mut self.verdicts.totals;
+                let left = totals.content_bytes.saturating_sub(zst.totals().decoded_once);
+                totals.passed_over_bytes = totals.passed_over_bytes.min(left);
+            }
             Err(cause) => self.verdicts.teller.fail(cause.clone()),
         }
         self.end();

@@ -272,7 +272,7 @@ impl<'r> Verdicts<'r> {
         if let Some(Action::Kept(kept)) = &mut open.done {
             kept.verified = Some(false);
         }
-        let message = "the image is complete, but its frame was not decoded to its end without error";
+        let message = "the image has its full length, but its frame was not decoded to its end without error: bytes of it may be wrong";
         self.teller.warn_of(&open.image, &Cause::new(Reason::NotVerified, message));
         self.close_done(None, open);
     }
@@ -290,6 +290,10 @@ impl<'r> Verdicts<'r> {
 
     fn tell(&mut self, image: &Image, check: &Check) {
         self.open.close();
+        // What reading came to that was interrupted is not what the image is. What is staged was read whole.
+        if self.is_stopped() && !matches!(check.action, Action::Kept(_)) {
+            return;
+        }
         let archive = self.teller.archive();
         if let (Action::Deferred | Action::Error, Some(cause)) = (&check.action, &check.reason) {
             self.teller.emit(&Event::Error { scope: Scope::Image(archive, image), cause });
