@@ -18,8 +18,7 @@ use std::sync::Arc;
 use clap::FromArgMatches;
 
 use crate::cause::Cause;
-use crate::config::{Config, Origin};
-use crate::config::{LogTarget, Site};
+use crate::config::{Config, LogTarget, Origin, Site};
 use crate::exit::Exit;
 use crate::inspect;
 use crate::log;
