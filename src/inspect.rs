@@ -18,6 +18,7 @@ use crate::finding::{Finding, Verdict};
 use crate::images::{Images, Role};
 use crate::log::record::{Partition, Table};
 use crate::member::{self, Content, Item};
+use crate::ptable::Rejected;
 use crate::reason::Reason;
 use crate::rescue::Maps;
 use crate::sanitize::{printable, printable_line, printable_short};
@@ -319,8 +320,8 @@ impl Inspected {
             text.push('\n');
         }
         if verbose {
-            for rejected in &self.finding.rejected {
-                let _ = writeln!(text, "    {rejected}");
+            for line in Rejected::lines(&self.finding.rejected) {
+                let _ = writeln!(text, "    {line}");
             }
         }
         let Some(table) = &self.finding.table else { return };

@@ -33,7 +33,8 @@
 //! - [`member`]: the members of a tar, and their content as bytes at an offset.
 //! - [`zst`]: the decompressed bytes of a `.zst`, at any offset.
 //! - [`config`], [`suffixes`], [`units`], [`sanitize`]: what a run is told; how names of images end; sizes; names on their
-//!   way to a terminal.
+//!   way to a terminal; `wrap`: lines of
+//!   prose on a terminal.
 
 mod account;
 mod archive;
@@ -46,6 +47,7 @@ mod progress;
 pub mod ptable;
 mod report;
 mod verify;
+mod wrap;
 pub mod zst;
 
 // What the program, the tests, the benchmarks and the fuzz targets need besides: no public API, and no promise.

@@ -4,10 +4,13 @@
 //! that is being read, one for the run, all in compressed bytes, whose total is known from the start. The core only
 //! counts; one thread here looks at the counters and draws.
 
+mod estimate;
 mod reprocess;
+mod tty;
 
 use std::io::{IsTerminal, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -15,20 +18,29 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::account::Known;
 use crate::event::{Archive, ArchiveTotals, Event, Live, Scope};
+use crate::log::Record;
 use crate::run::{Observer, Stop};
 use crate::sanitize::{printable, printable_line, printable_short};
 use crate::units::{human, human_seconds};
+use crate::wrap;
 use crate::zst::Meter;
+
+use estimate::{Estimate, Running};
+use tty::Tty;
 
 /// How often bars are drawn, at most.
 const DRAW_HZ: u8 = 10;
 /// A terminal narrower than this has no room for a drawn bar beside the figures.
-const NARROW: u16 = 72;
+const NARROW: u16 = 96;
 /// Characters of a hash that are shown beside its bar: that of the pipeline is 32 hex digits.
 const HASH_SHOWN: usize = 32;
 /// Characters of a name that are shown in a line.
 const NAME_SHOWN: usize = 120;
+
+/// How often it is estimated how long the rest takes.
+const ESTIMATE_EVERY: Duration = Duration::from_secs(1);
 
 /// How much is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,14 +55,35 @@ pub enum Verbosity {
     Images,
 }
 
+/// Where lines go.
+type Sink = Mutex<Box<dyn Write + Send>>;
+
 /// The observer that writes to stderr.
 pub struct Terminal {
     verbosity: Verbosity,
     bars: Option<Arc<Bars>>,
     drawer: Mutex<Option<(Sender<()>, JoinHandle<()>)>>,
-    sink: Mutex<Box<dyn Write + Send>>,
+    sink: Arc<Sink>,
+    /// Whether that is a terminal, on which lines are broken between words.
+    wraps: bool,
     /// What becomes of what is not done when a signal ends the run.
     rest: Mutex<&'static str>,
+    /// Whether what goes wrong from the beginning of the work on is said in a summary in the same place.
+    is_told_at_end: bool,
+    has_begun: AtomicBool,
+    known: Known,
+    known_met: AtomicU64,
+}
+
+/// Where the summary goes that a run ends with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Summary {
+    /// To standard output.
+    Stdout,
+    /// To standard error.
+    Stderr,
+    /// Nowhere, or it is for another program.
+    Nowhere,
 }
 
 struct Bars {
@@ -61,7 +94,7 @@ struct Bars {
 
 #[derive(Default)]
 struct State {
-    running: Vec<(usize, ProgressBar, Arc<Meter>)>,
+    running: Vec<BeingRead>,
     archives: usize,
     done: usize,
     done_bytes: u64,
@@ -71,6 +104,42 @@ struct State {
     /// Where an image is extracted: the bytes that are done.
     extracted: Option<Arc<AtomicU64>>,
     is_narrow: bool,
+    estimate: Estimate,
+    /// Whether it was said how long it may take.
+    is_estimated: bool,
+    /// What was estimated last, in seconds, and when.
+    rest: Option<(f64, Instant)>,
+}
+
+/// An archive that is being read.
+struct BeingRead {
+    rank: usize,
+    size: u64,
+    bar: ProgressBar,
+    meter: Arc<Meter>,
+    begun: Instant,
+    is_staged: bool,
+}
+
+impl State {
+    /// Seconds that the rest takes. It is estimated anew once a second, for it is played through.
+    fn rest(&mut self, elapsed: f64) -> Option<f64> {
+        if let Some((rest, at)) = self.rest.filter(|(_, at)| at.elapsed() < ESTIMATE_EVERY) {
+            return Some((rest - at.elapsed().as_secs_f64()).max(0.0));
+        }
+        let running: Vec<Running> = self.running.iter().map(BeingRead::running).collect();
+        let rest = self.estimate.rest(&running, elapsed)?;
+        self.rest = Some((rest, Instant::now()));
+        Some(rest)
+    }
+}
+
+impl BeingRead {
+    fn running(&self) -> Running {
+        let position = self.meter.compressed().min(self.size);
+        let seconds = self.begun.elapsed().as_secs_f64();
+        Running { size: self.size, position, seconds, is_staged: self.is_staged }
+    }
 }
 
 impl Terminal {
@@ -78,18 +147,23 @@ impl Terminal {
     #[must_use]
     pub fn stderr(verbosity: Verbosity, wants_bars: bool) -> Terminal {
         let has_bars = wants_bars && verbosity > Verbosity::Quiet && std::io::stderr().is_terminal();
-        let target = has_bars.then(|| ProgressDrawTarget::stderr_with_hz(DRAW_HZ));
-        Terminal::new(verbosity, target, Box::new(std::io::stderr()))
+        let target = has_bars.then(|| ProgressDrawTarget::term_like_with_hz(Box::new(Tty::default()), DRAW_HZ));
+        let terminal = Terminal::new(verbosity, target, Box::new(std::io::stderr()));
+        Terminal { wraps: std::io::stderr().is_terminal(), ..terminal }
     }
 
     fn new(verbosity: Verbosity, target: Option<ProgressDrawTarget>, sink: Box<dyn Write + Send>) -> Terminal {
         let bars = target.map(|target| Arc::new(Bars::new(target)));
+        let sink = Arc::new(Mutex::new(sink));
+        let lines = Arc::clone(&sink);
         let drawer = bars.clone().and_then(|bars| {
             let (stop, stopped) = channel();
             let interval = Duration::from_millis(1000 / u64::from(DRAW_HZ));
             let draw = move || {
                 while stopped.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
-                    bars.draw();
+                    if let Some(text) = bars.draw() {
+                        bars.multi.suspend(|| write_line(&lines, &text, true));
+                    }
                 }
             };
             // Without the thread, bars only move when something happens.
@@ -99,9 +173,45 @@ impl Terminal {
             verbosity,
             bars,
             drawer: Mutex::new(drawer),
-            sink: Mutex::new(sink),
+            sink,
+            wraps: false,
             rest: Mutex::new("partial files are removed"),
+            is_told_at_end: false,
+            has_begun: AtomicBool::new(false),
+            known: Known::default(),
+            known_met: AtomicU64::new(0),
         }
+    }
+
+    /// Leaves what goes wrong to the summary that the run ends with, where that goes to the same place, and that is no
+    /// terminal, as in a mail of cron: it would be said twice.
+    #[must_use]
+    pub fn summarized(self, summary: Summary) -> Terminal {
+        let is_same = match summary {
+            Summary::Stdout => is_same_file(std::io::stdout(), std::io::stderr()),
+            Summary::Stderr => true,
+            Summary::Nowhere => false,
+        };
+        let is_told_at_end = is_same && self.verbosity == Verbosity::Normal && !std::io::stderr().is_terminal();
+        Terminal { is_told_at_end, ..self }
+    }
+
+    /// Only counts the errors that are known.
+    #[must_use]
+    pub fn knowing(self, known: Known) -> Terminal {
+        Terminal { known, ..self }
+    }
+
+    /// Says what went wrong, unless that is said at the end, or known.
+    fn error(&self, event: &Event<'_>, text: &str) {
+        if self.is_told_at_end && self.has_begun.load(Ordering::Relaxed) {
+            return;
+        }
+        if Record::of(event).is_some_and(|record| self.known.has(&record)) {
+            self.known_met.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        self.line(Verbosity::Quiet, &format!("imgsieve: error: {text}"));
     }
 
     /// Clears the bars; what is printed after that stands where they were.
@@ -113,6 +223,11 @@ impl Terminal {
         if let Some(bars) = &self.bars {
             bars.clear();
         }
+        match self.known_met.swap(0, Ordering::Relaxed) {
+            0 => {}
+            1 => self.line(Verbosity::Quiet, "imgsieve: 1 error is as in the last run"),
+            met => self.line(Verbosity::Quiet, &format!("imgsieve: {met} errors are as in the last run")),
+        }
     }
 
     fn rest(&self) -> MutexGuard<'_, &'static str> {
@@ -123,11 +238,7 @@ impl Terminal {
         if self.verbosity < at_least {
             return;
         }
-        // A terminal that is gone is not a reason to stop.
-        let write = || {
-            let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
-            let _ = sink.write_all(format!("{}\n", printable_line(text)).as_bytes());
-        };
+        let write = || write_line(&self.sink, text, self.wraps);
         match &self.bars {
             Some(bars) => bars.multi.suspend(write),
             None => write(),
@@ -135,18 +246,26 @@ impl Terminal {
     }
 }
 
+/// Writes a line. A terminal that is gone is no reason to stop.
+fn write_line(sink: &Sink, text: &str, wraps: bool) {
+    let width = if wraps { wrap::width(&std::io::stderr()) } else { None };
+    let text = wrap::wrapped(&printable_line(text), width);
+    let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
+    let _ = sink.write_all(format!("{text}\n").as_bytes());
+}
+
 impl Observer for Terminal {
     fn observe(&self, event: &Event<'_>) -> Result<(), Stop> {
         if let Some(bars) = &self.bars {
             bars.observe(event);
         }
+        if let Event::ScriptStart { .. } | Event::Live(Live::Reprocessing { .. } | Live::Verifying { .. }) = event {
+            self.has_begun.store(true, Ordering::Relaxed);
+        }
         match event {
-            Event::Error { scope, cause } => {
-                self.line(Verbosity::Quiet, &format!("imgsieve: error: {}{}", about(*scope), cause.message));
-            }
+            Event::Error { scope, cause } => self.error(event, &format!("{}{}", about(*scope), cause.message)),
             Event::ArchiveFailed { archive, cause, .. } => {
-                let scope = about(Scope::Archive(archive));
-                self.line(Verbosity::Quiet, &format!("imgsieve: error: {scope}{}", cause.message));
+                self.error(event, &format!("{}{}", about(Scope::Archive(archive)), cause.message));
             }
             Event::Abort { cause } => {
                 self.line(Verbosity::Quiet, &format!("imgsieve: error: {}; the run ends here", cause.message));
@@ -190,8 +309,7 @@ impl Observer for Terminal {
             }
             Event::ArchiveVerified { archive, verified } => {
                 if let Some(cause) = &verified.cause {
-                    let scope = about(Scope::Archive(archive));
-                    self.line(Verbosity::Quiet, &format!("imgsieve: error: {scope}{}", cause.message));
+                    self.error(event, &format!("{}{}", about(Scope::Archive(archive)), cause.message));
                 } else {
                     let (size, took) = (human(archive.size), human_seconds(verified.seconds));
                     let word = verified.soundness.as_str().replace('_', " ");
@@ -278,15 +396,24 @@ impl Bars {
                     .with_style(archive_style(self.state().is_narrow))
                     .with_prefix(printable_short(archive.hash.as_encoded_bytes(), HASH_SHOWN));
                 let bar = self.multi.insert_before(&self.total, bar);
-                self.state().running.push((archive.rank, bar, Arc::clone(meter)));
+                let mut state = self.state();
+                state.estimate.begin();
+                let (rank, size, meter) = (archive.rank, archive.size, Arc::clone(meter));
+                state.running.push(BeingRead { rank, size, bar, meter, begun: Instant::now(), is_staged: false });
             }
+            Event::Live(Live::Queue { jobs, sizes }) => self.state().estimate = Estimate::new(*jobs, sizes),
             Event::ArchiveResumed { .. } => self.state().done += 1,
+            Event::ExtractionStart { archive, .. } => {
+                let mut state = self.state();
+                state.running.iter_mut().filter(|bar| bar.rank == archive.rank).for_each(|bar| bar.is_staged = true);
+            }
             Event::ArchiveComplete { archive, .. }
             | Event::ArchiveFailed { archive, .. }
             | Event::ArchiveVerified { archive, .. } => {
                 let mut state = self.state();
-                if let Some(index) = state.running.iter().position(|(rank, ..)| *rank == archive.rank) {
-                    let (_, bar, _) = state.running.remove(index);
+                if let Some(index) = state.running.iter().position(|bar| bar.rank == archive.rank) {
+                    let BeingRead { bar, begun, is_staged, .. } = state.running.remove(index);
+                    state.estimate.end(archive.size, begun.elapsed().as_secs_f64(), is_staged);
                     state.done += 1;
                     state.done_bytes += archive.size;
                     bar.finish_and_clear();
@@ -310,40 +437,50 @@ impl Bars {
         }
     }
 
-    fn draw(&self) {
+    /// Draws, and gives what there is to say once, when it is known.
+    fn draw(&self) -> Option<String> {
         let mut state = self.state();
-        let Some(started) = state.started else { return };
+        let started = state.started?;
         let is_narrow = is_narrow();
         let restyle = std::mem::replace(&mut state.is_narrow, is_narrow) != is_narrow;
         let mut read = state.done_bytes;
-        for (_, bar, meter) in &state.running {
-            let length = bar.length().unwrap_or(0);
-            let position = meter.compressed().min(length);
+        for BeingRead { size, bar, meter, .. } in &state.running {
+            let position = meter.compressed().min(*size);
             read += position;
             if restyle {
                 bar.set_style(archive_style(is_narrow));
             }
-            bar.set_position(position);
-            bar.set_message(format!("{} of {}", human(position), human(length)));
+            show(bar, position, *size, "");
         }
         if restyle {
             self.total.set_style(total_style(is_narrow));
         }
-        let prefix = match &state.extracted {
-            Some(done) => {
-                read = done.load(Ordering::Relaxed);
-                "extracting".to_owned()
-            }
-            None => format!("{} of {} archives", state.done, state.archives),
-        };
-        self.total.set_prefix(prefix);
-        self.total.set_position(read);
+        let elapsed = started.elapsed().as_secs_f64();
         let length = self.total.length().unwrap_or(0);
-        self.total.set_message(rate_and_rest(read, length, started.elapsed().as_secs_f64()));
+        let rest = if let Some(done) = &state.extracted {
+            read = done.load(Ordering::Relaxed);
+            self.total.set_prefix("extracting");
+            rest_at(read, length, elapsed)
+        } else {
+            self.total.set_prefix(format!("{} of {} archives", state.done, state.archives));
+            state.rest(elapsed)
+        };
+        show(&self.total, read, length, &rate_and_rest(read, elapsed, rest));
+        if state.is_estimated || state.extracted.is_some() {
+            return None;
+        }
+        state.is_estimated = true;
+        let rest = rest.filter(|_| read < length).or_else(|| {
+            state.is_estimated = false;
+            None
+        })?;
+        let archives = if state.archives == 1 { "archive" } else { "archives" };
+        let whole = rest + elapsed;
+        Some(format!("{} {archives}, {}; about {} at this rate", state.archives, human(length), in_minutes(whole)))
     }
 
     fn clear(&self) {
-        for (_, bar, _) in self.state().running.drain(..) {
+        for BeingRead { bar, .. } in self.state().running.drain(..) {
             bar.finish_and_clear();
         }
         self.total.finish_and_clear();
@@ -351,16 +488,42 @@ impl Bars {
     }
 }
 
-/// `1.23 GB of 45.6 GB, 567 MB/s, 1 min 20 s left`.
+/// Shows how far a bar is: its share and its bytes are of one moment.
+fn show(bar: &ProgressBar, position: u64, length: u64, more: &str) {
+    let percent = u128::from(position) * 100 / u128::from(length.max(1));
+    bar.set_position(position);
+    bar.set_message(format!("{percent:>3}% {} of {}{more}", human(position), human(length)));
+}
+
+/// `, 567 MB/s, 1 min 20 s left`.
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn rate_and_rest(read: u64, length: u64, seconds: f64) -> String {
-    let so_far = format!("{} of {}", human(read), human(length));
+fn rate_and_rest(read: u64, seconds: f64, rest: Option<f64>) -> String {
     if read == 0 || seconds < 1.0 {
-        return so_far;
+        return String::new();
     }
-    let rate = read as f64 / seconds;
-    let rest = length.saturating_sub(read) as f64 / rate;
-    format!("{so_far}, {}/s, {} left", human(rate as u64), human_seconds(rest))
+    let rest = rest.map_or(String::new(), |rest| format!(", {} left", human_seconds(rest)));
+    format!(", {}/s{rest}", human((read as f64 / seconds) as u64))
+}
+
+/// Seconds that the rest takes at the rate so far.
+#[allow(clippy::cast_precision_loss)]
+fn rest_at(read: u64, length: u64, seconds: f64) -> Option<f64> {
+    (read > 0).then(|| length.saturating_sub(read) as f64 * seconds / read as f64)
+}
+
+/// `40 min`; no more exact than an estimate is.
+fn in_minutes(seconds: f64) -> String {
+    let minutes = (seconds / 60.0).round();
+    if (1.0..60.0).contains(&minutes) { format!("{minutes:.0} min") } else { human_seconds(seconds) }
+}
+
+/// Whether both lead to the same file, pipe or socket.
+fn is_same_file(one: impl AsFd, other: impl AsFd) -> bool {
+    let id = |stat: rustix::fs::Stat| (stat.st_dev, stat.st_ino);
+    match (rustix::fs::fstat(one), rustix::fs::fstat(other)) {
+        (Ok(one), Ok(other)) => id(one) == id(other),
+        _ => false,
+    }
 }
 
 /// Whether the terminal on stderr has no room for drawn bars. One that does not report its size is wide.
@@ -369,14 +532,14 @@ fn is_narrow() -> bool {
 }
 
 fn archive_style(is_narrow: bool) -> ProgressStyle {
-    style(if is_narrow { "{prefix:8!} {percent:>3}% {wide_msg}" } else { WIDE })
+    style(if is_narrow { "{prefix:8!} {wide_msg}" } else { WIDE })
 }
 
 fn total_style(is_narrow: bool) -> ProgressStyle {
-    style(if is_narrow { "{percent:>3}% {wide_msg}" } else { WIDE })
+    style(if is_narrow { "{wide_msg}" } else { WIDE })
 }
 
-const WIDE: &str = "{prefix:<32} {wide_bar} {percent:>3}% {msg}";
+const WIDE: &str = "{prefix:<32} {wide_bar} {msg}";
 
 /// With `wide_msg` or `wide_bar` no line is longer than the terminal is wide.
 fn style(template: &str) -> ProgressStyle {
@@ -528,7 +691,10 @@ mod tests {
 
     #[test]
     fn rate_and_time_left_are_told_once_they_mean_something() {
-        assert_eq!(rate_and_rest(0, 10_000_000_000, 5.0), "0 B of 10.0 GB");
-        assert_eq!(rate_and_rest(1_000_000_000, 10_000_000_000, 2.0), "1.00 GB of 10.0 GB, 500 MB/s, 18 s left");
+        assert_eq!(rate_and_rest(0, 5.0, None), "");
+        assert_eq!(rate_and_rest(1_000_000_000, 2.0, None), ", 500 MB/s");
+        assert_eq!(rate_and_rest(1_000_000_000, 2.0, Some(18.0)), ", 500 MB/s, 18 s left");
+        assert_eq!(rest_at(1_000_000_000, 10_000_000_000, 2.0), Some(18.0));
+        assert_eq!((in_minutes(2410.0), in_minutes(20.4)), ("40 min".to_owned(), "20 s".to_owned()));
     }
 }

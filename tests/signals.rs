@@ -291,3 +291,44 @@ fn eight_bars_fit_the_terminal_and_are_gone_at_the_end_and_after_a_signal() {
         }
     }
 }
+
+#[test]
+#[cfg_attr(not(feature = "oracles"), ignore = "compares with other programs: tests/run")]
+fn a_window_that_shrinks_and_a_key_that_interrupts_leave_nothing_of_the_bars() {
+    let site = Site::with_good();
+    let bytes = filled_image(b"disk.img", &mbr(1), 0, 400 << 30);
+    for number in 0..4 {
+        site.archive(&format!("{number:032x}"), &bytes);
+    }
+    let command = format!(
+        "sh -c 'echo above; exec {} scan --config {} --dry-run --verify --jobs 4'",
+        env!("CARGO_BIN_EXE_imgsieve"),
+        site.folder.path().join("site.toml").display()
+    );
+    let terminal = Terminal::start("shrinks", 120, &command);
+    let bars = |screen: &str| screen.lines().filter(|line| line.contains('%')).count();
+    for columns in [120, 75, 100, 40] {
+        terminal.resize(columns);
+        let is_whole = |screen: &str| {
+            let lines: Vec<&str> = screen.lines().filter(|line| !line.trim().is_empty()).collect();
+            // Below what stands above, there are only a bar for each archive that is read and one for all.
+            let above = lines.iter().take_while(|line| !line.contains('%')).count();
+            let is_narrow = columns < 96;
+            bars(screen) >= 4
+                && lines.len() == above + bars(screen)
+                && lines[above..]
+                    .iter()
+                    .all(|line| is_narrow != line.contains('━') && line.chars().count() < columns.into())
+        };
+        let shown = terminal.wait_for(is_whole);
+        eprintln!("CASE {columns} columns\n{shown}");
+    }
+    terminal.press("C-c");
+    let after = terminal.wait_for(|screen| screen.contains("ended "));
+    eprintln!("{after}");
+    assert!(after.contains("ended 130") && after.contains("interrupted by SIGINT"), "{after}");
+    assert!(bars(&after) == 0 && !after.contains('━'), "the bars are cleared: {after}");
+    // 40 columns break the words of it.
+    let after = after.replace('\n', "");
+    assert!(after.contains("scan --dry-run --resume"), "what goes on: {after}");
+}

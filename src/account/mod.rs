@@ -1,6 +1,7 @@
 //! What runs found, archive by archive: the state of a collection according to the log.
 
 mod fold;
+mod known;
 mod live;
 mod select;
 mod staged;
@@ -16,6 +17,7 @@ use crate::log::record::{
 };
 use crate::log::{Error, Logs, Name, Reading, Record};
 
+pub use known::Known;
 pub use live::{Earlier, Live};
 pub use select::{Runs, runs};
 pub use staged::{Staged, StagedImage, StagedState};

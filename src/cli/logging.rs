@@ -6,6 +6,7 @@ use super::{failure, log_cause, usage_text, warn};
 use crate::config::{LogTarget, Site};
 use crate::exit::Exit;
 use crate::log::{self, Journal};
+use crate::run::Control;
 
 /// What is done where the log cannot be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +19,7 @@ pub(super) enum Need {
 
 /// The log of the site; none where there is to be none, or where it cannot be opened and is not [`Need::Required`]. The
 /// exit code of the failure, which has been told.
-pub(super) fn open(site: &Site, need: Need, prints_json: bool) -> Result<Option<Journal>, Exit> {
+pub(super) fn open(site: &Site, need: Need, prints_json: bool, control: &Control) -> Result<Option<Journal>, Exit> {
     let run = log::new_run_id();
     let opened = match site.log_target() {
         LogTarget::Nowhere => return Ok(None),
@@ -29,7 +30,7 @@ pub(super) fn open(site: &Site, need: Need, prints_json: bool) -> Result<Option<
         LogTarget::File(path) => Journal::open(path, run),
     };
     match opened {
-        Ok(journal) => Ok(Some(journal)),
+        Ok(journal) => Ok(Some(journal.follow_when(control.log_asked()))),
         // What is no log was named by mistake, which is none of the disk's.
         Err(error) if need == Need::Wanted && !error.is_foreign() => {
             warn(&format!("{}; this run is not logged", log_cause(&error).message));

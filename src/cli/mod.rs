@@ -17,18 +17,20 @@ use std::sync::Arc;
 
 use clap::FromArgMatches;
 
+use crate::account::Known;
 use crate::cause::Cause;
 use crate::config::{Config, LogTarget, Origin, Site};
 use crate::exit::Exit;
 use crate::inspect;
 use crate::log;
-use crate::progress::Terminal;
+use crate::progress::{Summary, Terminal};
 use crate::reason::Reason;
 use crate::report::{Context, Report};
 use crate::run::panics;
 use crate::run::{Control, Observer};
 use crate::sanitize::{self, printable_line};
 use crate::scan;
+use crate::wrap::{self, Wrap};
 use crate::zst::Meter;
 
 use args::{Arguments, Command, InspectArguments, ManArguments, ScanArguments};
@@ -93,11 +95,15 @@ fn run_scan(arguments: ScanArguments) -> Exit {
         return exit;
     }
     let need = if config.dry_run { Need::Wanted } else { Need::Required };
-    let journal = match logging::open(&config.site, need, wants_json) {
+    let journal = match logging::open(&config.site, need, wants_json, &control) {
         Ok(journal) => journal,
         Err(exit) => return exit,
     };
-    let terminal = Terminal::stderr(verbosity, wants_bars);
+    let mut terminal =
+        Terminal::stderr(verbosity, wants_bars).summarized(summary(&config.site, wants_json || is_quiet));
+    if is_quiet && let Ok(logs) = config.logs() {
+        terminal = terminal.knowing(Known::read(&logs, &control));
+    }
     // The log first: what the terminal says about a file is already in the log.
     let mut observers: Vec<&dyn Observer> = journal.iter().map(|journal| journal as &dyn Observer).collect();
     observers.push(&terminal);
@@ -107,8 +113,31 @@ fn run_scan(arguments: ScanArguments) -> Exit {
     print_beside_log(&config.site, exit, |out| match (wants_json, is_quiet) {
         (true, _) => report.write_end_json(out, exit.code()),
         (false, true) => Ok(()),
-        _ => report.write_end(out, &context, std::io::stdout().is_terminal()),
+        _ => write_prose(out, |out| report.write_end(out, &context, std::io::stdout().is_terminal())),
     })
+}
+
+/// Has `write` write prose to `out`, which is standard output's.
+fn write_prose(out: &mut dyn Write, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> std::io::Result<()> {
+    let mut wrap = Wrap::new(out, wrap::width(&std::io::stdout()));
+    write(&mut wrap)?;
+    wrap.flush()
+}
+
+/// What is said on standard error, in a line or several, as about a site file, with nothing in them that a terminal obeys.
+fn tell(line: &str) {
+    let width = wrap::width(&std::io::stderr());
+    let lines: Vec<String> = line.lines().map(|line| wrap::wrapped(&printable_line(line), width)).collect();
+    let _ = writeln!(std::io::stderr(), "{}", lines.join("\n"));
+}
+
+/// Where the summary of a run goes.
+fn summary(site: &Site, is_none: bool) -> Summary {
+    match site.log_target() {
+        _ if is_none => Summary::Nowhere,
+        LogTarget::Stdout => Summary::Stderr,
+        _ => Summary::Stdout,
+    }
 }
 
 /// Prints what a run came to, and gives its exit code, or the failure to print where it had none. Where standard output is
@@ -192,12 +221,7 @@ fn print_all(write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Exit 
 }
 
 fn warn(note: &str) {
-    let _ = writeln!(std::io::stderr(), "imgsieve: warning: {}", printable_lines(note));
-}
-
-/// A message that may have several lines, as one about a site file does, without anything that a terminal interprets.
-fn printable_lines(message: &str) -> String {
-    message.lines().map(printable_line).collect::<Vec<_>>().join("\n")
+    tell(&format!("imgsieve: warning: {note}"));
 }
 
 /// Why the log cannot be appended to, and what to do.
@@ -213,11 +237,11 @@ fn usage(error: &dyn std::error::Error) -> Exit {
 }
 
 fn usage_text(message: &str) -> Exit {
-    let _ = writeln!(std::io::stderr(), "imgsieve: {}", printable_lines(message));
+    tell(&format!("imgsieve: {message}"));
     Exit::Usage
 }
 
 fn failure(cause: &Cause) -> Exit {
-    let _ = writeln!(std::io::stderr(), "imgsieve: error: {}", printable_lines(&cause.message));
+    tell(&format!("imgsieve: error: {}", cause.message));
     Exit::Failure
 }

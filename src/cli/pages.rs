@@ -2,11 +2,14 @@
 //! in [`args`](super::args), so that a subcommand or an option is in them as soon as it is there.
 
 use std::any::TypeId;
+use std::fmt::Display;
 use std::io;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use clap::CommandFactory;
-use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
+use clap::builder::{OsStringValueParser, PossibleValuesParser, StringValueParser, TypedValueParser};
 use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, italic, roman};
@@ -25,6 +28,20 @@ const RELATED: [(&str, &str); 5] = [("blkid", "8"), ("losetup", "8"), ("sfdisk",
 /// The page that is about no subcommand: the format of the log.
 const LOG_PAGE: &str = "log";
 
+/// The page that is about no subcommand either: runs by the clock, and logs that are rotated.
+const SCHEDULE_PAGE: &str = "schedule";
+
+/// Pages about no subcommand.
+const TOPICS: [&str; 2] = [LOG_PAGE, SCHEDULE_PAGE];
+
+/// Files to begin with, and what each is for. The package has them as examples.
+const SAMPLES: [(&str, &str); 4] = [
+    ("/etc/logrotate.d/imgsieve", include_str!("samples/logrotate")),
+    ("/etc/cron.d/imgsieve", include_str!("samples/cron")),
+    ("/etc/systemd/system/imgsieve.service", include_str!("samples/imgsieve.service")),
+    ("/etc/systemd/system/imgsieve.timer", include_str!("samples/imgsieve.timer")),
+];
+
 /// Longest line of a page that mandoc has nothing to say about, in bytes.
 const LINE_LIMIT: usize = 80;
 
@@ -38,9 +55,9 @@ pub struct Error {
 
 /// The command line; its options show the built-in site's values, and `man` knows the names of its pages.
 pub fn command() -> clap::Command {
-    let command = with_home(with_site_defaults(Arguments::command()));
+    let command = with_numbers(with_home(with_site_defaults(Arguments::command())));
     let subcommands = command.get_subcommands().map(|each| each.get_name().to_owned());
-    let names: Vec<String> = subcommands.chain([LOG_PAGE.to_owned()]).collect();
+    let names: Vec<String> = subcommands.chain(TOPICS.map(str::to_owned)).collect();
     command.mut_subcommand("man", |man| {
         let parser = PossibleValuesParser::new(names);
         man.mut_arg("subcommand", |name| name.value_parser(parser).hide_possible_values(true))
@@ -62,6 +79,37 @@ fn with_home(command: clap::Command) -> clap::Command {
             })
         })
     })
+}
+
+/// Has every number that is given say what it has to be, where it is none; one below zero, too, which looks like an option.
+fn with_numbers(command: clap::Command) -> clap::Command {
+    let names: Vec<String> = command.get_subcommands().map(|each| each.get_name().to_owned()).collect();
+    names.iter().fold(command, |command, name| {
+        command.mut_subcommand(name, |subcommand| {
+            subcommand.mut_args(|arg| {
+                let least = u32::from(matches!(arg.get_id().as_str(), "jobs" | "min_partitions"));
+                let arg = with_number::<usize>(arg, least as usize);
+                let arg = with_number::<u32>(arg, least);
+                let arg = with_number::<u64>(arg, u64::MIN);
+                with_number::<NonZeroUsize>(arg, NonZeroUsize::MIN)
+            })
+        })
+    })
+}
+
+/// The same where the option's value is a `T`, of which `least` is the least.
+fn with_number<T>(arg: clap::Arg, least: T) -> clap::Arg
+where
+    T: FromStr + Display + PartialOrd + Copy + Send + Sync + 'static,
+{
+    if arg.get_value_parser().type_id() != TypeId::of::<T>() {
+        return arg;
+    }
+    let parse = move |text: String| {
+        let number = text.parse::<T>().ok().filter(|number| *number >= least);
+        number.ok_or_else(|| format!("must be a whole number, {least} or more"))
+    };
+    arg.value_parser(StringValueParser::new().try_map(parse)).allow_negative_numbers(true)
 }
 
 /// Each subcommand's options that override a key of the site file, with the value that the built-in one has.
@@ -107,8 +155,8 @@ pub fn completions(shell: Shell) -> String {
 /// The page of a subcommand, or of the program, in roff.
 pub fn manual(subcommand: Option<&str>) -> String {
     let program = documented();
-    if subcommand == Some(LOG_PAGE) {
-        return log_page(&program);
+    if let Some(topic) = subcommand.filter(|name| TOPICS.contains(name)) {
+        return topic_page(&program, topic);
     }
     let command = subcommand.and_then(|name| program.find_subcommand(name)).unwrap_or(&program);
     page(&program, command)
@@ -126,8 +174,11 @@ pub fn write_manual(folder: &Path) -> Result<(), Error> {
         let path = folder.join(format!("{}.1", page_name(command)));
         std::fs::write(&path, page(&program, command)).map_err(error(&path))?;
     }
-    let path = folder.join(format!("imgsieve-{LOG_PAGE}.1"));
-    std::fs::write(&path, log_page(&program)).map_err(error(&path))
+    for topic in TOPICS {
+        let path = folder.join(format!("imgsieve-{topic}.1"));
+        std::fs::write(&path, topic_page(&program, topic)).map_err(error(&path))?;
+    }
+    Ok(())
 }
 
 /// The command line with all that is derived, less `help`, which the manual stands in for.
@@ -137,16 +188,62 @@ fn documented() -> clap::Command {
     program
 }
 
-/// The page of the log's format, as the types of its lines document it.
-fn log_page(program: &clap::Command) -> String {
+/// A page about no subcommand.
+fn topic_page(program: &clap::Command, topic: &str) -> String {
     let mut roff = Roff::new();
     let version = concat!("imgsieve ", env!("CARGO_PKG_VERSION"));
-    roff.control("TH", ["IMGSIEVE-LOG", "1", released(), version, "User Commands"]);
+    let title = format!("IMGSIEVE-{}", topic.to_uppercase());
+    roff.control("TH", [&*title, "1", released(), version, "User Commands"]);
+    if topic == LOG_PAGE {
+        log_page(&mut roff);
+    } else {
+        schedule_page(&mut roff);
+    }
+    let own = format!("imgsieve-{topic}");
+    see_also(&mut roff, program, &own);
+    let mut page = Vec::new();
+    roff.to_writer(&mut page).expect("a Vec takes everything");
+    tidy(&String::from_utf8_lossy(&page))
+}
+
+/// What is needed to run by the clock.
+fn schedule_page(roff: &mut Roff) {
+    roff.control("SH", ["NAME"]);
+    roff.text([roman("imgsieve-schedule - runs of imgsieve by the clock, and its log rotated")]);
+    roff.control("SH", ["DESCRIPTION"]);
+    paragraphs(
+        roff,
+        &[
+            "A run at a time: a second one on the same staging folder is refused. With --resume, a run goes on where earlier \
+             ones ended, by their log. Partial files that a killed run left are removed by the next.",
+            "Where standard output and standard error go to the same place and that is no terminal, as in a mail of cron, \
+             errors are said once: in the summary at the end. With -q there is no summary; errors that the last run of the \
+             log that began has had, too, are only counted: of the same archive or file, the same image, and for the same \
+             reason.",
+            "A log may be rotated at any time. A run that finds its log renamed or removed opens it anew at its next archive, \
+             or staged image; SIGUSR1 asks for the same. Until then it writes to the file that was renamed. A new log that \
+             cannot be opened ends the run, as one that cannot be written does. Its parts read as one log: imgsieve report \
+             OLD NEW, or the folder that they are in.",
+        ],
+    );
+    roff.control("SH", ["EXAMPLES"]);
+    for (path, text) in SAMPLES {
+        roff.control("SS", [path]);
+        roff.control("EX", []);
+        for line in text.lines() {
+            roff.text([roman(line)]);
+        }
+        roff.control("EE", []);
+    }
+}
+
+/// The format of the log, as the types of its lines document it.
+fn log_page(roff: &mut Roff) {
     roff.control("SH", ["NAME"]);
     roff.text([roman("imgsieve-log - the format of the log of imgsieve")]);
     roff.control("SH", ["DESCRIPTION"]);
     paragraphs(
-        &mut roff,
+        roff,
         &[
             "The log is JSON Lines: one object and one write per line, appended. Each line begins with ts (UTC, \
              YYYY-MM-DDThh:mm:ssZ) and stage, and ends with run, 16 hexadecimal digits that are the same for all lines of a \
@@ -164,23 +261,19 @@ fn log_page(program: &clap::Command) -> String {
     for stage in manual::stages() {
         roff.control("SS", [stage.name]);
         roff.text([roman(stage.when)]);
-        definitions(&mut roff, &stage.fields);
+        definitions(roff, &stage.fields);
     }
     roff.control("SH", ["OBJECTS"]);
     for (field, fields) in manual::objects() {
         roff.control("SS", [field]);
-        definitions(&mut roff, &fields);
+        definitions(roff, &fields);
     }
     roff.control("SH", ["REASONS"]);
     let reasons: Vec<Field> = Reason::ALL
         .iter()
         .map(|(reason, meaning)| (reason.as_str().to_owned(), meaning.trim().replace('`', "")))
         .collect();
-    definitions(&mut roff, &reasons);
-    see_also(&mut roff, program, None);
-    let mut page = Vec::new();
-    roff.to_writer(&mut page).expect("a Vec takes everything");
-    tidy(&String::from_utf8_lossy(&page))
+    definitions(roff, &reasons);
 }
 
 fn paragraphs(roff: &mut Roff, paragraphs: &[&str]) {
@@ -229,7 +322,7 @@ fn render(program: &clap::Command, command: &clap::Command, page: &mut Vec<u8>) 
     exit_status(&mut roff);
     files(&mut roff, &command);
     examples(&mut roff, &command);
-    see_also(&mut roff, program, Some(&command));
+    see_also(&mut roff, program, page_name(&command));
     roff.to_writer(page)
 }
 
@@ -321,12 +414,13 @@ fn examples_in_help(command: &clap::Command) -> Vec<Example> {
     examples
 }
 
-/// The other pages; `command` is whose this one is, if it is a command's.
-fn see_also(roff: &mut Roff, program: &clap::Command, command: Option<&clap::Command>) {
+/// The other pages than `own`.
+fn see_also(roff: &mut Roff, program: &clap::Command, own: &str) {
     roff.control("SH", ["SEE ALSO"]);
-    let log = command.map(|_| "imgsieve-log");
-    let ours = std::iter::once(program).chain(program.get_subcommands()).map(page_name).chain(log);
-    let others = ours.filter(|name| Some(*name) != command.map(page_name)).map(|name| (name, "1"));
+    let topics = TOPICS.map(|topic| format!("imgsieve-{topic}"));
+    let commands = std::iter::once(program).chain(program.get_subcommands()).map(page_name);
+    let ours = commands.chain(topics.iter().map(String::as_str));
+    let others = ours.filter(|name| *name != own).map(|name| (name, "1"));
     let mut list = Vec::new();
     for (name, section) in others.chain(RELATED) {
         let separator = if list.is_empty() { "" } else { ", " };

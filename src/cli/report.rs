@@ -56,7 +56,7 @@ pub(super) fn run(arguments: ReportArguments) -> Exit {
     print_all(|out| match (format.json, format.csv) {
         (true, _) => report.write_json(out, &context),
         (_, true) => report.write_csv(out),
-        _ => report.write_text(out, &context, io::stdout().is_terminal()),
+        _ => super::write_prose(out, |out| report.write_text(out, &context, io::stdout().is_terminal())),
     })
 }
 

@@ -11,7 +11,7 @@ use crate::config::{self, COMMAND_FORM};
 use crate::event::{Event, Scope};
 use crate::exit::Exit;
 use crate::log::{self, Journal};
-use crate::progress::{Terminal, Verbosity};
+use crate::progress::{Summary, Terminal, Verbosity};
 use crate::reason::Reason;
 use crate::reprocess::{Options, Reprocess};
 use crate::run::{Control, Observer};
@@ -128,7 +128,8 @@ pub fn run(arguments: ReprocessArguments) -> Exit {
     };
     let plan = reprocess.plan();
     let is_idle = plan.images.is_empty();
-    let terminal = Terminal::stderr(verbosity, wants_bars && !is_idle);
+    let summary = if is_quiet || is_dry { Summary::Nowhere } else { Summary::Stdout };
+    let terminal = Terminal::stderr(verbosity, wants_bars && !is_idle).summarized(summary);
     for cause in &plan.warnings {
         let _ = terminal.observe(&Event::Warning { scope: Scope::Run, cause });
     }
@@ -141,7 +142,7 @@ pub fn run(arguments: ReprocessArguments) -> Exit {
         // With nothing to do, there is nothing to log.
         let journal = if is_idle { None } else { Some(Journal::open(&options.log, log::new_run_id())) };
         let journal = match journal.transpose() {
-            Ok(journal) => journal,
+            Ok(journal) => journal.map(|journal| journal.follow_when(control.log_asked())),
             Err(error) => return super::failure(&super::log_cause(&error)),
         };
         let mut observers: Vec<&dyn Observer> = Vec::new();

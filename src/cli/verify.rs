@@ -90,11 +90,12 @@ pub fn run(arguments: VerifyArguments) -> Exit {
     if let Err(error) = control.listen() {
         return super::failure(&Cause::of(Reason::Signals, &error));
     }
-    let journal = match logging::open(&config.site, Need::Wanted, wants_json) {
+    let journal = match logging::open(&config.site, Need::Wanted, wants_json, &control) {
         Ok(journal) => journal,
         Err(exit) => return exit,
     };
-    let terminal = Terminal::stderr(verbosity, wants_bars);
+    let terminal =
+        Terminal::stderr(verbosity, wants_bars).summarized(super::summary(&config.site, wants_json || is_quiet));
     let mut observers: Vec<&dyn Observer> = journal.iter().map(|journal| journal as &dyn Observer).collect();
     observers.push(&terminal);
     let outcome = verify::run(&config, &control, &observers);
@@ -106,12 +107,12 @@ pub fn run(arguments: VerifyArguments) -> Exit {
     for (path, cause) in answer.problems() {
         let _ = terminal.observe(&Event::Error { scope: Scope::Path(path), cause });
     }
-    let text = if wants_json {
-        format!("{}\n", sanitize::json(&answer.json(exit.code()).to_string()))
-    } else if is_quiet {
-        String::new()
-    } else {
-        answer.text()
-    };
+    if !wants_json && !is_quiet {
+        return super::print_beside_log(&config.site, exit, |out| {
+            super::write_prose(out, |out| out.write_all(answer.text().as_bytes()))
+        });
+    }
+    let text =
+        if wants_json { format!("{}\n", sanitize::json(&answer.json(exit.code()).to_string())) } else { String::new() };
     super::print_beside_log(&config.site, exit, |out| out.write_all(text.as_bytes()))
 }

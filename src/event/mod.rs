@@ -282,6 +282,13 @@ pub enum Live<'a> {
         /// Their compressed bytes.
         bytes: u64,
     },
+    /// So many archives are read at a time, and those that are to be read have these sizes, in this order.
+    Queue {
+        /// Archives at a time.
+        jobs: usize,
+        /// Compressed bytes of each.
+        sizes: &'a [u64],
+    },
     /// An archive begins to be read, which is no survey of it; how far it is, to be polled.
     Reading(&'a Arc<Archive>, &'a Arc<Meter>),
     /// So many bytes are going to be extracted; how many were, to be polled.

@@ -12,7 +12,7 @@ mod source;
 mod write;
 
 pub use name::Name;
-pub use read::{At, Error, Head, Listener, Reading, read_from};
+pub use read::{At, Error, Head, Listener, Reading, Tail};
 pub use record::{Entry, Record};
 pub use source::Logs;
 pub use write::{Journal, Lost, OpenError, new_run_id};

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -111,7 +112,7 @@ pub struct Reading {
     pub unknown: u64,
     /// What there is to say of how it read, a sentence each.
     pub notes: Vec<String>,
-    /// Where in each log the last line ends that is whole: what is written meanwhile can be read [from](read_from) there.
+    /// Where in each log the last line ends that is whole: what is written meanwhile can be [read](Tail) from there.
     pub ends: Vec<(PathBuf, u64)>,
 }
 
@@ -206,18 +207,68 @@ pub enum Error {
     },
 }
 
-/// Reads what was appended to the log at `path` since byte `start`, where a line begins, and tells `listener`. Gives the
-/// byte where the last line that is whole ends: there, what is written meanwhile can be read by another call.
-pub fn read_from(path: &Path, start: u64, listener: &mut impl Listener) -> Result<u64, Error> {
-    let failed = |source| Error::Io { path: path.to_owned(), source };
-    let mut file = File::open(path).map_err(failed)?;
-    file.seek(SeekFrom::Start(start)).map_err(failed)?;
-    let mut lines = Lines::new(BufReader::with_capacity(BUFFER, file), start);
-    let mut reading = Reading::default();
-    while !listener.is_done() && lines.advance().map_err(failed)? {
-        reading.note(&lines.line, 0, listener);
+/// A log that others write to, read to where it ends, and on from there.
+#[derive(Debug)]
+pub struct Tail {
+    path: PathBuf,
+    file: File,
+    /// Where the last line ends that was read, and is whole.
+    end: u64,
+}
+
+impl Tail {
+    /// The log at `path`, of which nothing was read yet.
+    pub fn open(path: &Path) -> Result<Tail, Error> {
+        let file = File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        Ok(Tail { path: path.to_owned(), file, end: 0 })
     }
-    Ok(lines.end)
+
+    /// The same after somebody has read it by its path, to byte `end`.
+    pub fn read_to(&mut self, end: u64) {
+        // Of one that was rotated meanwhile it is not known which file that was, and reading twice does no harm.
+        if self.successor().is_ok_and(|other| other.is_none()) {
+            self.end = end;
+        }
+    }
+
+    /// Reads what was written since, and tells `listener`; also what is written to another file by now, where the log was
+    /// rotated.
+    pub fn read(&mut self, listener: &mut impl Listener) -> Result<(), Error> {
+        self.read_own(listener).map_err(|source| self.failed(source))?;
+        if let Some(file) = self.successor().map_err(|source| self.failed(source))? {
+            (self.file, self.end) = (file, 0);
+            self.read_own(listener).map_err(|source| self.failed(source))?;
+        }
+        Ok(())
+    }
+
+    fn failed(&self, source: io::Error) -> Error {
+        Error::Io { path: self.path.clone(), source }
+    }
+
+    fn read_own(&mut self, listener: &mut impl Listener) -> io::Result<()> {
+        let mut file = &self.file;
+        // One that was truncated is written to from its start.
+        let start = if file.metadata()?.len() < self.end { 0 } else { self.end };
+        file.seek(SeekFrom::Start(start))?;
+        let mut lines = Lines::new(BufReader::with_capacity(BUFFER, file), start);
+        let mut reading = Reading::default();
+        while !listener.is_done() && lines.advance()? {
+            reading.note(&lines.line, 0, listener);
+        }
+        self.end = lines.end;
+        Ok(())
+    }
+
+    /// The file that is at the path by now, if that is another one.
+    fn successor(&self) -> io::Result<Option<File>> {
+        let other = match File::open(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other?,
+        };
+        let (own, there) = (self.file.metadata()?, other.metadata()?);
+        Ok(((own.dev(), own.ino()) != (there.dev(), there.ino())).then_some(other))
+    }
 }
 
 /// A file, line by line.
@@ -338,18 +389,37 @@ mod tests {
         let line = "{\"stage\":\"removed\"}\n";
         let long = format!("{}\n", "x".repeat(LINE_LIMIT + BUFFER));
         let (_folder, path) = log(format!("{line}{long}{line}{{\"stage\":\"rem").as_bytes());
-        let read = |start| {
+        let mut tail = Tail::open(&path).expect("a log");
+        let mut read = || {
             let mut stages = Stages::default();
-            let end = read_from(&path, start, &mut stages).expect("a log");
-            (stages.met.len(), end)
+            tail.read(&mut stages).expect("a log");
+            (stages.met.len(), tail.end)
         };
-        let (count, end) = read(0);
-        assert_eq!(count, 2);
-        assert_eq!(end, (2 * line.len() + long.len()) as u64);
+        assert_eq!(read(), (2, (2 * line.len() + long.len()) as u64));
         std::fs::write(&path, format!("{line}{long}{line}{line}{line}")).expect("a log");
-        let (count, end) = read(end);
-        assert_eq!(count, 2);
-        assert_eq!(end, path.metadata().expect("a log").len());
+        assert_eq!(read(), (2, path.metadata().expect("a log").len()));
+    }
+
+    #[test]
+    fn a_log_that_is_rotated_is_read_to_its_end_and_then_the_new_one_from_its_start() {
+        let line = "{\"stage\":\"removed\"}\n";
+        let (folder, path) = log(line.as_bytes());
+        let mut tail = Tail::open(&path).expect("a log");
+        tail.read_to(line.len() as u64);
+        let mut read = || {
+            let mut stages = Stages::default();
+            tail.read(&mut stages).expect("a log");
+            stages.met.len()
+        };
+        let rotated = folder.path().join("rotated");
+        std::fs::rename(&path, &rotated).expect("renamed");
+        std::fs::write(&rotated, line.repeat(3)).expect("a log");
+        assert_eq!(read(), 2);
+        std::fs::write(&rotated, line.repeat(4)).expect("a log");
+        std::fs::write(&path, line.repeat(5)).expect("a log");
+        assert_eq!(read(), 1 + 5);
+        std::fs::write(&path, line.repeat(6)).expect("a log");
+        assert_eq!(read(), 1);
     }
 
     #[test]

@@ -4,14 +4,18 @@
 //! after it; where it cannot be cut off, and where a machine died in the middle of a write, the torn line is ended before
 //! anything is appended. Several runs may share a log: each append holds a lock on it, so that a line torn by another run
 //! is seen and ended.
+//!
+//! A log may be rotated while a run goes on: [`Journal::follow`] leaves the file that was renamed for the one that is to
+//! stand in its place.
 
 use std::fs::{File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use rustix::fs::{FlockOperation, flock};
@@ -30,14 +34,15 @@ const LOCK_PAUSE: Duration = Duration::from_millis(10);
 pub struct Journal {
     path: PathBuf,
     run: String,
-    file: File,
-    /// Not a pipe or a terminal: it has a last line, and can be cut.
-    is_file: bool,
     state: Mutex<State>,
+    /// Set by who wants the log to be opened anew.
+    asked: Arc<AtomicBool>,
 }
 
-#[derive(Default)]
 struct State {
+    file: File,
+    /// Not a pipe or a terminal: it has a last line, can be cut, and can be renamed.
+    is_file: bool,
     /// Where our last line ended.
     end: u64,
     /// What the archives may still write.
@@ -73,23 +78,8 @@ pub struct Lost {
 impl Journal {
     /// Opens the log at `path` for append, creating it and its folder if they are missing. `run` marks every line.
     pub fn open(path: &Path, run: String) -> Result<Journal, OpenError> {
-        let open = || {
-            if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-                std::fs::create_dir_all(folder)?;
-            }
-            let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
-            let is_file = file.metadata()?.is_file();
-            if is_file {
-                check_is_log(&mut file)?;
-                let _lock = Lock::take(&file);
-                if is_torn(&file, file.metadata()?.len())? {
-                    (&file).write_all(b"\n")?;
-                }
-            }
-            Ok((file, is_file))
-        };
-        match open() {
-            Ok((file, is_file)) => Ok(Journal { path: path.to_owned(), run, file, is_file, state: Mutex::default() }),
+        match open(path) {
+            Ok((file, is_file)) => Ok(Journal::new(path.to_owned(), run, file, is_file)),
             Err(source) => Err(OpenError { path: path.to_owned(), source }),
         }
     }
@@ -98,9 +88,36 @@ impl Journal {
     pub fn stdout(run: String) -> Result<Journal, OpenError> {
         let path = PathBuf::from("standard output");
         match io::stdout().as_fd().try_clone_to_owned() {
-            Ok(handle) => Ok(Journal { path, run, file: File::from(handle), is_file: false, state: Mutex::default() }),
+            Ok(handle) => Ok(Journal::new(path, run, File::from(handle), false)),
             Err(source) => Err(OpenError { path, source }),
         }
+    }
+
+    fn new(path: PathBuf, run: String, file: File, is_file: bool) -> Journal {
+        let state = State { file, is_file, end: 0, limits: Limits::default(), lost: None };
+        Journal { path, run, state: Mutex::new(state), asked: Arc::default() }
+    }
+
+    /// Has [`Journal::follow`] open the log anew once `asked` is set, too.
+    #[must_use]
+    pub fn follow_when(self, asked: Arc<AtomicBool>) -> Journal {
+        Journal { asked, ..self }
+    }
+
+    /// Goes on in the file that is at the log's path by now, which is made if there is none: where the one that is written
+    /// to was renamed or removed, or where that was asked for. What was written to that one is on the disk first.
+    pub fn follow(&self) -> Result<(), Lost> {
+        self.guarded(|state| {
+            let is_asked = self.asked.swap(false, Ordering::SeqCst);
+            if !state.is_file || !(is_asked || is_moved(&state.file, &self.path)?) {
+                return Ok(());
+            }
+            state.file.sync_data()?;
+            let opened = open(&self.path);
+            let why = |error| io::Error::other(format!("it was rotated, and cannot be opened anew: {error}"));
+            (state.file, state.is_file) = opened.map_err(why)?;
+            Ok(())
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -127,7 +144,7 @@ impl Journal {
     /// Syncs what was written to disk.
     pub fn sync(&self) -> Result<(), Lost> {
         // A pipe or a terminal keeps nothing.
-        self.guarded(|_| if self.is_file { self.file.sync_data() } else { Ok(()) })
+        self.guarded(|state| if state.is_file { state.file.sync_data() } else { Ok(()) })
     }
 
     /// Writes `record`, shortened if it has to be, and what there is to say about that.
@@ -135,11 +152,11 @@ impl Journal {
         let more = state.limits.close(record);
         let line = self.line(record.clone())?;
         match state.limits.fit(record, line.len()) {
-            Fit::Whole => self.append(state, line)?,
-            Fit::Short(short) => self.append(state, self.line(*short)?)?,
+            Fit::Whole => Self::append(state, line)?,
+            Fit::Short(short) => Self::append(state, self.line(*short)?)?,
             Fit::Dropped => {}
         }
-        more.map_or(Ok(()), |more| self.append(state, self.line(more)?))
+        more.map_or(Ok(()), |more| Self::append(state, self.line(more)?))
     }
 
     fn line(&self, record: Record) -> io::Result<Vec<u8>> {
@@ -150,10 +167,10 @@ impl Journal {
         Ok(line)
     }
 
-    fn append(&self, state: &mut State, mut line: Vec<u8>) -> io::Result<()> {
-        let mut file = &self.file;
-        let _lock = self.is_file.then(|| Lock::take(file));
-        let before = if self.is_file { file.metadata()?.len() } else { 0 };
+    fn append(state: &mut State, mut line: Vec<u8>) -> io::Result<()> {
+        let mut file = &state.file;
+        let _lock = state.is_file.then(|| Lock::take(file));
+        let before = if state.is_file { file.metadata()?.len() } else { 0 };
         if before != state.end && is_torn(file, before)? {
             line.insert(0, b'\n');
         }
@@ -176,6 +193,33 @@ impl Journal {
             }
             Err(error) => Err(error),
         }
+    }
+}
+
+/// Opens the log at `path` for append, and tells whether it is a regular file.
+fn open(path: &Path) -> io::Result<(File, bool)> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder)?;
+    }
+    let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+    let is_file = file.metadata()?.is_file();
+    if is_file {
+        check_is_log(&mut file)?;
+        let _lock = Lock::take(&file);
+        if is_torn(&file, file.metadata()?.len())? {
+            (&file).write_all(b"\n")?;
+        }
+    }
+    Ok((file, is_file))
+}
+
+/// Whether `path` is another file's by now, or nobody's.
+fn is_moved(file: &File, path: &Path) -> io::Result<bool> {
+    let own = file.metadata()?;
+    match std::fs::metadata(path) {
+        Ok(there) => Ok((there.dev(), there.ino()) != (own.dev(), own.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error),
     }
 }
 
@@ -303,6 +347,65 @@ mod tests {
             assert!(matches!(journal.write(&interrupted()), Err(lost) if lost.to_string().contains("/dev/full")));
         }
         assert!(journal.sync().is_err());
+    }
+
+    #[test]
+    fn a_log_that_was_renamed_is_followed_by_a_new_one_when_it_is_asked_for() {
+        let (folder, path) = log("");
+        let journal = Journal::open(&path, "r".to_owned()).expect("opens");
+        let rotated = folder.path().join("log.jsonl.1");
+        let write = || {
+            journal.write(&interrupted()).expect("written");
+            [&rotated, &path].map(|path| std::fs::read_to_string(path).map_or(0, |text| text.lines().count()))
+        };
+        journal.follow().expect("nothing to follow");
+        assert_eq!(write(), [0, 1]);
+        std::fs::rename(&path, &rotated).expect("renamed");
+        assert_eq!(write(), [2, 0]);
+        journal.follow().expect("opens");
+        assert_eq!(write(), [2, 1]);
+        journal.follow().expect("nothing to follow");
+        assert_eq!(write(), [2, 2]);
+    }
+
+    #[test]
+    fn a_torn_line_in_the_log_that_is_followed_to_is_ended() {
+        let (folder, path) = log("");
+        let journal = Journal::open(&path, "r".to_owned()).expect("opens");
+        std::fs::rename(&path, folder.path().join("old")).expect("renamed");
+        std::fs::write(&path, "{\"st").expect("a torn line");
+        journal.follow().expect("opens");
+        journal.write(&interrupted()).expect("written");
+        assert_eq!(read(&path).lines().map(|line| line.ends_with('}')).collect::<Vec<_>>(), [false, true]);
+    }
+
+    #[test]
+    fn what_cannot_be_followed_to_is_a_log_that_failed() {
+        for foreign in [true, false] {
+            let (folder, path) = log("");
+            let journal = Journal::open(&path, "r".to_owned()).expect("opens");
+            std::fs::rename(&path, folder.path().join("old")).expect("renamed");
+            if foreign {
+                std::fs::write(&path, "no log").expect("a file");
+            } else {
+                std::fs::create_dir(&path).expect("a folder");
+            }
+            assert!(journal.follow().is_err_and(|lost| lost.to_string().contains("rotated")));
+            assert!(journal.write(&interrupted()).is_err() && journal.sync().is_err());
+            assert_eq!(std::fs::read_to_string(&path).unwrap_or("no log".to_owned()), "no log");
+        }
+    }
+
+    #[test]
+    fn a_signal_has_the_log_opened_anew_once() {
+        let (_folder, path) = log("");
+        let asked = Arc::new(AtomicBool::new(true));
+        let journal = Journal::open(&path, "r".to_owned()).expect("opens").follow_when(Arc::clone(&asked));
+        journal.write(&interrupted()).expect("written");
+        journal.follow().expect("opens");
+        assert!(!asked.load(Ordering::SeqCst));
+        journal.write(&interrupted()).expect("written");
+        assert_eq!(read(&path).lines().count(), 2);
     }
 
     #[test]

@@ -43,7 +43,7 @@ impl Counts {
     }
 
     pub(super) fn show(&self, bar: &ProgressBar) {
-        let mut message = format!("{} of {}", human(self.done_bytes), human(self.bytes));
+        let mut message = String::new();
         if let Some(image) = self.running.first() {
             message.push_str(", ");
             message.push_str(&printable_short(&image.name, HASH_SHOWN));
@@ -53,8 +53,7 @@ impl Counts {
         }
         bar.set_length(self.bytes);
         bar.set_prefix(format!("{} of {} images", self.done, self.images));
-        bar.set_message(message);
-        bar.set_position(self.done_bytes);
+        super::show(bar, self.done_bytes, self.bytes, &message);
     }
 }
 
@@ -70,12 +69,12 @@ pub(super) fn tell(terminal: &Terminal, event: &Event<'_>) {
         }
         Event::ReprocessComplete { image, outcome } => {
             let text = format!(
-                "imgsieve: error: {}: {}; its output is in {}",
+                "{}: {}; its output is in {}",
                 path_of(image),
                 outcome.end,
                 printable(outcome.output.as_os_str().as_encoded_bytes())
             );
-            terminal.line(Verbosity::Quiet, &text);
+            terminal.error(event, &text);
         }
         Event::Removed { image } => {
             terminal.line(Verbosity::Archives, &format!("{}: removed from staging", path_of(image)));

@@ -85,12 +85,32 @@ impl Rejected {
     pub(super) fn new(label: Label, why: Rejection) -> Rejected {
         Rejected { label, place: "", why }
     }
+
+    /// A line for each kind and reason, with all the places that it holds for.
+    #[must_use]
+    pub fn lines(all: &[Rejected]) -> Vec<String> {
+        let mut lines: Vec<(&Rejected, Vec<&str>)> = Vec::new();
+        for rejected in all {
+            let is_same = |(first, _): &&mut (&Rejected, _)| {
+                first.label == rejected.label && first.why == rejected.why && !rejected.place.is_empty()
+            };
+            match lines.iter_mut().find(is_same) {
+                Some((_, places)) => places.push(rejected.place),
+                None => lines.push((rejected, vec![rejected.place])),
+            }
+        }
+        lines.into_iter().map(|(first, places)| first.at(&places.join("; "))).collect()
+    }
+
+    fn at(&self, places: &str) -> String {
+        let separator = if places.is_empty() { "" } else { ", " };
+        format!("not {}{separator}{places}: {}", self.label, self.why)
+    }
 }
 
 impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let separator = if self.place.is_empty() { "" } else { ", " };
-        write!(f, "not {}{separator}{}: {}", self.label, self.place, self.why)
+        f.write_str(&self.at(self.place))
     }
 }
 
@@ -119,4 +139,23 @@ fn count(entries: &[SeenEntry]) -> String {
 
 fn list(entries: &[SeenEntry]) -> String {
     entries.iter().map(SeenEntry::to_string).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_that_is_nowhere_for_one_reason_has_one_line() {
+        let at = |place, why| Rejected { label: Label::Gpt, place, why };
+        let all = [
+            at("primary at LBA 1", Rejection::NoMagic),
+            Rejected::new(Label::Sun, Rejection::NoMagic),
+            at("behind a protective MBR", Rejection::NotAnnounced),
+            at("backup at the end", Rejection::NoMagic),
+        ];
+        let lines = Rejected::lines(&all);
+        assert_eq!(lines[0], "not gpt, primary at LBA 1; backup at the end: no magic number");
+        assert_eq!((lines.len(), &*lines[1], &lines[2]), (3, "not sun: no magic number", &all[2].to_string()));
+    }
 }

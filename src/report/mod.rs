@@ -174,7 +174,10 @@ fn no_run(log: &Path, selection: &Selection, runs: &account::Runs) -> String {
     if runs.last.is_empty() {
         return match selection {
             Selection::All => format!("the log {log} is empty: it has no runs"),
-            _ => format!("no run in the log {log} ever began; --run all shows what else there is, if anything"),
+            _ => format!(
+                "no run in the log {log} ever began; if it was rotated, give the older part as well; --run all shows what \
+                 else there is, if anything"
+            ),
         };
     }
     let names: Vec<String> = runs.last.iter().map(|(id, _)| printable(id.as_bytes())).collect();

@@ -46,7 +46,7 @@ impl Shared<'_> {
         self.check_output(&present.path)?;
         let output = Output::open(&present.folder, OsStr::from_bytes(&image.name))?;
         // Between the look into the log and the lock, another run may have been here.
-        let now = self.plan.state_now(image, self.options).map_err(|error| Cause::of(Reason::Log, &error))?;
+        let now = self.plan.state_now(image).map_err(|error| Cause::of(Reason::Log, &error))?;
         let task = now.as_ref().map_or(Some(chosen.task), |now| self.options.task(&now.state));
         match task {
             None => {

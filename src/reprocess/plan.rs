@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::account::{Lack, Staged, StagedImage, StagedState, Tallies};
 use crate::cause::Cause;
 use crate::event::StagedFile;
-use crate::log::{self, At, Entry, Head, Listener, Logs, Name};
+use crate::log::{self, At, Entry, Head, Listener, Logs, Name, Tail};
 use crate::reason::Reason;
 use crate::run::Control;
 use crate::sanitize::printable;
@@ -94,7 +94,7 @@ impl Listener for Reader<'_> {
 /// The log, as far as it was read.
 struct Log {
     staged: Staged,
-    end: u64,
+    tail: Tail,
 }
 
 impl Plan {
@@ -107,16 +107,18 @@ impl Plan {
             Cause { message: format!("{}; name the log of the scan with --log", cause.message), ..cause }
         };
         let logs = Logs::open(&[slice::from_ref(&options.log), &options.more_logs].concat(), false).map_err(failed)?;
+        let mut tail = Tail::open(&options.log).map_err(failed)?;
         let reading = logs.read(&mut reader).map_err(failed)?;
         let (staged, lacking) = (reader.staged, reader.lacking);
         let end = reading.ends.iter().find(|(path, _)| *path == options.log).map_or(0, |&(_, end)| end);
+        tail.read_to(end);
         let mut plan = Plan {
             images: Vec::new(),
             reprocessed_before: 0,
             errors: Vec::new(),
             warnings: Vec::new(),
             is_all_elsewhere: false,
-            log: Mutex::new(Log { staged: staged.clone(), end }),
+            log: Mutex::new(Log { staged: staged.clone(), tail }),
         };
         for (hash, lack) in &lacking {
             if !options.only.is_empty() && !options.only.iter().any(|only| only.as_bytes() == hash.bytes()) {
@@ -200,10 +202,10 @@ impl Plan {
     }
 
     /// Reads what has been logged since, and returns the state of an image now.
-    pub fn state_now(&self, image: &StagedFile, options: &Options) -> Result<Option<StagedImage>, log::Error> {
+    pub fn state_now(&self, image: &StagedFile) -> Result<Option<StagedImage>, log::Error> {
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        let Log { staged, end } = &mut *log;
-        *end = log::read_from(&options.log, *end, staged)?;
+        let Log { staged, tail } = &mut *log;
+        tail.read(staged)?;
         Ok(staged.get(&Name::from(image.path.as_os_str())).cloned())
     }
 }

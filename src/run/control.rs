@@ -5,7 +5,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook::flag;
 
 /// Why a run ends before its work does.
@@ -25,6 +25,7 @@ pub struct Control {
     stopped: Arc<AtomicBool>,
     signal: Arc<AtomicUsize>,
     cause: Arc<Mutex<Option<Stop>>>,
+    log_asked: Arc<AtomicBool>,
 }
 
 impl Control {
@@ -35,6 +36,7 @@ impl Control {
     }
 
     /// Has SIGHUP, SIGINT and SIGTERM throw the switch. A second signal ends the process at once with 128 + its number.
+    /// SIGUSR1 asks for a new log.
     pub fn listen(&self) -> io::Result<()> {
         let signalled = Arc::new(AtomicBool::new(false));
         for number in [SIGHUP, SIGINT, SIGTERM] {
@@ -48,6 +50,7 @@ impl Control {
         // A file that may not grow further is an error of what is written, and no end of the process. Commands that are run
         // get it as ever: exec forgets handlers.
         flag::register(SIGXFSZ, Arc::default())?;
+        flag::register(SIGUSR1, Arc::clone(&self.log_asked))?;
         Ok(())
     }
 
@@ -67,6 +70,12 @@ impl Control {
     #[must_use]
     pub fn flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.stopped)
+    }
+
+    /// Set by the signal that asks for the log to be opened anew; for who does that, and unsets it.
+    #[must_use]
+    pub fn log_asked(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.log_asked)
     }
 
     /// Why the run is to end, if it is.

@@ -22,10 +22,10 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::account::{Account, ArchiveEnd, Earlier, Live};
+use crate::account::{self, Account, ArchiveEnd, Earlier};
 use crate::cause::Cause;
 use crate::config::Config;
-use crate::event::{Archive, ArchiveTotals, Event, LeftOut, Resumed, Rule, Scope, Start, Unsurveyed};
+use crate::event::{Archive, ArchiveTotals, Event, LeftOut, Live, Resumed, Rule, Scope, Start, Unsurveyed};
 use crate::exit::Exit;
 use crate::log::Record;
 use crate::reason::Reason;
@@ -52,7 +52,7 @@ struct Shared<'a> {
     doubted: HashSet<OsString>,
     /// Paths of staged images that the log says to be of the very files that the archives are now.
     vouched: HashSet<PathBuf>,
-    account: Mutex<Live>,
+    account: Mutex<account::Live>,
     space_is_low: AtomicBool,
     space_was_low: AtomicBool,
 }
@@ -156,6 +156,8 @@ impl Shared<'_> {
                 minimum: self.staging.as_ref().zip(space).map(|(staging, space)| staging.budget().minimum(&space)),
             },
         });
+        let sizes: Vec<u64> = plan.archives.iter().map(|archive| archive.size).collect();
+        self.emit(&Event::Live(Live::Queue { jobs: self.config.jobs(), sizes: &sizes }));
         for (&rule, left_out) in &plan.left_out {
             self.tell_left_out(rule, left_out);
         }
@@ -278,7 +280,7 @@ impl Shared<'_> {
         Some(end.exit())
     }
 
-    fn account(&self) -> std::sync::MutexGuard<'_, Live> {
+    fn account(&self) -> std::sync::MutexGuard<'_, account::Live> {
         self.account.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -40,6 +40,8 @@ pub(super) struct OpenImage {
     pub data: Range<u64>,
     /// What was done with it, if anything was.
     pub done: Option<Action>,
+    /// Why the archive has less of it than its header says.
+    pub cut: Option<Cause>,
     /// Why there was no room for it.
     pub no_room: Option<Cause>,
 }
@@ -73,7 +75,7 @@ impl OpenImages {
         let image = Image::new(name, &member.path, content.size(), *ordinal);
         self.in_hand = Some(image.clone());
         let (content, data) = (content.clone(), content.data());
-        OpenImage { number: self.found, image, content, finding: None, data, done: None, no_room: None }
+        OpenImage { number: self.found, image, content, finding: None, data, done: None, cut: None, no_room: None }
     }
 
     /// Images that were found.

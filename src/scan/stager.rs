@@ -6,6 +6,7 @@ use crate::cause::Cause;
 use crate::event::{Archive, Event, Image, Kept};
 use crate::finding::Finding;
 use crate::member::{Content, Extent};
+use crate::ptable::Damage;
 use crate::reason::Reason;
 use crate::run::Control;
 use crate::staging::{self, Keep, Place, Room, Staged, Staging};
@@ -20,6 +21,8 @@ use super::compare;
 pub(super) enum Outcome {
     /// It is whole in staging; its frames are still to be read to their end.
     Staged(Finding, Kept),
+    /// Its beginning is in staging, of so many bytes: the archive ends before the image does, for this reason.
+    Cut(Finding, Kept, u64, Cause),
     /// It was there, whole, from an earlier run.
     There(Finding, Kept),
     /// It would be staged, but this is a dry run.
@@ -119,6 +122,17 @@ impl<'r> Stager<'r> {
         let destination = staging.destination(&archive.hash);
         run.emit(&Event::ExtractionStart { archive: &archive, destination: &destination });
         let copied = copy(zst, content, &mut keep);
+        if let Err(CopyFailure::Archive(error)) = &copied
+            && run.config.keep_undecided
+            && is_end(error)
+            && keep.position() > 0
+        {
+            let cause = cut(error, image.size);
+            return match keep.finish_short() {
+                Ok(staged) => cut_short(finding, staged, image.size, cause),
+                Err(error) => self.staging_failed(staging, image, &error),
+            };
+        }
         match copied.and_then(|()| keep.finish().map_err(CopyFailure::Staging)) {
             Ok(staged) => {
                 let whole = finding.of_copy(&staged.file, image.size);
@@ -129,9 +143,11 @@ impl<'r> Stager<'r> {
                 self.removed_files += 1;
                 match failure {
                     CopyFailure::Archive(zst::Error::Interrupted) => Outcome::Stopped,
-                    CopyFailure::Archive(zst::Error::EndOfData { .. }) => {
-                        let message = format!("the tar ends before the end of the image ({})", human(image.size));
-                        Outcome::Failed(Cause::new(Reason::TarTruncated, message))
+                    CopyFailure::Archive(error) if is_end(&error) => {
+                        if !matches!(error, zst::Error::EndOfData { .. }) {
+                            let _ = zst.distrust();
+                        }
+                        Outcome::Failed(cut(&error, image.size))
                     }
                     CopyFailure::Archive(error) => {
                         // What libzstd would not decode must not be passed over as if nothing were wrong with it.
@@ -226,6 +242,35 @@ fn kept(finding: &Finding, mut whole: Finding, staged: Staged, size: u64) -> (Fi
     whole.complete(&staged.file, size, true, &|_| {});
     let Staged { path, bytes_written, allocated, .. } = staged;
     (whole, Kept { path, bytes_written, allocated, verified: Some(true), existing: false })
+}
+
+/// Whether the archive ends where its data should go on.
+fn is_end(error: &zst::Error) -> bool {
+    matches!(error, zst::Error::EndOfData { .. } | zst::Error::Truncated { .. })
+}
+
+/// Why there is less of an image than its header says.
+fn cut(error: &zst::Error, size: u64) -> Cause {
+    match error {
+        zst::Error::EndOfData { .. } => tar_cut(size),
+        error => Cause::from(error),
+    }
+}
+
+/// The tar ends in the data of an image.
+pub(super) fn tar_cut(size: u64) -> Cause {
+    Cause::new(Reason::TarTruncated, format!("the tar ends before the {} of the image do", human(size)))
+}
+
+/// The beginning of an image in staging.
+fn cut_short(finding: &Finding, staged: Staged, size: u64, cause: Cause) -> Outcome {
+    let length = staged.file.metadata().map_or(0, |metadata| metadata.len());
+    let whole = finding.of_copy(&staged.file, length);
+    let (mut whole, kept) = kept(finding, whole, staged, length);
+    if let Some(table) = whole.table.as_mut().filter(|table| !table.is_damaged()) {
+        table.damage.push(Damage::ImageTooShort { needed: size, size: length });
+    }
+    Outcome::Cut(whole, Kept { verified: Some(false), ..kept }, length, cause)
 }
 
 /// Bytes of the image that the archive does not tell to be holes.

@@ -83,7 +83,7 @@ impl<'r> Survey<'r> {
         let zst = self.open().map_err(|error| Cause::from(&error))?;
         self.identity = Some(zst.identity());
         let walked = self.walk(&zst);
-        self.verdicts.no_more_members(&zst);
+        self.verdicts.no_more_members(&zst, walked.as_ref().err());
         let read = walked.and_then(|()| self.finish(&zst).map_err(|error| Cause::from(&error)));
         self.verdicts.close_verified(&zst);
         let teller = &mut self.verdicts.teller;

@@ -18,7 +18,7 @@ use crate::zst::ZstFile;
 
 use super::Shared;
 use super::open::{OpenImage, OpenImages, Wait};
-use super::stager::{Outcome, Stager};
+use super::stager::{Outcome, Stager, tar_cut};
 use super::teller::Teller;
 
 /// Gives the verdicts.
@@ -121,6 +121,12 @@ impl<'r> Verdicts<'r> {
                 open.finding = Some(whole);
                 (Action::Kept(kept), Wait::FrameEnd)
             }
+            Outcome::Cut(cut, kept, length, cause) => {
+                open.finding = Some(cut);
+                open.image.size = length;
+                open.cut = Some(cause);
+                (Action::Kept(kept), Wait::NextMember)
+            }
             Outcome::There(whole, kept) => {
                 open.finding = Some(whole);
                 (Action::Kept(kept), Wait::NextMember)
@@ -198,8 +204,27 @@ impl<'r> Verdicts<'r> {
         }
     }
 
+    /// Images that would be kept, and that the archive ends in, for a reason that is known or that of the tar: a run that
+    /// is not dry cannot stage them whole, and this one says so.
+    fn close_cut(&mut self, zst: &ZstFile, failure: Option<&Cause>) {
+        let reached = zst.reached();
+        let is_cut = |open: &OpenImage| matches!(open.done, Some(Action::WouldKeep { .. })) && open.data.end > reached;
+        while !self.is_stopped()
+            && let Some(mut open) = self.open.take_if(Wait::NextMember, is_cut)
+        {
+            let cause = failure.cloned().unwrap_or_else(|| tar_cut(open.image.size));
+            if self.run.config.keep_undecided {
+                open.cut = Some(cause);
+                self.close_done(Some(zst), open);
+            } else {
+                self.close(open, Action::Error, Some(cause));
+            }
+        }
+    }
+
     /// No more members come: gives the verdicts that waited for the last rescue map.
-    pub fn no_more_members(&mut self, zst: &ZstFile) {
+    pub fn no_more_members(&mut self, zst: &ZstFile, failure: Option<&Cause>) {
+        self.close_cut(zst, failure);
         self.member_behind(zst);
         while !self.is_stopped()
             && let Some(open) = self.open.take(Wait::LastMap)
@@ -263,7 +288,8 @@ impl<'r> Verdicts<'r> {
             finding.note_rescued(&known, open.image.size);
         }
         let Some(action) = open.done.take() else { return };
-        let reason = open.finding.as_ref().and_then(|finding| finding.undecidable.clone());
+        let undecidable = open.finding.as_ref().and_then(|finding| finding.undecidable.clone());
+        let reason = open.cut.take().or(undecidable);
         self.close(open, action, reason);
     }
 

@@ -167,6 +167,21 @@ impl Keep {
         }
     }
 
+    /// Bytes of the image that were appended.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// The same as [`Keep::finish`] where no more of the image comes: the file is as long as what was appended.
+    pub fn finish_short(mut self) -> Result<Staged, Error> {
+        self.size = self.position;
+        self.file
+            .set_len(self.size)
+            .map_err(|source| write_failed(source, "setting the length of", self.partial_path(), self.size))?;
+        self.finish()
+    }
+
     fn length_error(&self, written: u64) -> Error {
         Error::Length { path: self.partial_path(), written, expected: self.size }
     }

@@ -44,6 +44,11 @@ impl Terminal {
         self.tmux(&["send-keys", key]);
     }
 
+    /// Makes it so many columns wide.
+    pub fn resize(&self, columns: u16) {
+        self.tmux(&["resize-window", "-x", &columns.to_string()]);
+    }
+
     /// What it shows.
     pub fn screen(&self) -> String {
         self.tmux(&["capture-pane", "-p"])
