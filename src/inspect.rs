@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use crate::archive;
 use crate::archive_name;
 use crate::cause::Cause;
+use crate::event::Image;
 use crate::finding::{Finding, Verdict};
 use crate::images::{Images, Role};
 use crate::log::record::{Partition, Table};
@@ -36,6 +37,10 @@ const MULTI: u32 = 2;
 
 /// Memory that the sparse maps of images may take that are looked into again at the end of the archive, in bytes.
 const MAX_WAITING_MEMORY: usize = 64 << 20;
+/// Images of one archive that are looked at, as many as a survey takes.
+const MAX_IMAGES: usize = 10_000;
+/// Memory that names and findings of images may take, in bytes: what is printed takes several times as much.
+const MAX_MEMORY: usize = 32 << 20;
 
 /// Characters of a name or label in a column.
 const SHOWN: usize = 40;
@@ -144,7 +149,7 @@ impl Inspection {
         let mut maps = Maps::new(options.image_suffix.clone());
         // Where each image is, while that is remembered.
         let mut contents: Vec<Option<Content>> = Vec::new();
-        let mut held = 0;
+        let (mut held, mut listed) = (0, 0);
         let mut members = member::walk(zst);
         let mut intact = Ok(());
         loop {
@@ -158,6 +163,15 @@ impl Inspection {
                         self.warn(Cause::new(note.code(), note.to_string()));
                     }
                     match images.judge(&member) {
+                        Role::Image(_) if self.images.len() == MAX_IMAGES || listed > MAX_MEMORY => {
+                            let message = format!(
+                                "more than {} images, or longer names than are remembered: the rest of the archive is not \
+                                 looked at",
+                                self.images.len()
+                            );
+                            intact = intact.and(Err(Cause::new(Reason::TooManyImages, message)));
+                            break;
+                        }
                         Role::Image(content) => {
                             maps.add_image(&member.path);
                             let mut finding = archive::examine(zst, &content, None);
@@ -167,9 +181,11 @@ impl Inspection {
                             finding = behind.unwrap_or(finding);
                             archive::complete(zst, &content, &mut finding, options.deep_fs);
                             held += content.memory() + finding.memory();
-                            let (name, size) = (member.file_name().to_vec(), content.size());
+                            let Image { name, member, size, .. } =
+                                Image::new(member.file_name(), &member.path, content.size(), 1);
+                            listed += size_of::<Inspected>() + name.len() + member.len() + finding.memory();
                             contents.push((held <= MAX_WAITING_MEMORY).then_some(content));
-                            self.images.push(Inspected { name, size, finding, member: member.path });
+                            self.images.push(Inspected { name, size, finding, member });
                         }
                         Role::NoImage(warning) => {
                             if member.kind.is_file() {

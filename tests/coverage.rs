@@ -99,6 +99,21 @@ fn members_that_could_be_images_are_counted_with_the_rule_that_leaves_them_out()
 }
 
 #[test]
+fn a_limit_on_the_size_of_files_is_an_error_of_one_image() {
+    let scan = Scan::of_named(&[MULTI, SINGLE]);
+    let mut command = scan.command();
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words: Vec<String> = words.map(|word| format!("'{}'", word.to_str().expect("text"))).collect();
+    let script = format!("ulimit -f 2000; exec {}", words.join(" "));
+    let ended = end(std::process::Command::new("sh").args(["-c", &script]));
+    assert_eq!(ended.code, 1, "{ended:?}");
+    assert!(ended.stderr.contains("File too large"), "{}", ended.stderr);
+    assert_eq!(of_stage(&scan.logged(), "script_complete").len(), 1);
+    // Where there is no limit, it is staged.
+    assert_eq!(end(&mut command).code, 0);
+}
+
+#[test]
 fn what_can_match_nothing_is_refused_before_anything_is_opened() {
     let hash = fixture::named(MULTI).hash;
     for (args, hint) in [

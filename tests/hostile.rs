@@ -257,6 +257,33 @@ fn names_of_ten_thousand_images_do_not_fill_the_log() {
 }
 
 #[test]
+fn inspect_takes_bounded_memory_for_images_without_end_and_for_their_names() {
+    let long_names: Vec<u8> = (0..10_000)
+        .flat_map(|number| {
+            let name = format!("{}/{number}{}.img", "f".repeat(8000), "\x1b".repeat(8000));
+            [pax(&pax_record("path", name.as_bytes())), member(b"i.img", &[1; 1024])].concat()
+        })
+        .collect();
+    for (what, bytes, most) in
+        [("100,000 images", member(b"i.img", &[1; 1024]).repeat(100_000), 10_000), ("long names", long_names, 9_999)]
+    {
+        let site = site_with(&zst(&bytes));
+        let archive = site.path(BOMB);
+        let script = format!(
+            "ulimit -v 600000; exec '{}' inspect --json '{}'",
+            env!("CARGO_BIN_EXE_imgsieve"),
+            archive.display()
+        );
+        let output = std::process::Command::new("sh").args(["-c", &script]).output().expect("a shell");
+        assert_eq!(output.status.code(), Some(1), "{what}: {}", String::from_utf8_lossy(&output.stderr));
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(report["error"]["reason"], "too_many_images", "{what}");
+        let images = report["images"].as_array().expect("a list").len();
+        assert!((100..=most).contains(&images), "{what}: {images}");
+    }
+}
+
+#[test]
 fn warnings_do_not_fill_the_log() {
     // Links that are named like images, and PAX headers that are none: a line each would be gigabytes.
     let mut link = header(b"link.img", 0, b'2').to_vec();

@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -183,9 +184,14 @@ fn arrows_go_along_the_run_and_enter_opens_the_archive() {
     let mut browser = Browser::start();
     browser.open(&page.file(), "");
     let tip = "document.getElementById('tip').hidden ? '' : document.querySelector('#tip b').textContent";
-    // By the link that leads past the run, to the run.
-    browser.press("Tab");
-    browser.press("Tab");
+    // Past the link that leads by it all, and those of what needs attention.
+    for _ in 0..20 {
+        browser.press("Tab");
+        if browser.eval("document.activeElement.matches('.lanes')") == true {
+            break;
+        }
+    }
+    assert_eq!(browser.eval("document.activeElement.matches('.lanes')"), true);
     assert_eq!(browser.eval(tip), "bbb");
     browser.press("ArrowRight");
     assert_eq!(browser.eval(tip), "ccc");
@@ -240,6 +246,191 @@ fn maps_are_to_scale_and_what_is_tiny_can_be_seen() {
     assert!(browser.eval("document.querySelectorAll('.map .f-gap').length").as_u64() >= Some(4), "gaps are shown");
 }
 
+/// What a block says, item by item, each with its classes.
+const ITEMS: &str = "[...document.querySelectorAll('.todo')].map((block) => \
+    [...block.querySelectorAll('.item')].map((item) => `${item.className}: ${item.querySelector('.what').textContent}`))";
+
+/// A line without an image, by which an archive was read to its end.
+fn complete(hash: &str, more: &Value) -> Value {
+    let mut line = json!({"stage": "archive_complete", "hash": hash, "imgs": 0, "content_bytes": 1000, "seconds": 1.0});
+    line.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+    line
+}
+
+/// Six archives, of which one is fine: nothing of the others is alike. What is staged is staged in `folder`.
+fn six(folder: &Path) -> Vec<Value> {
+    let staged = |hash: &str| {
+        let path = folder.join("staging").join(hash).join(format!("{hash}.img"));
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        std::fs::File::create(&path).and_then(|file| file.set_len(1000 << 20)).expect("a file of holes");
+        path
+    };
+    let two = json!([partition(1, 1, 99, "primary", "vfat"), partition(2, 100, 900, "primary", "ext4")]);
+    let mut lines = vec![
+        json!({"stage": "script_start", "total_archives": 6, "jobs": 1, "min_archive_bytes": 1_000_000_000,
+            "skipped": ["eee"], "rules": {"min_image_size": 2_000_000_000, "min_partitions": 3, "image_suffix": ".img,.dd",
+            "keep_undecided": false, "fs": false}}),
+        json!({"stage": "left_out", "rule": "skip_list", "count": 1, "size_bytes": 7,
+            "files": [{"archive": "/cold/eee.tar.zst", "size_bytes": 7, "reason": "no <b>images</b>"}]}),
+        json!({"stage": "left_out", "rule": "other_ending", "count": 3, "size_bytes": 9,
+            "files": [{"archive": "/cold/a.E01", "size_bytes": 4}, {"archive": "/cold/b.tar", "size_bytes": 5}]}),
+    ];
+    // Read in this order, which is not the one in which they need somebody.
+    lines.extend(archive("fine", 300, &json!([partition(1, 1, 500, "primary", "ntfs")])));
+    lines.extend([
+        json!({"stage": "archive_start", "hash": "blank", "size_bytes": 5, "archive": "/other/blank.tar.zst"}),
+        json!({"stage": "warning", "scope": "archive", "hash": "blank", "reason": "no_image", "message": "the largest is a.dd"}),
+        complete("blank", &json!({"left_out": [{"rule": "too_small", "count": 2, "member": "a.img", "size_bytes": 99}]})),
+    ]);
+    for hash in ["waits", "failed"] {
+        let mut kept = archive(hash, 300, &two);
+        (kept[1]["action"], kept[1]["path"]) = (json!("KEPT"), json!(staged(hash)));
+        kept[2]["kept_imgs"] = json!(1);
+        lines.extend(kept);
+    }
+    let mut unread = archive("unread", 300, &json!([]));
+    (unread[1]["action"], unread[1]["partitions"]) = (json!("error"), Value::Null);
+    (unread[1]["reason"], unread[1]["message"]) = (json!("unread"), json!("sector 0 was never read"));
+    unread[1]["rescued_pct"] = json!(98.5);
+    lines.extend(unread);
+    lines.extend([
+        json!({"stage": "archive_start", "hash": "torn", "size_bytes": 5, "archive": "/cold/torn.tar.zst"}),
+        json!({"stage": "error", "scope": "archive", "hash": "torn", "reason": "truncated", "message": "cut short"}),
+        json!({"stage": "script_complete"}),
+    ]);
+    let of_failed = json!({"hash": "failed", "img": "failed.img", "path": folder.join("staging/failed/failed.img"),
+        "size_bytes": 1000 << 20, "run": "r2"});
+    for (stage, status) in [("reprocess_start", Value::Null), ("reprocess_complete", json!(3))] {
+        let mut line = of_failed.clone();
+        (line["stage"], line["exit_status"]) = (json!(stage), status);
+        lines.push(line);
+    }
+    lines
+}
+
+#[test]
+fn it_begins_with_what_needs_attention() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let page = Page::of(&six(folder.path()));
+    let mut browser = Browser::start();
+    browser.open(&page.file(), "");
+    assert_eq!(browser.eval("document.querySelector('main > section').id"), "todo");
+    assert_eq!(
+        browser.eval(ITEMS),
+        json!([
+            ["item alarm: 1 image whose reprocessing failed, 1.05 GB", "item work: 1 image to reprocess, 1.05 GB"],
+            [
+                "item alarm: 1 truncated It is cut short.",
+                "item alarm: 1 unread The verdict rests on a sector that was never read, according to the rescue map."
+            ],
+            [
+                "item quiet: 3 files not named like an archive, 9 B",
+                "item quiet: 1 archive on the skip list, 7 B",
+                "item quiet: 1 archive without an image",
+                "item quiet: In archives: 2 images no larger than 2GB"
+            ]
+        ])
+    );
+    let text = browser.eval("document.querySelector('#todo').textContent");
+    let text = text.as_str().expect("text");
+    for part in [
+        "exit status 3",
+        "imgsieve reprocess --log ",
+        "Restore the archive from another copy",
+        "imgsieve inspect /cold/unread.tar.zst",
+        "Show 2 of 3",
+        "/cold/a.E01",
+        "no <b>images</b>",
+        "the largest is a.dd",
+        "imgsieve report --unchecked",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let head = browser.eval("[document.title, document.querySelector('.rules').textContent.replace(/\\s+/g, ' ')]");
+    assert_eq!(
+        head,
+        json!([
+            "Survey of /cold, /other",
+            "Archives larger than 1GB; images larger than 2GB named .img,.dd; kept with 3 partitions or more. \
+             Skip list: eee (no <b>images</b>)."
+        ])
+    );
+    // Rows are made when they come near the window.
+    browser.eval("document.querySelector('#archives').scrollIntoView()");
+    browser.wait_for("document.querySelectorAll('.hash').length === 6");
+    // The list goes by who needs somebody, a failed reprocessing looks like one, and the rescued share is a column.
+    assert_eq!(browser.eval(HASHES), json!(["failed", "unread", "torn", "waits", "fine", "blank"]));
+    assert_eq!(browser.eval("document.querySelector('.entry .flag').textContent"), "\u{25c6} reprocessing failed");
+    let column =
+        "[...document.querySelectorAll('.entry')].map((row) => row.querySelector('[data-of=rescued]').textContent)";
+    assert_eq!(browser.eval(column), json!(["", "98.5\u{202f}%", "", "", "", ""]));
+    let badge = "[...document.querySelectorAll('.entry')].pop().querySelector('.badge').textContent";
+    assert_eq!(browser.eval(badge), "no image");
+    // A link of what needs attention opens the row.
+    browser.click("#todo a[href='#a-torn']");
+    browser.wait_for("document.querySelectorAll('.detail').length === 1");
+    assert_eq!(browser.complaints(), [] as [Value; 0]);
+}
+
+#[test]
+fn the_last_verification_of_an_archive_is_shown_until_its_file_changes() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let mut lines = vec![json!({"stage": "script_start", "total_archives": 4, "jobs": 1})];
+    for (hash, outcome) in [("aaa", "verified"), ("bbb", "failed"), ("ccc", "verified"), ("ddd", "verified")] {
+        let path = folder.path().join(format!("{hash}.tar.zst"));
+        std::fs::write(&path, hash).expect("a file");
+        let metadata = path.metadata().expect("metadata");
+        let mtime = format!("{}.{:09}", metadata.mtime(), metadata.mtime_nsec());
+        let mut of_archive = archive(hash, 3, &json!([]));
+        of_archive[0]["archive"] = json!(path);
+        (of_archive[2]["content_bytes"], of_archive[2]["passed_over_bytes"]) = (json!(1000), json!(790));
+        lines.extend(of_archive);
+        lines.push(json!({"stage": "archive_verified", "hash": hash, "archive": path, "size_bytes": 3, "mtime": mtime,
+            "outcome": outcome, "message": if outcome == "failed" { json!("<b>checksum</b>") } else { Value::Null }}));
+    }
+    std::fs::write(folder.path().join("ccc.tar.zst"), "other").expect("a file");
+    std::fs::remove_file(folder.path().join("ddd.tar.zst")).expect("a file");
+    let page = Page::of(&lines);
+    let mut browser = Browser::start();
+    browser.open(&page.file(), "");
+    let outcomes = "[...document.querySelectorAll('.entry')].map((row) => row.cells[row.cells.length - 1].textContent)";
+    let shown = [
+        "not kept \u{25c6} verification failed",
+        "not kept \u{2713} verified",
+        "not kept changed since",
+        "not kept out of sight",
+    ];
+    assert_eq!(browser.eval(outcomes), json!(shown));
+    let items = json!([[], ["item alarm: 1 archive failed verification"], []]);
+    assert_eq!(browser.eval(ITEMS), items);
+    let facts = browser.eval("document.querySelector('.facts').textContent");
+    let facts = facts.as_str().expect("text");
+    for part in [
+        "79\u{202f}% of the content was never decoded, and so not verified by the survey; 1 archive verified since",
+        "of which every checksum holds; 1 failed; 2 changed or out of sight since",
+    ] {
+        assert!(facts.contains(part), "{part}: {facts}");
+    }
+    browser.eval("document.querySelector('.hash').click()");
+    let told = browser.eval("document.querySelector('.detail').textContent");
+    assert!(
+        told.as_str().is_some_and(|told| told.contains("failed (2026-11-20 08:00:00 UTC): <b>checksum</b>")),
+        "{told}"
+    );
+    let csv = end(imgsieve().arg("report").arg(page.log()).arg("--csv"));
+    let last: Vec<&str> = csv.stdout.lines().map(|row| row.rsplit(',').next().expect("a cell")).collect();
+    assert_eq!(last, ["verification", "verified", "failed", "changed", "unseen"]);
+}
+
+#[test]
+fn what_was_passed_over_is_said_to_be_unverified() {
+    let mut lines = vec![json!({"stage": "script_start", "total_archives": 1, "jobs": 1})];
+    lines.extend(archive("aaa", 3, &json!([])));
+    (lines[3]["content_bytes"], lines[3]["passed_over_bytes"]) = (json!(1000), json!(790));
+    let page = Page::of(&lines);
+    assert!(page.text().contains("79\u{202f}% of the content was never decoded, and so not verified</p>"));
+}
+
 #[test]
 fn hostile_names_are_text_and_run_nothing() {
     let script = "<script>window.ran = 1</script>";
@@ -253,6 +444,15 @@ fn hostile_names_are_text_and_run_nothing() {
     lines[2]["table"]["label"] = json!(script);
     lines.push(json!({"stage": "warning", "scope": "archive", "hash": hash, "reason": script, "message": script}));
     lines.push(json!({"stage": "error", "scope": "run", "reason": script, "message": "\u{202e}</style>"}));
+    lines.push(json!({"stage": "left_out", "rule": script, "count": 1, "size_bytes": 1,
+        "files": [{"archive": format!("/\u{202e}{script}"), "size_bytes": 1, "reason": script}]}));
+    lines
+        .push(json!({"stage": "archive_verified", "hash": hash, "archive": "/x", "size_bytes": 3, "outcome": "failed",
+        "message": script}));
+    lines[0]["skipped"] = json!([script]);
+    lines[0]["rules"] = json!({"min_image_size": 1, "min_partitions": 2, "image_suffix": script, "keep_undecided": false,
+        "fs": false});
+    lines[0]["options"] = json!(["--log", script]);
     lines.push(json!({"stage": "abort", "message": "</title><script>window.ran = 1</script>"}));
     let page = Page::of(&lines);
     assert!(!page.text().contains(['\u{202e}', '\u{2028}']));
@@ -262,6 +462,12 @@ fn hostile_names_are_text_and_run_nothing() {
     let state = "[typeof window.ran, document.scripts.length, document.images.length, document.querySelectorAll('bdi b').length]";
     assert_eq!(browser.eval(state), json!(["undefined", 2, 0, 0]));
     assert_eq!(browser.eval("document.querySelector('.image h4').textContent"), r"</script>\xff.img");
+    let command = "document.querySelector('.command').textContent";
+    assert_eq!(browser.eval(command), format!("imgsieve scan --resume --log '{script}'"));
+    let items =
+        "[...document.querySelectorAll('.item')].map((item) => item.textContent.split('window.ran').length - 1)";
+    // The command and the hash; the reason; the rule, the path and why.
+    assert_eq!(browser.eval(items), json!([2, 1, 3]));
     let shown = browser.eval("document.querySelector('.hash').textContent");
     assert_eq!(shown, r#""><img src=x onerror=window.ran=1>'&amp;\u{202e}"#);
     let fragment = browser.eval("location.hash");
@@ -341,7 +547,8 @@ fn ten_thousand_archives_are_one_light_page() {
         "rows are made as they are seen"
     );
     browser.eval("scrollTo(0, document.documentElement.scrollHeight)");
-    let last = format!("{:032x}", 0x9e37_79b9_7f4a_7c15_u128 * 10_000);
+    // Those that would be kept come first.
+    let last = format!("{:032x}", 0x9e37_79b9_7f4a_7c15_u128 * 9_997);
     browser.wait_for(&format!("[...document.querySelectorAll('.hash')].some((node) => node.textContent === '{last}')"));
     assert!(
         browser.eval("document.querySelectorAll('.entry').length").as_u64() < Some(400),

@@ -23,7 +23,7 @@ pub use select::{Runs, runs};
 pub use staged::{Staged, StagedImage, StagedState};
 pub use sums::Sums;
 pub use tally::{Lack, Tallies};
-pub use verification::{Currency, Verifications};
+pub use verification::{Currency, Verification, Verifications};
 
 /// Errors and warnings of a run, or of an archive, that are listed.
 const PROBLEMS_MOST: usize = 1000;

@@ -46,6 +46,15 @@ impl Currency {
 }
 
 impl Verification {
+    /// What is known of the file as it is now, in the word of reports: what came of it, or why that says nothing any more.
+    #[must_use]
+    pub fn state(&self) -> &'static str {
+        match self.currency() {
+            Currency::Current => self.soundness.as_str(),
+            currency => currency.as_str(),
+        }
+    }
+
     /// Looks at the file.
     #[must_use]
     pub fn currency(&self) -> Currency {

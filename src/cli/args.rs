@@ -6,10 +6,9 @@ use clap::builder::PossibleValue;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
-use super::again;
 use super::version;
 use crate::account::Selection;
-use crate::config::{self, Config, Origin};
+use crate::config::{self, Config};
 use crate::progress::Verbosity;
 use crate::suffixes::Suffixes;
 use crate::units::Size;
@@ -350,8 +349,6 @@ impl ScanArguments {
             (true, _) => Engine::Decode,
             (false, engine) => engine,
         };
-        let origin = Origin::find(self.site.config.as_deref())?;
-        let options = again::options(&self, &origin);
         let is_elsewhere = !self.site.collection.is_empty();
         let mut skip_expected = self.site.skip.clone();
         let more_logs = self.site.more_logs();
@@ -363,7 +360,6 @@ impl ScanArguments {
         Ok(Config {
             engine,
             skip_expected,
-            options,
             recursive: self.recursive,
             dry_run: self.dry_run,
             limit: self.limit,

@@ -19,7 +19,7 @@ use clap::FromArgMatches;
 
 use crate::account::Known;
 use crate::cause::Cause;
-use crate::config::{LogTarget, Site};
+use crate::config::{Config, LogTarget, Origin, Site};
 use crate::exit::Exit;
 use crate::inspect;
 use crate::log;
@@ -72,8 +72,12 @@ fn run_scan(arguments: ScanArguments) -> Exit {
     let (wants_json, is_quiet) = (arguments.json, arguments.quiet);
     let wants_bars = !arguments.no_progress;
     let site_file = arguments.site.config.clone();
+    let options = match Origin::find(site_file.as_deref()) {
+        Ok(origin) => again::options(&arguments, &origin),
+        Err(error) => return usage(&error),
+    };
     let config = match arguments.config() {
-        Ok(config) => config,
+        Ok(config) => Config { options, ..config },
         Err(error) => return usage(&error),
     };
     let context = match Context::of(site_file.as_deref()) {

@@ -51,7 +51,7 @@ pub(super) fn run(arguments: ReportArguments) -> Exit {
         return print_unchecked(&report, null);
     }
     if let Some(file) = &format.html {
-        return write_page(&report, file);
+        return write_page(&report, &context, file);
     }
     print_all(|out| match (format.json, format.csv) {
         (true, _) => report.write_json(out, &context),
@@ -61,8 +61,8 @@ pub(super) fn run(arguments: ReportArguments) -> Exit {
 }
 
 /// Writes the report as a page, to standard output where `file` is `-`.
-fn write_page(report: &Report, file: &Path) -> Exit {
-    let write = |out: &mut dyn Write| html::write(report, SystemTime::now(), out);
+fn write_page(report: &Report, context: &Context, file: &Path) -> Exit {
+    let write = |out: &mut dyn Write| html::write(report, context, SystemTime::now(), out);
     if file == Path::new("-") {
         return print_all(write);
     }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::account::{ArchiveAccount, ArchiveEnd, Problem, Run};
+use crate::account::{ArchiveAccount, ArchiveEnd, Problem, Run, Verification};
 use crate::log::Name;
 use crate::log::record::{LeftOutFile, PartitionCheck, Table};
 use crate::reason::{Reason, Told};
@@ -11,7 +11,7 @@ use crate::sanitize::{printable, printable_line};
 use super::{ImageState, Report};
 
 /// The columns.
-const HEADER: [&str; 19] = [
+const HEADER: [&str; 20] = [
     "run",
     "hash",
     "archive",
@@ -31,6 +31,7 @@ const HEADER: [&str; 19] = [
     "path",
     "verified",
     "rescued_pct",
+    "verification",
 ];
 
 impl Report {
@@ -39,11 +40,12 @@ impl Report {
         write_row(out, &HEADER.map(str::to_owned))?;
         for (archive, states) in self.account.archives.iter().zip(&self.states) {
             let run = &self.account.runs[archive.run];
+            let verification = self.account.verifications.get(&archive.hash).map_or("", Verification::state);
             for (image, state) in archive.images.iter().zip(states) {
-                write_row(out, &row(run, archive, image, state))?;
+                write_row(out, &row(run, archive, image, state, verification))?;
             }
             if archive.images.is_empty() {
-                write_row(out, &row_of_archive(run, archive))?;
+                write_row(out, &row_of_archive(run, archive, verification))?;
             }
         }
         for run in self.account.runs.iter().filter(|run| run.is_last) {
@@ -60,7 +62,13 @@ impl Report {
     }
 }
 
-fn row(run: &Run, archive: &ArchiveAccount, image: &PartitionCheck, state: &ImageState) -> [String; HEADER.len()] {
+fn row(
+    run: &Run,
+    archive: &ArchiveAccount,
+    image: &PartitionCheck,
+    state: &ImageState,
+    verification: &str,
+) -> [String; HEADER.len()] {
     let name = |name: Option<&Name>| name.map_or(String::new(), |name| printable(name.bytes()));
     let word = |text: Option<&str>| text.map_or(String::new(), |text| printable(text.as_bytes()));
     let sentence = |text: Option<&str>| text.map_or(String::new(), printable_line);
@@ -94,11 +102,12 @@ fn row(run: &Run, archive: &ArchiveAccount, image: &PartitionCheck, state: &Imag
         name(image.path.as_ref()),
         image.verified.flatten().map_or(String::new(), |verified| verified.to_string()),
         image.rescued_pct.map_or(String::new(), |percent| percent.to_string()),
+        verification.to_owned(),
     ]
 }
 
 /// An archive in which no image was found.
-fn row_of_archive(run: &Run, archive: &ArchiveAccount) -> [String; HEADER.len()] {
+fn row_of_archive(run: &Run, archive: &ArchiveAccount, verification: &str) -> [String; HEADER.len()] {
     let (state, reason, message) = match &archive.end {
         ArchiveEnd::Open => ("unfinished", String::new(), String::new()),
         ArchiveEnd::Failed(problem) => ("error", printable_line(&problem.reason), printable_line(&problem.message)),
@@ -116,6 +125,7 @@ fn row_of_archive(run: &Run, archive: &ArchiveAccount) -> [String; HEADER.len()]
         ("state", state.to_owned()),
         ("reason", reason),
         ("message", message),
+        ("verification", verification.to_owned()),
     ])
 }
 

@@ -89,12 +89,12 @@ impl Report {
 }
 
 impl FilesOfRule<'_> {
-    /// For a sentence, with up to so many names.
+    /// For a sentence, without names.
     #[must_use]
-    pub fn in_words(&self, shown: usize) -> String {
+    pub fn what(&self) -> String {
         let least =
             || self.run.start.min_archive_bytes.map_or("the minimum".to_owned(), |least| Size(least).to_string());
-        let what = match self.rule {
+        match self.rule {
             "skip_list" => format!("{} on the skip list", counted(self.count, "archive")),
             "too_small" => format!("{} no larger than {}", counted(self.count, "archive"), least()),
             "not_selected" => format!("{} not selected", counted(self.count, "archive")),
@@ -102,7 +102,13 @@ impl FilesOfRule<'_> {
             "other_ending" => format!("{} not named like an archive", counted(self.count, "file")),
             "folder" => format!("{} not entered", counted(self.count, "folder")),
             rule => format!("{} by the rule {}", self.count, printable_line(rule)),
-        };
+        }
+    }
+
+    /// For a sentence, with up to so many names.
+    #[must_use]
+    pub fn in_words(&self, shown: usize) -> String {
+        let what = self.what();
         let shown = match self.rule {
             "skip_list" => shown.max(20),
             // Who asked for others knows which those are not.
@@ -124,11 +130,11 @@ fn shown_file(file: &LeftOutFile) -> String {
 }
 
 impl MembersOfRule<'_> {
-    /// For a sentence.
+    /// For a sentence, without names.
     #[must_use]
-    pub fn in_words(&self) -> String {
+    pub fn what(&self) -> String {
         let least = self.least.map_or("the minimum".to_owned(), |least| Size(least).to_string());
-        let what = match self.rule {
+        match self.rule {
             "too_small" => format!("{} no larger than {least}", counted(self.count, "image")),
             "other_ending" => {
                 let suffix = printable(self.suffix.as_bytes());
@@ -138,7 +144,13 @@ impl MembersOfRule<'_> {
             "same_content" => format!("{} to an image that was looked at", counted(self.count, "hard link")),
             "link_target" => format!("{} to a file that is not there", counted(self.count, "hard link")),
             rule => format!("{} by the rule {}", self.count, printable_line(rule)),
-        };
+        }
+    }
+
+    /// For a sentence.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let what = self.what();
         match self.largest {
             Some((hash, member, size)) if matches!(self.rule, "too_small" | "other_ending") => format!(
                 "{what}, the largest {}, {}, in {}",

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook::flag;
 
 /// Why a run ends before its work does.
@@ -47,6 +47,9 @@ impl Control {
             flag::register_usize(number, Arc::clone(&self.signal), usize::try_from(number).unwrap_or_default())?;
             flag::register(number, Arc::clone(&self.stopped))?;
         }
+        // A file that may not grow further is an error of what is written, and no end of the process. Commands that are run
+        // get it as ever: exec forgets handlers.
+        flag::register(SIGXFSZ, Arc::default())?;
         flag::register(SIGUSR1, Arc::clone(&self.log_asked))?;
         Ok(())
     }

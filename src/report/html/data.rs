@@ -3,18 +3,19 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::path::Path;
 
 use serde::Serialize;
 
-use crate::account::{Account, ArchiveAccount, ArchiveEnd, Problem};
+use crate::account::{ArchiveAccount, ArchiveEnd, Problem};
 use crate::log::Name;
 use crate::log::record::{Partition, PartitionCheck};
 use crate::reason::Told;
 use crate::report::{ImageState, Report};
 
+use super::need::Need;
 use super::place::Span;
 use super::verdict::Verdict;
+use super::verified::Verified;
 use super::words;
 
 /// Archives that the page lists: those with errors, then those with partitions, before the others.
@@ -85,6 +86,14 @@ struct ArchiveRow {
     span: Option<[u64; 2]>,
     #[serde(rename = "v")]
     verdict: Word,
+    #[serde(rename = "a", skip_serializing_if = "Need::is_nothing")]
+    need: Need,
+    /// The state of its last verification.
+    #[serde(rename = "f", skip_serializing_if = "is_zero")]
+    verification: Word,
+    /// When that was, in milliseconds since 1970, and what it says.
+    #[serde(rename = "ff", skip_serializing_if = "Option::is_none")]
+    verified: Option<(u64, String)>,
     /// The error that ended it: its reason and its message.
     #[serde(rename = "e", skip_serializing_if = "Option::is_none")]
     error: Option<(Word, String)>,
@@ -179,7 +188,13 @@ fn is_first(worker: &u32) -> bool {
 }
 
 /// The data of a report. `lengths` has the length of each run's axis.
-pub fn of(report: &Report, spans: &[Option<Span>], verdicts: &[Verdict], lengths: &[u64]) -> Data {
+pub fn of(
+    report: &Report,
+    verified: &Verified<'_>,
+    spans: &[Option<Span>],
+    verdicts: &[Verdict],
+    lengths: &[u64],
+) -> Data {
     let account = &report.account;
     let mut maker = Maker::default();
     let runs = account.runs.iter().zip(lengths).map(|(run, &length)| RunRow {
@@ -187,10 +202,24 @@ pub fn of(report: &Report, spans: &[Option<Span>], verdicts: &[Verdict], lengths
         began: run.began.map_or(0, |began| super::place::since(std::time::UNIX_EPOCH, began)),
         length,
     });
-    let listed = listed(verdicts);
+    let need = |index: usize| {
+        let archive = &account.archives[index];
+        Need::of(archive, &report.states[index], verified.state(&archive.hash))
+    };
+    let needs: Vec<Need> = (0..account.archives.len()).map(need).collect();
+    let listed = listed(&needs, verdicts);
     let row = |&index: &usize| {
         let (archive, states) = (&account.archives[index], &report.states[index]);
-        maker.archive(archive, states, spans[index], verdicts[index])
+        let row = maker.archive(archive, states, spans[index], verdicts[index]);
+        let (verification, verified) = match verified.of.get(&archive.hash) {
+            None => (0, None),
+            Some((verification, state)) => {
+                let time = verification.time.map_or(0, |time| super::place::since(std::time::UNIX_EPOCH, time));
+                let message = words::sentence(verification.record.message.as_deref().unwrap_or_default());
+                (maker.word(state), Some((time, message)))
+            }
+        };
+        ArchiveRow { need: needs[index], verification, verified, ..row }
     };
     let archives: Vec<ArchiveRow> = listed.iter().map(row).collect();
     Data {
@@ -203,16 +232,16 @@ pub fn of(report: &Report, spans: &[Option<Span>], verdicts: &[Verdict], lengths
 }
 
 /// The archives that are listed, in the order in which they were begun.
-fn listed(verdicts: &[Verdict]) -> Vec<usize> {
+fn listed(needs: &[Need], verdicts: &[Verdict]) -> Vec<usize> {
     let rank = |verdict: Verdict| match verdict {
         Verdict::Undecided | Verdict::Open => 0,
         Verdict::Multi => 1,
         Verdict::Single => 2,
-        Verdict::None => 3,
+        Verdict::None | Verdict::NoImage => 3,
     };
     let mut indices: Vec<usize> = (0..verdicts.len()).collect();
     if indices.len() > ARCHIVES_MOST {
-        indices.sort_by_key(|&index| (rank(verdicts[index]), Reverse(index)));
+        indices.sort_by_key(|&index| (needs[index], rank(verdicts[index]), Reverse(index)));
         indices.truncate(ARCHIVES_MOST);
         indices.sort_unstable();
     }
@@ -279,6 +308,9 @@ impl Maker {
             worker: archive.worker,
             span: span.map(|span| [span.start, span.end - span.start]),
             verdict: self.word(verdict.class()),
+            need: Need::Nothing,
+            verification: 0,
+            verified: None,
             error,
             warnings_more: archive.warnings.len() - warnings.len(),
             warnings,
@@ -377,18 +409,6 @@ fn unit(partitions: &[Partition]) -> u64 {
     UNITS.into_iter().find(|&unit| fits(unit)).unwrap_or(1)
 }
 
-/// The folder that most archives lie in.
-pub fn collection(account: &Account) -> Option<String> {
-    let mut folders: HashMap<&Path, usize> = HashMap::new();
-    for path in account.archives.iter().filter_map(|archive| archive.path.as_ref()) {
-        if let Some(folder) = path.as_path().parent() {
-            *folders.entry(folder).or_default() += 1;
-        }
-    }
-    let (folder, _) = folders.into_iter().max_by_key(|&(folder, count)| (count, Reverse(folder)))?;
-    Some(words::name(folder.as_os_str().as_encoded_bytes()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -397,9 +417,11 @@ mod tests {
     #[test]
     fn of_too_many_archives_those_that_matter_are_listed() {
         let mut verdicts = vec![Verdict::None; ARCHIVES_MOST];
-        assert_eq!(listed(&verdicts).len(), ARCHIVES_MOST);
-        verdicts.extend([Verdict::Single, Verdict::Undecided, Verdict::Multi]);
-        let listed = listed(&verdicts);
+        let mut needs = vec![Need::Nothing; ARCHIVES_MOST];
+        assert_eq!(listed(&needs, &verdicts).len(), ARCHIVES_MOST);
+        verdicts.extend([Verdict::Single, Verdict::None, Verdict::Multi]);
+        needs.extend([Need::Nothing, Need::Mending, Need::Nothing]);
+        let listed = listed(&needs, &verdicts);
         assert_eq!(listed.len(), ARCHIVES_MOST);
         assert_eq!(
             listed[listed.len() - 4..],
@@ -442,7 +464,8 @@ mod tests {
         archive.size = u64::MAX;
         archive.images = vec![image; 20];
         archive.warnings = vec![problem; 200];
-        let data = of(&report, &[None], &[Verdict::Open], &[1]);
+        let verified = Verified::of(&report);
+        let data = of(&report, &verified, &[None], &[Verdict::Open], &[1]);
         let text = serde_json::to_string(&data).expect("JSON");
         assert!(data.omitted && text.len() < 1_000_000, "{}", text.len());
     }

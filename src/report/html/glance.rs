@@ -1,11 +1,16 @@
 //! The collection at a glance, in figures.
 
+use std::fmt::Write as _;
+
+use crate::account::{ArchiveAccount, ArchiveEnd};
+use crate::event::Soundness;
 use crate::log::record::PartitionCheck;
 use crate::report::Report;
 use crate::units::human;
 
 use super::verdict::Verdict;
-use super::words::number;
+use super::verified::Verified;
+use super::words::{counted, number};
 
 /// What is seen first.
 pub struct Glance {
@@ -45,7 +50,7 @@ pub struct Fact {
 }
 
 /// The figures of a report.
-pub fn glance(report: &Report, verdicts: &[Verdict]) -> Glance {
+pub fn glance(report: &Report, verified: &Verified<'_>, verdicts: &[Verdict]) -> Glance {
     let account = &report.account;
     let unbegun = account.runs.last().map_or(0, crate::account::Run::never_begun);
     let count = |verdict| verdicts.iter().filter(|&&other| other == verdict).count() as u64;
@@ -57,7 +62,7 @@ pub fn glance(report: &Report, verdicts: &[Verdict]) -> Glance {
         total: number(verdicts.len() as u64 + account.archives_more + unbegun),
         verdicts: segments(&parts),
         states: states(report),
-        facts: facts(report),
+        facts: facts(report, verified),
     }
 }
 
@@ -78,7 +83,7 @@ fn states(report: &Report) -> Vec<Segment> {
     const STATES: [(&str, &str); 8] = [
         ("kept", "to be reprocessed"),
         ("begun", "started, no end in the log"),
-        ("failed", "failed"),
+        ("failed", "reprocessing failed"),
         ("gone", "gone from staging"),
         ("changed", "changed since staging"),
         ("unseen", "cannot be examined"),
@@ -91,7 +96,7 @@ fn states(report: &Report) -> Vec<Segment> {
 }
 
 #[allow(clippy::cast_precision_loss)]
-fn facts(report: &Report) -> Vec<Fact> {
+fn facts(report: &Report, verified: &Verified<'_>) -> Vec<Fact> {
     let sums = report.account.sums();
     let (content, passed_over) = (sums.totals.content_bytes, sums.totals.passed_over_bytes);
     let images = || report.account.archives.iter().flat_map(|archive| &archive.images);
@@ -102,32 +107,33 @@ fn facts(report: &Report) -> Vec<Fact> {
         })
     };
     let percent = |part: u64, whole: u64| part as f64 * 100.0 / whole.max(1) as f64;
-    let without = match sums.without_image {
-        0 => String::new(),
-        1 => "; 1 archive without an image".to_owned(),
-        many => format!("; {} archives without an image", number(many)),
+    let unverified = match verified_since(report, verified) {
+        _ if passed_over == 0 => String::new(),
+        0 => ", and so not verified".to_owned(),
+        since => format!(", and so not verified by the survey; {} verified since", counted(since, "archive")),
     };
     let mut facts = vec![
         Fact {
             title: "Surveyed",
             value: human(sums.compressed_bytes),
-            note: format!("compressed; {} of content, {} images{without}", human(content), number(sums.images)),
+            note: format!("compressed; {} of content, {}", human(content), counted(sums.images, "image")),
             share: None,
         },
         Fact {
             title: "Passed over",
             value: human(passed_over),
-            note: format!("{:.0}\u{202f}% of the content was never decoded", percent(passed_over, content)),
+            note: format!("{:.0}\u{202f}% of the content was never decoded{unverified}", percent(passed_over, content)),
             share: Some(format!("{:.2}%", percent(passed_over.min(content), content))),
         },
     ];
+    facts.extend(verification(verified));
     let kept = sum("KEPT");
     let would = sum("would_keep");
     let deferred = sum("deferred");
     let staged = |(count, size, room): (u64, u64, u64), title, on| Fact {
         title,
         value: human(size),
-        note: format!("{} {}, {} {on}", number(count), plural(count), human(room)),
+        note: format!("{}, {} {on}", counted(count, "image"), human(room)),
         share: None,
     };
     if kept.0 > 0 || would.0 == 0 {
@@ -137,12 +143,39 @@ fn facts(report: &Report) -> Vec<Fact> {
         facts.push(staged(would, "Would be staged", "on disk at most"));
     }
     if deferred.0 > 0 {
-        let note = format!("{} {} without room", number(deferred.0), plural(deferred.0));
+        let note = format!("{} without room", counted(deferred.0, "image"));
         facts.push(Fact { title: "Deferred", value: human(deferred.1), note, share: None });
     }
     facts
 }
 
-fn plural(count: u64) -> &'static str {
-    if count == 1 { "image" } else { "images" }
+/// Archives of which something was passed over, and all of it was decoded by a verification.
+fn verified_since(report: &Report, verified: &Verified<'_>) -> u64 {
+    let is_passed_over = |archive: &&ArchiveAccount| match &archive.end {
+        ArchiveEnd::Complete { totals, .. } => totals.passed_over_bytes > 0,
+        _ => false,
+    };
+    let is_decoded = |archive: &&ArchiveAccount| {
+        let state = verified.state(&archive.hash);
+        [Soundness::Holds, Soundness::NoChecksum].iter().any(|each| state == Some(each.as_str()))
+    };
+    report.account.archives.iter().filter(is_passed_over).filter(is_decoded).count() as u64
+}
+
+/// What the checksums of archives came to when they were last verified.
+fn verification(verified: &Verified<'_>) -> Option<Fact> {
+    let parts = [
+        (&["failed"][..], "failed"),
+        (&["no_checksum"], "without a checksum"),
+        (&["changed", "unseen"], "changed or out of sight since"),
+    ];
+    let holds = verified.count(&["verified"]);
+    let mut note = "of which every checksum holds".to_owned();
+    for (states, what) in parts {
+        let count = verified.count(states);
+        if count > 0 {
+            let _ = write!(note, "; {} {what}", number(count));
+        }
+    }
+    (!verified.of.is_empty()).then(|| Fact { title: "Verified", value: counted(holds, "archive"), note, share: None })
 }

@@ -1,19 +1,24 @@
 //! The report as a page: one file that needs nothing else, and lets nothing in.
 //!
-//! The glance, the drawings of runs and a plain summary are made here and stand without a script. The list of archives,
+//! What needs attention, the glance, the drawings of runs and a plain summary are made here and stand without a script. The list of archives,
 //! with the maps of their images, is drawn by the page's script from compact data when it comes into view. Names in a log
 //! are hostile: the template escapes them, [`embed`] keeps data inside its element, the script makes text and never
 //! markup of them, and the page's policy lets nothing run but the texts that are built in.
 
+mod advice;
+mod collection;
 mod data;
 mod embed;
 mod glance;
+mod need;
 #[cfg(test)]
 mod palette;
 mod place;
 mod save;
 mod timeline;
+mod todo;
 mod verdict;
+mod verified;
 mod words;
 
 use std::io::{self, Write};
@@ -23,17 +28,20 @@ use askama::Template;
 
 use crate::account::{Account, ArchiveEnd, Problem};
 
-use super::Report;
+use super::{Context, Report};
 
+use collection::Skipped;
 use glance::Glance;
+use need::Need;
 use timeline::Drawing;
 use verdict::Verdict;
+use verified::Verified;
 
 pub use save::replace;
 
 /// Rows of the summary that stands without a script.
 const PLAIN_MOST: usize = 300;
-/// Problems of a run that are shown.
+/// Warnings of runs that are shown.
 const PROBLEMS_MOST: usize = 100;
 
 const STYLE: &str = include_str!("style.css");
@@ -57,17 +65,26 @@ struct Page<'a> {
     style: &'a str,
     script: &'a str,
     data: String,
-    collection: Option<String>,
-    title: String,
+    /// The folders of the collection.
+    folders: Vec<String>,
+    /// Folders that are not named.
+    folders_more: usize,
+    /// What the last run is called and how it went.
     story: String,
+    /// By which rules it chose.
+    rules: String,
+    skipped: Vec<Skipped>,
+    /// Archives on the skip list that are not named.
+    skipped_more: u64,
+    todo: [todo::Block; 3],
     version: Option<String>,
     glance: Glance,
     drawings: Vec<Drawing>,
     /// Runs that are not drawn.
     runs_more: usize,
-    problems: Vec<Told>,
-    /// Problems that are not shown.
-    problems_more: u64,
+    warnings: Vec<Told>,
+    /// Warnings that are not shown.
+    warnings_more: u64,
     plain: Vec<PlainRow>,
     /// Archives that the plain summary leaves out.
     plain_more: usize,
@@ -78,7 +95,7 @@ struct Page<'a> {
     made: String,
 }
 
-/// A problem of a run.
+/// A warning of a run.
 struct Told {
     reason: String,
     message: String,
@@ -93,8 +110,9 @@ struct PlainRow {
 }
 
 /// Writes the page of `report`, made at a time. Its length and the memory that it takes are bounded.
-pub fn write(report: &Report, made: SystemTime, out: &mut dyn Write) -> io::Result<()> {
+pub fn write(report: &Report, context: &Context, made: SystemTime, out: &mut dyn Write) -> io::Result<()> {
     let account = &report.account;
+    let verified = Verified::of(report);
     let spans = place::spans(account);
     let verdicts: Vec<Verdict> = account.archives.iter().map(Verdict::of).collect();
     let (drawings, runs_more) = timeline::drawings(account, &spans, &verdicts);
@@ -102,25 +120,31 @@ pub fn write(report: &Report, made: SystemTime, out: &mut dyn Write) -> io::Resu
     for drawing in &drawings {
         lengths[drawing.run] = drawing.length;
     }
-    let data = data::of(report, &spans, &verdicts, &lengths);
-    let (plain, plain_more) = plain(account, &verdicts);
-    let (problems, problems_more) = problems(account);
+    let data = data::of(report, &verified, &spans, &verdicts, &lengths);
+    let (plain, plain_more) = plain(report, &verified, &verdicts);
+    let (warnings, warnings_more) = warnings(account);
+    let (folders, folders_more) = collection::folders(account);
     let run = account.runs.last();
+    let (skipped, skipped_more) = run.map_or((Vec::new(), 0), collection::skipped);
     let mut out = out;
     Page {
         policy: embed::policy(STYLE, SCRIPT),
         style: STYLE,
         script: SCRIPT,
         data: embed::json(&data)?,
-        collection: data::collection(account),
-        title: run.map_or(String::new(), words::run_title),
-        story: run.map_or(String::new(), words::run_story),
+        folders,
+        folders_more,
+        story: run.map_or(String::new(), |run| format!("{}, {}", words::run_title(run), words::run_story(run))),
+        rules: run.map_or(String::new(), words::run_rules),
+        skipped,
+        skipped_more,
+        todo: todo::blocks(report, context, &verified, &verdicts),
         version: run.and_then(|run| run.start.version.as_deref()).map(|version| words::name(version.as_bytes())),
-        glance: glance::glance(report, &verdicts),
+        glance: glance::glance(report, &verified, &verdicts),
         drawings,
         runs_more,
-        problems,
-        problems_more,
+        warnings,
+        warnings_more,
         plain,
         plain_more,
         unlisted: data.unlisted + account.archives_more,
@@ -133,25 +157,25 @@ pub fn write(report: &Report, made: SystemTime, out: &mut dyn Write) -> io::Resu
     out.write_all(b"\n")
 }
 
-/// Errors and warnings outside archives, and how many of them are not shown.
-fn problems(account: &Account) -> (Vec<Told>, u64) {
+/// Warnings outside archives, and how many of them are not shown.
+fn warnings(account: &Account) -> (Vec<Told>, u64) {
     let told = |problem: &Problem| Told {
         reason: words::name(problem.reason.as_bytes()),
         message: words::sentence(&problem.message),
         path: problem.path.as_ref().map(|path| words::name(path.bytes())),
     };
-    let all = || account.runs.iter().rev().flat_map(|run| run.problems.iter().chain(&run.warnings));
-    let problems: Vec<Told> = all().take(PROBLEMS_MOST).map(told).collect();
-    let untold = account.runs.iter().map(|run| run.problems_more).sum::<u64>();
-    let more = (all().count() - problems.len()) as u64 + untold;
-    (problems, more)
+    let all = || account.runs.iter().rev().flat_map(|run| &run.warnings);
+    let warnings: Vec<Told> = all().take(PROBLEMS_MOST).map(told).collect();
+    let untold = account.runs.iter().map(|run| run.warnings_more).sum::<u64>();
+    let more = (all().count() - warnings.len()) as u64 + untold;
+    (warnings, more)
 }
 
-/// The archives that a page without a script lists: those with errors, and those with two partitions or more.
-fn plain(account: &Account, verdicts: &[Verdict]) -> (Vec<PlainRow>, usize) {
-    let wanted = [Verdict::Undecided, Verdict::Open, Verdict::Multi];
+/// The archives that a page without a script lists: those that need somebody, and those with two partitions or more.
+fn plain(report: &Report, verified: &Verified<'_>, verdicts: &[Verdict]) -> (Vec<PlainRow>, usize) {
+    let archives = &report.account.archives;
     let row = |index: usize| {
-        let archive = &account.archives[index];
+        let archive = &archives[index];
         let found = match &archive.end {
             ArchiveEnd::Failed(problem) => problem.message.as_str(),
             _ => archive.images.iter().find(|image| image.partitions != Some(0)).map_or("", |image| image.found()),
@@ -162,8 +186,11 @@ fn plain(account: &Account, verdicts: &[Verdict]) -> (Vec<PlainRow>, usize) {
             found: words::sentence(found),
         }
     };
-    let of = |verdict| (0..verdicts.len()).filter(move |&index| verdicts[index] == verdict);
-    let rows: Vec<PlainRow> = wanted.into_iter().flat_map(of).take(PLAIN_MOST).map(row).collect();
+    let need = |index: usize| Need::of(&archives[index], &report.states[index], verified.state(&archives[index].hash));
+    let mut wanted: Vec<(Need, usize)> = (0..verdicts.len()).map(|index| (need(index), index)).collect();
+    wanted.retain(|&(need, index)| !need.is_nothing() || verdicts[index] == Verdict::Multi);
+    wanted.sort_unstable();
+    let rows: Vec<PlainRow> = wanted.into_iter().take(PLAIN_MOST).map(|(_, index)| row(index)).collect();
     let more = verdicts.len() - rows.len();
     (rows, more)
 }

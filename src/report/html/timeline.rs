@@ -190,7 +190,8 @@ fn omitted(lanes: usize, timeless: usize, unmarked: usize) -> Option<String> {
 fn bars(drawn: &[(usize, Span, u64)], verdicts: &[Verdict], length: u64) -> Vec<Bars> {
     let mut all = Vec::new();
     // What people look for is drawn last, and so on top.
-    for verdict in [Verdict::None, Verdict::Single, Verdict::Multi, Verdict::Open, Verdict::Undecided] {
+    let order = [Verdict::NoImage, Verdict::None, Verdict::Single, Verdict::Multi, Verdict::Open, Verdict::Undecided];
+    for verdict in order {
         let mut boxes: Vec<(u64, u64, u64)> = drawn
             .iter()
             .filter(|&&(index, ..)| verdicts[index] == verdict)

@@ -10,8 +10,10 @@ pub enum Verdict {
     Multi,
     /// It has one with one partition, and none with more.
     Single,
-    /// None of its images has a partition, or it has no image.
+    /// None of its images has a partition.
     None,
+    /// It has no image.
+    NoImage,
     /// It ended in an error, or one of its images cannot be decided on and no other is multi.
     Undecided,
     /// The log does not have its end.
@@ -20,7 +22,8 @@ pub enum Verdict {
 
 impl Verdict {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Verdict; 5] = [Verdict::Multi, Verdict::Single, Verdict::None, Verdict::Undecided, Verdict::Open];
+    pub const ALL: [Verdict; 6] =
+        [Verdict::Multi, Verdict::Single, Verdict::None, Verdict::NoImage, Verdict::Undecided, Verdict::Open];
 
     /// What `archive` comes to.
     pub fn of(archive: &ArchiveAccount) -> Verdict {
@@ -30,6 +33,7 @@ impl Verdict {
             ArchiveEnd::Open => Verdict::Open,
             ArchiveEnd::Failed(_) => Verdict::Undecided,
             ArchiveEnd::Complete { totals, .. } if totals.multi > 0 || most > 1 => Verdict::Multi,
+            ArchiveEnd::Complete { totals, .. } if totals.is_without_image() => Verdict::NoImage,
             ArchiveEnd::Complete { .. } if images.iter().any(is_undecided) => Verdict::Undecided,
             ArchiveEnd::Complete { .. } if most == 1 => Verdict::Single,
             ArchiveEnd::Complete { .. } => Verdict::None,
@@ -42,6 +46,7 @@ impl Verdict {
             Verdict::Multi => "multi",
             Verdict::Single => "single",
             Verdict::None => "none",
+            Verdict::NoImage => "noimage",
             Verdict::Undecided => "undecided",
             Verdict::Open => "open",
         }
@@ -53,6 +58,7 @@ impl Verdict {
             Verdict::Multi => "two partitions or more",
             Verdict::Single => "one partition",
             Verdict::None => "no partitions",
+            Verdict::NoImage => "no image",
             Verdict::Undecided => "error or undecided",
             Verdict::Open => "not finished",
         }

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::account::{Run, RunEnd};
 use crate::report::is_refused;
 use crate::sanitize::{printable_line, printable_short};
-use crate::units::human_seconds;
+use crate::units::{Size, human_seconds};
 
 /// Characters of a name that are shown.
 pub const NAME_MOST: usize = 160;
@@ -72,6 +72,29 @@ pub fn run_story(run: &Run) -> String {
         None if is_refused(run) => "refused before its first archive".to_owned(),
         None => format!("no end in the log: still running, or killed; last log line after {took}"),
     }
+}
+
+/// By which rules a run chose, in a sentence; nothing where the log does not say.
+pub fn run_rules(run: &Run) -> String {
+    let mut parts = Vec::new();
+    if let Some(least) = run.start.min_archive_bytes {
+        parts.push(format!("archives larger than {}", Size(least)));
+    }
+    if let Some(rules) = &run.start.rules {
+        let (least, suffix) = (Size(rules.min_image_size), name(rules.image_suffix.as_bytes()));
+        parts.push(format!("images larger than {least} named {suffix}"));
+        let undecided = if rules.keep_undecided { ", or undecided" } else { "" };
+        parts.push(format!("kept with {} partitions or more{undecided}", number(rules.min_partitions.into())));
+    }
+    let sentence = parts.join("; ");
+    let mut letters = sentence.chars();
+    letters.next().map_or(String::new(), |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
+}
+
+/// A number and what it is of: `1 image`, `2 images`.
+pub fn counted(count: u64, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", number(count))
 }
 
 /// A number with its thousands apart.

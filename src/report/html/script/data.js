@@ -62,6 +62,8 @@ function fileSystems(image) {
   return found;
 }
 
+const least = (numbers) => (numbers.length ? Math.min(...numbers) : null);
+
 const archives = data.archives.map((row, index) => {
   const images = (row.i || []).map((image) => imageOf(image, row.h));
   const counts = images.map((image) => image.count).filter((count) => count !== undefined);
@@ -76,6 +78,10 @@ const archives = data.archives.map((row, index) => {
     begun: row.b ? row.b[0] : null,
     took: row.b ? row.b[1] : null,
     verdict: word(row.v),
+    /** How much it needs somebody: the less, the more. */
+    need: row.a === undefined ? 3 : row.a,
+    verification: word(row.f),
+    verified: row.ff ? { time: row.ff[0], message: row.ff[1] } : null,
     error: row.e ? { reason: word(row.e[0]), message: row.e[1] } : null,
     warnings: (row.n || []).map(([reason, message]) => ({ reason: word(reason), message })),
     warningsMore: row.nn || 0,
@@ -84,6 +90,7 @@ const archives = data.archives.map((row, index) => {
     fs: [...new Set(images.flatMap(fileSystems))],
     count: counts.length ? Math.max(...counts) : null,
     imageSize: images.length ? Math.max(...images.map((image) => image.size)) : null,
+    rescued: least(images.map((image) => image.rescued).filter((share) => share !== undefined)),
     outcomes: [...new Set(images.map((image) => image.outcome))],
   };
 });
@@ -102,6 +109,7 @@ const VERDICTS = {
   multi: 'multi',
   single: 'single',
   none: 'none',
+  noimage: 'no image',
   undecided: 'undecided',
   open: 'not finished',
 };
@@ -109,7 +117,7 @@ const verdictWord = ({ verdict, error }) => (error ? 'error' : VERDICTS[verdict]
 const OUTCOMES = {
   kept: 'staged',
   begun: 'started',
-  failed: 'failed',
+  failed: 'reprocessing failed',
   reprocessed: 'reprocessed',
   removed: 'removed',
   deferred: 'deferred',
@@ -120,6 +128,18 @@ const OUTCOMES = {
   unseen: 'cannot be examined',
   error: 'error',
 };
+
+/** Outcomes that somebody has to look at. */
+const ALARMS = ['failed', 'gone', 'changed', 'unseen', 'deferred', 'begun'];
+/** What the last verification of an archive says of it now. */
+const VERIFICATIONS = {
+  verified: 'every checksum holds',
+  no_checksum: 'decodes to its end, without a checksum for all of it',
+  failed: 'failed',
+  changed: 'it has changed since it was verified',
+  unseen: 'it is out of sight since it was verified',
+};
+const SOUNDNESS = { verified: 'verified', no_checksum: 'no checksum', failed: 'verification failed', changed: 'changed since', unseen: 'out of sight' };
 
 /** Bytes in three digits and a decimal unit. */
 function human(bytes) {
@@ -150,8 +170,11 @@ function duration(milliseconds) {
 }
 
 /** When, for a person: the run's begin and milliseconds since. */
-function moment(run, since) {
-  const date = new Date(data.runs[run].began + since);
+const moment = (run, since) => instant(data.runs[run].began + since);
+
+/** Milliseconds since 1970, for a person. */
+function instant(milliseconds) {
+  const date = new Date(milliseconds);
   if (Number.isNaN(date.getTime())) return '';
   return `${date.toISOString().slice(0, 19).replace('T', ' ')} UTC`;
 }

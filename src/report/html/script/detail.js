@@ -70,6 +70,14 @@ function imageDetail(image, width) {
     image.partitions.length ? partitionTable(image) : null);
 }
 
+/** What the last verification said, and when. */
+function verificationWords({ verification, verified }) {
+  if (!verification) return '';
+  const when = verified && verified.time ? ` (${instant(verified.time)})` : '';
+  const message = verified && verified.message ? `: ${verified.message}` : '';
+  return (VERIFICATIONS[verification] || verification) + when + message;
+}
+
 /** The sheet about an archive, so many pixels wide. */
 function detailOf(archive, width) {
   const said = (className, problem) => element('li', {},
@@ -84,6 +92,7 @@ function detailOf(archive, width) {
       ['Path', archive.path ? element('span', { class: 'path' }, bdi(archive.path)) : '', true],
       ['Compressed', exactly(archive.size)],
       ['Content', archive.content ? exactly(archive.content) : ''],
+      ['Verified', verificationWords(archive), true],
       ['Surveyed', worked], ['Worker', String(archive.worker)],
       ['In', data.runs.length > 1 ? data.runs[archive.run].title : ''], ['Link', link],
     ]),

@@ -29,15 +29,31 @@ function pairs(list) {
 
 const tip = element('div', { class: 'tip', id: 'tip', role: 'tooltip', hidden: '' });
 
-/** Shows what `told` lists beside a box on the screen. */
-function showTip(told, box) {
+/** What the tip stands beside. */
+let beside = null;
+
+/** Shows what `told` lists beside an element. */
+function showTip(told, node) {
   tip.replaceChildren(element('b', {}, bdi(told.title)), pairs(told.pairs));
   tip.hidden = false;
+  beside = node;
+  placeTip();
+}
+
+function placeTip() {
+  const box = beside.getBoundingClientRect();
   const { width, height } = tip.getBoundingClientRect();
   const left = Math.min(Math.max(box.left + box.width / 2 - width / 2, 8), document.documentElement.clientWidth - width - 8);
   const above = box.top - height - 8;
   tip.style.left = `${Math.max(left, 8)}px`;
   tip.style.top = `${above > 4 ? above : box.bottom + 8}px`;
+}
+
+/** The tip of what has the focus goes with it: what gets the focus is scrolled into view. */
+function scrollTip() {
+  const focused = document.activeElement;
+  if (!tip.hidden && focused.matches(':focus-visible') && focused.contains(beside)) placeTip();
+  else hideTip();
 }
 
 function hideTip() {

@@ -39,6 +39,8 @@ const FILTERS = [
       return [...(reasons.length ? ['with an error'] : []), ...(warnings.length ? ['with a warning'] : []), ...reasons, ...warnings.filter((reason) => !reasons.includes(reason))];
     },
   },
+  ...(archives.some((archive) => archive.verification)
+    ? [{ key: 'verification', title: 'Verified', any: 'any', values: (archive) => [archive.verification || 'never'], word: (value) => SOUNDNESS[value] || value }] : []),
 ];
 
 class Filter {
@@ -69,8 +71,8 @@ class Filter {
   }
 
   sorter() {
-    const options = COLUMNS.map((column) => element('option', { value: column.key }, column.title));
-    const select = element('select', { id: 'sort' }, element('option', { value: '' }, 'start time'), ...options);
+    const options = [...COLUMNS, BEGUN].map((column) => element('option', { value: column.key }, column.title));
+    const select = element('select', { id: 'sort' }, element('option', { value: '' }, 'what needs attention'), ...options);
     select.addEventListener('change', () => this.list.sortBy(select.value));
     this.list.onsort = (sorted) => (select.value = sorted.key || '');
     return select;
@@ -79,6 +81,7 @@ class Filter {
   reset() {
     this.input.value = '';
     for (const select of this.selects) select.value = '';
+    this.list.sortBy(null, false);
     this.apply();
   }
 

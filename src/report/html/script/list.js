@@ -9,7 +9,7 @@ const PRINTED = 40;
 /** Pixels across a sheet of paper. */
 const PAPER = 700;
 
-const ORDER = ['undecided', 'open', 'multi', 'single', 'none'];
+const ORDER = ['undecided', 'open', 'multi', 'single', 'none', 'noimage'];
 const listed = (values) => values.join(', ');
 const listCell = (values) => (values.length ? bdi(listed(values)) : '');
 const badge = ({ verdict, error }) => element('span', { class: `badge is-${verdict}` },
@@ -22,20 +22,33 @@ const COLUMNS = [
   { key: 'table', title: 'Table', value: (archive) => listed(archive.tables), cell: (archive) => listCell(archive.tables) },
   { key: 'fs', title: 'File systems', value: (archive) => listed(archive.fs), cell: (archive) => listCell(archive.fs) },
   { key: 'imageSize', title: 'Image', number: true, value: (archive) => archive.imageSize, cell: (archive) => (archive.imageSize === null ? '' : human(archive.imageSize)) },
+  ...(archives.some((archive) => archive.rescued !== null)
+    ? [{ key: 'rescued', title: 'Rescued', number: true, value: (archive) => archive.rescued, cell: (archive) => (archive.rescued === null ? '' : `${archive.rescued}\u202f%`) }] : []),
   { key: 'size', title: 'Archive size', number: true, value: (archive) => archive.size, cell: (archive) => human(archive.size) },
   { key: 'took', title: 'Time', number: true, value: (archive) => archive.took, cell: (archive) => (archive.took === null ? '' : duration(archive.took)) },
   { key: 'outcome', title: 'Outcome', value: (archive) => outcomeWords(archive), cell: outcomeCell },
 ];
+/** An order without a column. */
+const BEGUN = { key: 'begun', title: 'start time', value: (archive) => archive.index };
+const columnOf = (key) => [...COLUMNS, BEGUN].find((column) => column.key === key);
 
 function outcomeWords(archive) {
   return listed(archive.outcomes.map((outcome) => OUTCOMES[outcome] || outcome));
 }
 
 function outcomeCell(archive) {
-  const node = element('span', {}, bdi(outcomeWords(archive)));
+  const words = (outcomes) => listed(outcomes.map((outcome) => OUTCOMES[outcome] || outcome));
+  const alarms = archive.outcomes.filter((outcome) => ALARMS.includes(outcome));
+  const node = element('span', {}, bdi(words(archive.outcomes.filter((outcome) => !ALARMS.includes(outcome)))));
+  if (alarms.length) node.append(' ', element('b', { class: 'flag' }, '\u25c6 ', bdi(words(alarms))));
   const reasons = [...new Set(errorReasons(archive))];
   if (reasons.length) node.append(' ', element('span', { class: 'flag' }, '\u25c6 ', bdi(listed(reasons))));
   if (archive.warnings.length) node.append(' ', element('span', { class: 'warn', title: 'warnings' }, `\u25b3 ${archive.warnings.length + archive.warningsMore}`));
+  if (archive.verification) {
+    const isSound = archive.verification === 'verified';
+    const mark = archive.verification === 'failed' ? '\u25c6 ' : isSound ? '\u2713 ' : '';
+    node.append(' ', element('span', { class: archive.verification === 'failed' ? 'flag' : 'sound' }, mark, bdi(SOUNDNESS[archive.verification] || archive.verification)));
+  }
   return node;
 }
 
@@ -65,7 +78,7 @@ class List {
 
   /** Sorts by a column; by the same once more, the other way. Numbers begin with the largest. */
   sortBy(key, descending) {
-    const column = COLUMNS.find((other) => other.key === key);
+    const column = columnOf(key);
     const isSame = this.sorted.key === key;
     this.sorted = { key, descending: descending === undefined ? (isSame ? !this.sorted.descending : Boolean(column && column.number)) : descending };
     for (const header of this.headers) {
@@ -78,11 +91,11 @@ class List {
 
   /** Shows these archives, in the order that is chosen. */
   show(rows) {
-    const column = COLUMNS.find((other) => other.key === this.sorted.key);
+    const column = columnOf(this.sorted.key);
     const sign = this.sorted.descending ? -1 : 1;
     const missing = (value) => value === null || value === undefined || value === '';
     const compare = (one, other) => {
-      if (!column) return one.index - other.index;
+      if (!column) return one.need - other.need || one.index - other.index;
       const [left, right] = [column.value(one), column.value(other)];
       if (missing(left) || missing(right)) return missing(left) - missing(right) || one.index - other.index;
       return (left < right ? -sign : left > right ? sign : 0) || one.index - other.index;
@@ -223,4 +236,4 @@ class List {
 }
 
 /** What stands before a cell where there are no headers. */
-const PREFIX = { count: 'partitions', imageSize: 'image', size: 'archive', took: 'time' };
+const PREFIX = { count: 'partitions', imageSize: 'image', rescued: 'rescued', size: 'archive', took: 'time' };

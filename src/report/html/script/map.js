@@ -297,7 +297,7 @@ function rove(svg, blocks) {
 function tellBlocks(root) {
   const tell = (event) => {
     const node = event.target.closest && event.target.closest('.block');
-    if (node && node.told) showTip(node.told, node.lastChild.getBoundingClientRect());
+    if (node && node.told) showTip(node.told, node.lastChild);
     else hideTip();
   };
   root.addEventListener('pointerover', tell);

@@ -55,7 +55,7 @@ window.addEventListener('resize', () => {
     list.again();
   });
 });
-window.addEventListener('scroll', hideTip, { passive: true });
+window.addEventListener('scroll', scrollTip, { passive: true });
 window.addEventListener('beforeprint', () => list.print(true));
 window.addEventListener('afterprint', () => list.print(false));
 matchMedia('print').addEventListener('change', (event) => list.print(event.matches));

@@ -39,7 +39,7 @@ function wake(figure, go) {
     here.removeAttribute('hidden');
     const told = tellArchive(archive);
     svg.setAttribute('aria-label', `${told.title}: ${told.pairs.filter(([, value]) => value).map((pair) => pair.join(' ')).join(', ')}`);
-    showTip(told, here.getBoundingClientRect());
+    showTip(told, here);
   };
   const leave = () => {
     here.setAttribute('hidden', '');
