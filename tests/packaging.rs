@@ -75,7 +75,10 @@ fn bash_completes_subcommands_and_options() {
         COMP_WORDS=(imgsieve scan --max) COMP_CWORD=2; _imgsieve imgsieve --max scan; echo \"${COMPREPLY[@]}\"
         COMP_WORDS=(imgsieve man sc) COMP_CWORD=2; _imgsieve imgsieve sc man; echo \"${COMPREPLY[@]}\"";
     let script = printed(&["completions", "bash"]) + complete;
-    assert_eq!(run("bash", "bash", &["--norc", "-s"], &script), "inspect\n--max-window --max-image-size\nscan\n");
+    assert_eq!(
+        run("bash", "bash", &["--norc", "-s"], &script),
+        "inspect\n--max-window --max-image-size\nscan schedule\n"
+    );
 }
 
 // The manual.
