@@ -164,7 +164,7 @@ fn init_writes_a_commented_site_file_for_a_collection_and_never_replaces_one() {
     for (args, code, words) in [
         (&["config", "--init=x.toml"][..], 2, "name its folder"),
         (&["config", "--init=x.toml", "/nonexistent/cold"], 1, "is it mounted?"),
-        (&["config", "--init=x.toml", cold, "--min-partitions", "0"], 2, "at least 1"),
+        (&["config", "--init=x.toml", cold, "--min-partitions", "0"], 2, "1 or more"),
     ] {
         let ended = places.run(args);
         assert_eq!((ended.code, ended.stderr.contains(words)), (code, true), "{args:?}: {ended:?}");
