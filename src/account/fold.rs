@@ -45,11 +45,29 @@ impl Fold {
         self.account.staged = staged;
     }
 
-    /// Takes over an archive as `run` found it.
-    pub fn take_over(&mut self, run: &str, archive: ArchiveAccount, weight: usize) {
-        let Some(run) = self.run(run, archive.began, 0, false) else {
+    /// A run begins, whatever else there will be room for.
+    pub fn begin_run(&mut self, id: &str, time: SystemTime) {
+        self.run(id, Some(time), 0, true);
+    }
+
+    /// Takes over an archive as `run` found it. Only counts it where less than `to_spare` bytes of the memory would be left.
+    pub fn take_over(&mut self, run: &str, archive: ArchiveAccount, weight: usize, to_spare: usize) {
+        let before = self.account.runs.len();
+        if weight > self.memory.saturating_sub(to_spare) {
+            return self.account.add_more(&archive);
+        }
+        let Some(mut run) = self.run(run, archive.began, 0, false) else {
             return self.account.add_more(&archive);
         };
+        let runs = &mut self.account.runs;
+        if runs.len() > before
+            && let Some(last) = before.checked_sub(1).filter(|&last| runs[last].is_last)
+        {
+            // The run that takes over stays the last. Neither of the two has an archive yet.
+            runs.swap(last, run);
+            self.runs.extend([(runs[last].id.clone(), last), (runs[run].id.clone(), run)]);
+            run = last;
+        }
         self.account.runs[run].sums.add(&archive);
         if !self.take(weight) {
             return self.account.add_more(&archive);

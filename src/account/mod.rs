@@ -27,8 +27,6 @@ pub use verification::{Currency, Verification, Verifications};
 
 /// Errors and warnings of a run, or of an archive, that are listed.
 const PROBLEMS_MOST: usize = 1000;
-/// Files of a rule that are named which a run did not survey.
-const LEFT_OUT_MOST: usize = 10_000;
 /// Rules by which a run may leave something out.
 const RULES_MOST: usize = 64;
 /// Times at which a run's free space is remembered.
@@ -73,7 +71,7 @@ pub struct Account {
 pub struct Run {
     /// Its name; empty in a log of the script that imgsieve replaces.
     pub id: String,
-    /// When it began: its first line.
+    /// When it began: it said what it was going to do, or, where it never did, its first line.
     pub began: Option<SystemTime>,
     /// When it was last heard of: its last line.
     pub heard: Option<SystemTime>,
@@ -304,6 +302,10 @@ impl Run {
         match record {
             Record::ScriptStart(start) => {
                 self.note_space(time, start.available_bytes);
+                // What it waited for before is no part of what it did.
+                if self.sums.archives + self.resumed == 0 {
+                    self.began = time.or(self.began);
+                }
                 self.start = *start;
                 self.start.jobs = self.start.jobs.max(1);
                 // Runs of the script that imgsieve replaces have no names, and so are one.
@@ -317,7 +319,7 @@ impl Run {
                 }
                 let of_rule = self.left_out.entry(rule).or_default();
                 (of_rule.count, of_rule.size_bytes) = (count, size_bytes);
-                let room = LEFT_OUT_MOST.saturating_sub(of_rule.files.len());
+                let room = record::LEFT_OUT_MOST.saturating_sub(of_rule.files.len());
                 of_rule.files.extend(files.into_iter().take(room));
             }
             Record::ScriptComplete(end) => self.end = Some(RunEnd::Complete(end)),

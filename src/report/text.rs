@@ -103,8 +103,13 @@ impl Report {
     fn write_images(&self, out: &mut dyn Write, shown: usize) -> io::Result<()> {
         let is_multi = |archive: &ArchiveAccount, image| is_multi(image, &self.account.runs[archive.run]);
         let images: Vec<_> = self.images().filter(|(archive, image, _)| is_multi(archive, image)).collect();
+        let more = &self.account.more;
+        let unlisted = more.kept + more.would_keep + more.deferred;
+        if unlisted > 0 {
+            writeln!(out, "{} kept, or to be kept, are too many to list: the log has them.", count(unlisted, "image"))?;
+        }
         if images.is_empty() {
-            return writeln!(out, "No image qualifies.");
+            return if unlisted == 0 { writeln!(out, "No image qualifies.") } else { Ok(()) };
         }
         let root = images
             .iter()
@@ -289,6 +294,9 @@ impl Report {
             if let Some((images, _)) = by_state.get(word) {
                 states.push(format!("{images} {}", counted(word)));
             }
+        }
+        if self.account.images_more > 0 {
+            states.push(format!("{} not listed", self.account.images_more));
         }
         let colon = if states.is_empty() { "" } else { ": " };
         writeln!(out, "Found {}{colon}{}.", count(sums.images, "image"), states.join(", "))?;
