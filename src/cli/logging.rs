@@ -31,7 +31,7 @@ pub(super) fn open(site: &Site, need: Need, prints_json: bool, control: &Control
     };
     match opened {
         Ok(journal) => Ok(Some(journal.follow_when(control.log_asked()))),
-        // What is no log was named by mistake, which is none of the disk's.
+        // A file that is not a log was named by mistake; that is no fault of the disk, and is refused.
         Err(error) if need == Need::Wanted && !error.is_foreign() => {
             warn(&format!("{}; this run is not logged", log_cause(&error).message));
             Ok(None)
@@ -40,8 +40,8 @@ pub(super) fn open(site: &Site, need: Need, prints_json: bool, control: &Control
     }
 }
 
-/// Refuses a log that is no file, for what reads in it what earlier runs did: the exit code of the failure, which has been
-/// told.
+/// Refuses a log that is not a file, for commands that read what earlier runs logged. The error was printed; this is its exit
+/// code.
 pub(super) fn need_file(log: &Path, what: &str) -> Result<(), Exit> {
     if matches!(LogTarget::of(log), LogTarget::File(_)) {
         return Ok(());

@@ -20,7 +20,7 @@ pub struct SiteArguments {
     /// Folder for the images that are kept
     #[arg(long, value_name = "FOLDER")]
     pub staging: Option<PathBuf>,
-    /// The log, in JSON Lines, appended to; - is standard output, none is no log. If repeated, the others are only read,
+    /// The log, in JSON Lines, appended to; `-` for standard output, `none` for no log. If repeated, the others are only read,
     /// for what earlier runs found: logs, rotated logs, or folders of them
     #[arg(long, value_name = "FILE")]
     pub log: Vec<PathBuf>,

@@ -36,7 +36,7 @@ pub struct VerifyArguments {
     /// Site file (TOML) instead of the one in force; see `imgsieve config`
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The log, JSON Lines, that keeps what came of each archive; - is standard output, none is no log
+    /// The log, JSON Lines, that keeps what came of each archive; `-` for standard output, `none` for no log
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
     /// Archives read at a time [default: one a processor]

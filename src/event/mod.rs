@@ -19,6 +19,7 @@ use crate::rescue::Known;
 use crate::staging::Space;
 use crate::zst::Meter;
 
+use crate::log::record::LEFT_OUT_MOST;
 pub use crate::log::record::{Rules, ScriptComplete, Totals as ArchiveTotals};
 
 /// An archive that was selected.
@@ -371,19 +372,16 @@ pub struct LeftOut {
     pub count: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// The first [`LeftOut::NAMED_MOST`] of them.
+    /// The first [`LEFT_OUT_MOST`] of them.
     pub files: Vec<Unsurveyed>,
 }
 
 impl LeftOut {
-    /// Files of a rule that are named. All are counted.
-    pub const NAMED_MOST: usize = 10_000;
-
     /// Adds one.
     pub fn add(&mut self, file: Unsurveyed) {
         self.count += 1;
         self.bytes = self.bytes.saturating_add(file.size.unwrap_or(0));
-        if self.files.len() < LeftOut::NAMED_MOST {
+        if self.files.len() < LEFT_OUT_MOST {
             self.files.push(file);
         }
     }

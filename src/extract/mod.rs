@@ -213,7 +213,7 @@ fn within(whole: &Range<u64>, offset: u64, length: Option<u64>) -> Result<Range<
     }
 }
 
-/// Where the partition of this number lies in the image, as far as the image has it.
+/// The bytes of the image that the partition of this number takes, cut at the end of the image.
 fn partition(zst: &ZstFile, subject: &Subject, number: u32, warnings: &mut Vec<Cause>) -> Result<Range<u64>, Error> {
     let finding = match &subject.content {
         Some(content) => archive::examine(zst, content, None),

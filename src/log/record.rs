@@ -14,6 +14,8 @@ use crate::zst::Engine;
 use super::form;
 use super::name::{self, Name};
 
+/// Files that a run leaves out by one rule and that are named. All are counted.
+pub const LEFT_OUT_MOST: usize = 10_000;
 /// Partitions of one image that are listed; `partitions` has their number. No kind of table in use has more.
 pub const PARTITIONS_MOST: usize = 128;
 
@@ -450,7 +452,7 @@ pub struct Table {
     /// The format around the disk, if the image has a header before it or a footer after it: `a VHD of fixed size`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
-    /// What is on the whole disk, if there is no table.
+    /// The contents of the whole disk, if there is no table.
     #[serde(flatten)]
     pub whole_disk: Option<FileSystem>,
     /// False if it was not read to its end.

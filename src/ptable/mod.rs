@@ -148,8 +148,8 @@ pub struct Examination {
 }
 
 /// Looks whether the backup that a primary GPT names is there, and notes it as damage where it is not. Not part of
-/// [`read_table`], for no verdict rests on it and it lies at the other end of the image. `disk` is where the disk lies in
-/// the image.
+/// [`read_table`]: it is at the other end of the image, and no verdict rests on it. `disk` is the disk's bytes in the
+/// image.
 pub fn check_backup(table: &mut PartitionTable, image: &dyn ReadAt, disk: &Range<u64>) {
     let sector_size = table.sector_size;
     // A backup past the end of the image is noted with the length of the image.

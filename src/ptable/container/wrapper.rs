@@ -10,7 +10,7 @@ use crate::ptable::view::View;
 pub struct Wrapper {
     /// The format around it, as part of a sentence: `a VHD of fixed size`.
     pub what: &'static str,
-    /// Where in the image it lies.
+    /// Its bytes in the image.
     pub disk: Range<u64>,
 }
 

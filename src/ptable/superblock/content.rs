@@ -1,4 +1,4 @@
-//! What is told of a volume.
+//! Name, label and UUID of a volume.
 
 /// What a volume holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
