@@ -145,7 +145,7 @@ impl Images {
         let is_image = matches!(role, Role::Image(_));
         self.has_image |= is_named && is_image;
         let left_out_by = match &role {
-            Role::Image(_) if !is_named && member.kind.is_file() => Some(MemberRule::OtherEnding),
+            Role::Image(_) if !is_named => Some(MemberRule::OtherEnding),
             Role::NoImage(cause) if is_named => Some(match cause.as_ref().map(|cause| cause.code) {
                 Some(Reason::NotAFile) => MemberRule::NotAFile,
                 Some(Reason::SameContent) => MemberRule::SameContent,
@@ -431,6 +431,22 @@ mod tests {
         assert_eq!(of(&[F("a", 10), F("b.img", 10), L("z.img", "a")]), ["-", "no image", "no image"]);
         let mut images = Images::new(".img".parse().expect("a suffix"), None);
         assert_eq!(judged(&mut images, &[F("a", 0), F("b.img", 0), L("z.img", "a")]), ["-", "image 1", "image 0"]);
+    }
+
+    #[test]
+    fn what_is_left_out_is_counted_by_rule_and_a_link_takes_a_file_back() {
+        let counts = |made: &[Made]| {
+            let mut images = Images::new(".img".parse().expect("a suffix"), Some(10));
+            judged(&mut images, made);
+            let of = |rule| images.left_out().get(&rule).map_or(0, |members| members.count);
+            [MemberRule::TooSmall, MemberRule::OtherEnding, MemberRule::NotAFile, MemberRule::SameContent].map(of)
+        };
+        let made = [F("a.img", 9), F("b.raw", 11), F("c.raw", 12), F("d", 3), F("e.img", 11)];
+        assert_eq!(counts(&made), [1, 2, 0, 0]);
+        let links = [L("z.img", "b.raw"), L("y.img", "e.img"), O("x.img", tar::EntryType::Symlink)];
+        assert_eq!(counts(&[F("b.raw", 11), F("c.raw", 12), F("e.img", 11)]), [0, 2, 0, 0]);
+        let all: Vec<Made> = [F("b.raw", 11), F("c.raw", 12), F("e.img", 11)].into_iter().chain(links).collect();
+        assert_eq!(counts(&all), [0, 1, 1, 1]);
     }
 
     #[test]
