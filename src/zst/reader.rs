@@ -220,7 +220,11 @@ impl Reader {
     pub fn fetch(&mut self, ranges: &[Range<u64>], only_cheap: bool) -> Result<(), Error> {
         self.dear.clear();
         let Some(end) = ranges.iter().map(|range| range.end).max() else { return Ok(()) };
-        if self.gears.is_none() || !self.advance(end)? {
+        let is_near = |range: &Range<u64>| {
+            self.engine == Engine::Auto
+                && (self.decoder.holds(range.start) || self.decoder.is_near(range.start, NEAR))
+        };
+        if self.gears.is_none() || ranges.iter().all(is_near) || !self.advance(end)? {
             return Ok(());
         }
         let (engine, decoder) = (self.engine, &self.decoder);
