@@ -78,16 +78,16 @@ fn the_first_site_file_that_there_is_is_in_force_and_said_to_be() {
     check(places.command(&["config"]).env("XDG_CONFIG_HOME", "relative"), 3, &home, "it is this user's");
     let here = places.work("imgsieve.toml");
     site(&here, 5);
-    check(&mut places.command(&["config"]), 5, &here, "it lies in this folder");
+    check(&mut places.command(&["config"]), 5, &here, "found in this folder");
     let named = places.home("named.toml");
     site(&named, 6);
-    check(places.command(&["config"]).env("IMGSIEVE_CONFIG", &named), 6, &named, "IMGSIEVE_CONFIG names it");
-    check(places.command(&["config"]).env("IMGSIEVE_CONFIG", "~/named.toml"), 6, &named, "IMGSIEVE_CONFIG names it");
-    check(places.command(&["config"]).env("IMGSIEVE_CONFIG", ""), 5, &here, "it lies in this folder");
+    check(places.command(&["config"]).env("IMGSIEVE_CONFIG", &named), 6, &named, "named by IMGSIEVE_CONFIG");
+    check(places.command(&["config"]).env("IMGSIEVE_CONFIG", "~/named.toml"), 6, &named, "named by IMGSIEVE_CONFIG");
+    check(places.command(&["config"]).env("IMGSIEVE_CONFIG", ""), 5, &here, "found in this folder");
     let given = places.home("given.toml");
     site(&given, 7);
     let given_too = ["config", "--config", given.to_str().expect("UTF-8")];
-    check(places.command(&given_too).env("IMGSIEVE_CONFIG", &named), 7, &given, "--config names it");
+    check(places.command(&given_too).env("IMGSIEVE_CONFIG", &named), 7, &given, "named by --config");
     // What is named has to be there, and what is found has to be right.
     let ended = end(places.command(&["config"]).env("IMGSIEVE_CONFIG", "/nonexistent/x.toml"));
     assert_eq!((ended.code, &*ended.stdout), (2, ""), "{ended:?}");
@@ -139,7 +139,7 @@ fn init_writes_a_commented_site_file_for_a_collection_and_never_replaces_one() {
     let cold = cold.to_str().expect("UTF-8");
     let ended = places.run(&["config", "--init", cold, "--log", "log.jsonl", "--jobs", "3", "--skip", "ab.c"]);
     assert_eq!((ended.code, &*ended.stderr), (0, ""), "{ended:?}");
-    assert_eq!(ended.stdout, "imgsieve.toml is written: commands run here go by it from now on.\n");
+    assert_eq!(ended.stdout, "Wrote imgsieve.toml: commands that are run here use it from now on.\n");
     let text = fs::read_to_string(places.work("imgsieve.toml")).expect("a site file");
     let table: toml::Table = text.parse().expect("TOML");
     assert_eq!(table["collection"].as_array().expect("a list")[0].as_str(), Some(cold));
@@ -150,7 +150,7 @@ fn init_writes_a_commented_site_file_for_a_collection_and_never_replaces_one() {
     assert!(comments > 10 && text.contains("# Folder for the images that are kept"), "{text}");
     let (in_force, first) = in_force(&mut places.command(&["config"]));
     assert_eq!(in_force, table);
-    assert!(first.ends_with(": it lies in this folder."), "{first}");
+    assert!(first.ends_with(", found in this folder."), "{first}");
     let ended = places.run(&["config", "--init", cold]);
     assert_eq!((ended.code, &*ended.stdout), (1, ""), "{ended:?}");
     assert!(ended.stderr.contains("exists, and is not replaced"), "{}", ended.stderr);
