@@ -61,7 +61,7 @@ fn the_first_site_file_that_there_is_is_in_force_and_said_to_be() {
     let (built_in, first) = in_force(&mut places.command(&["config"]));
     // A machine may have one of its own.
     if !Path::new("/etc/imgsieve.toml").exists() {
-        assert_eq!(first, "# In force: the built-in site file: there is no other.");
+        assert_eq!(first, "# In force: the built-in site file, because no other was found.");
         assert_eq!(built_in["min_partitions"].as_integer(), Some(2));
     }
     let home = places.home(".config/imgsieve/config.toml");
@@ -69,13 +69,13 @@ fn the_first_site_file_that_there_is_is_in_force_and_said_to_be() {
     let check = |command: &mut Command, partitions: i64, path: &Path, why: &str| {
         let (site, first) = in_force(command);
         assert_eq!(site["min_partitions"].as_integer(), Some(partitions));
-        assert_eq!(first, format!("# In force: {}: {why}.", path.display()));
+        assert_eq!(first, format!("# In force: {}, {why}.", path.display()));
     };
-    check(&mut places.command(&["config"]), 3, &home, "it is this user's");
+    check(&mut places.command(&["config"]), 3, &home, "this user's");
     let xdg = places.home("xdg/imgsieve/config.toml");
     site(&xdg, 4);
-    check(places.command(&["config"]).env("XDG_CONFIG_HOME", places.home("xdg")), 4, &xdg, "it is this user's");
-    check(places.command(&["config"]).env("XDG_CONFIG_HOME", "relative"), 3, &home, "it is this user's");
+    check(places.command(&["config"]).env("XDG_CONFIG_HOME", places.home("xdg")), 4, &xdg, "this user's");
+    check(places.command(&["config"]).env("XDG_CONFIG_HOME", "relative"), 3, &home, "this user's");
     let here = places.work("imgsieve.toml");
     site(&here, 5);
     check(&mut places.command(&["config"]), 5, &here, "found in this folder");
@@ -162,7 +162,7 @@ fn init_writes_a_commented_site_file_for_a_collection_and_never_replaces_one() {
     assert_eq!((ended.code, &*ended.stderr), (0, ""), "{ended:?}");
     assert!(places.home(".config/imgsieve/config.toml").exists() && !places.work("~").exists());
     for (args, code, words) in [
-        (&["config", "--init=x.toml"][..], 2, "name its folder"),
+        (&["config", "--init=x.toml"][..], 2, "needs the folder of a collection"),
         (&["config", "--init=x.toml", "/nonexistent/cold"], 1, "is it mounted?"),
         (&["config", "--init=x.toml", cold, "--min-partitions", "0"], 2, "1 or more"),
     ] {

@@ -165,7 +165,7 @@ fn of_several_images_one_has_to_be_named_by_number_name_or_path() {
         ("4", 2, "the archive has no such image; it has:"),
         ("0", 2, "images are counted from 1"),
         ("c.img", 2, "the archive has no such image; it has:"),
-        ("a.log", 1, "no image by its ending"),
+        ("a.log", 1, "does not end in .img"),
     ] {
         let ended = folder.extract(&["--image", choice]);
         assert_eq!((ended.code, ended.stderr.contains(words)), (code, true), "{choice}: {ended:?}");

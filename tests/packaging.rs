@@ -229,7 +229,7 @@ fn a_command_of_an_example_is_one_line_that_is_not_filled() {
         let examples = help.lines().skip_while(|line| *line != "Examples:").skip(1).take_while(|line| !line.is_empty());
         let commands: Vec<&str> = examples.filter_map(|line| line.strip_prefix("  imgsieve ")).collect();
         assert!(!commands.is_empty(), "{name}");
-        let page = printed(&["man", &name]).replace(" \\\n", " ").replace("\\-", "-").replace("\\(aq", "'");
+        let page = printed(&["man", &name]).replace(" \\\n", " ").replace("\\-", "-").replace("\\*(Aq", "'");
         let unfilled: Vec<&str> =
             page.split(".nf\n").skip(1).filter_map(|rest| rest.split_once("\n.fi\n")).map(|(line, _)| line).collect();
         assert!(page.lines().filter(|line| *line == ".nf").count() == unfilled.len());

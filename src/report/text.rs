@@ -47,6 +47,10 @@ impl Report {
         let shown = Shown::of(is_short);
         self.write_runs(out, shown.entries)?;
         self.write_verifications(out)?;
+        if self.account.runs.is_empty() {
+            // Nothing was surveyed.
+            return Ok(());
+        }
         writeln!(out)?;
         self.write_body(out, context, shown)
     }
