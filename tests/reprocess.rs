@@ -548,3 +548,15 @@ fn an_output_is_written_to_nothing_else() {
     assert!(ended.stderr.contains("a staged image"), "{}", ended.stderr);
     assert_eq!(fs::read(&output).expect("still there"), b"1234");
 }
+
+#[test]
+fn quiet_tells_of_failures_that_are_new_and_counts_the_others() {
+    let scan = Scan::of_named(&["mbr-multi"]);
+    scan.run();
+    let quiet = |script: &str| end(&mut scan.reprocess(&["-q"], script)).stderr;
+    let first = quiet("exit 3");
+    assert!(first.contains("exit status 3") && first.lines().count() == 1, "{first}");
+    assert_eq!(quiet("exit 3"), "imgsieve: 1 error is as in the last run\n");
+    assert!(quiet("exit 4").contains("exit status 4"), "it fails in another way");
+    assert_eq!(quiet("true"), "");
+}

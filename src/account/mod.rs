@@ -3,6 +3,7 @@
 mod fold;
 mod known;
 mod live;
+mod recent;
 mod select;
 mod staged;
 mod sums;
@@ -19,6 +20,7 @@ use crate::log::{Error, Logs, Name, Reading, Record};
 
 pub use known::Known;
 pub use live::{Earlier, Live};
+pub use recent::Recent;
 pub use select::{Runs, runs};
 pub use staged::{Staged, StagedImage, StagedState};
 pub use sums::Sums;
@@ -212,7 +214,13 @@ impl Account {
     /// Reads the logs. None where they have no run of those that were selected.
     pub fn read(logs: &Logs, selection: &Selection) -> Result<Option<Account>, Error> {
         let account = select::read(logs, selection)?;
-        Ok(account.filter(|account| !account.runs.is_empty() || !account.verifications.is_empty()))
+        let account = account.filter(|account| !account.runs.is_empty() || !account.verifications.is_empty());
+        if account.is_some() || *selection != Selection::Last {
+            return Ok(account);
+        }
+        // Nothing was surveyed. Archives may have been verified all the same.
+        let account = select::read(logs, &Selection::All)?;
+        Ok(account.filter(|account| !account.verifications.is_empty()))
     }
 }
 
@@ -266,6 +274,7 @@ impl Account {
             compressed_bytes: sums.compressed_bytes,
             totals: Totals { verified: sums.totals.verified && sums.checked() > 0, ..sums.totals },
             wall_seconds: wall_seconds.map(|duration| duration.as_secs_f64()),
+            worker_seconds: Some(sums.totals.seconds),
         }
     }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::config::{self, LogTarget, Origin, Site};
+use crate::config::{self, LogTarget, Origin, Site, full_path};
 use crate::suffixes::Suffixes;
 use crate::units::{MinFree, Size};
 
@@ -14,7 +14,7 @@ pub struct SiteArguments {
     /// Folders whose *.tar.zst files are surveyed, or single archives of any size
     #[arg(value_name = "COLLECTION")]
     pub collection: Vec<PathBuf>,
-    /// Site file (TOML) instead of the one in force; see `imgsieve config`
+    /// Site file (TOML); see `imgsieve config` [default: the one in force]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Folder for the images that are kept
@@ -68,7 +68,7 @@ impl SiteArguments {
     /// `site` with what is given here, checked.
     pub fn over(self, mut site: Site) -> Result<Site, config::Error> {
         // The log and `imgsieve config` are read from anywhere.
-        let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+        let absolute = |path: PathBuf| full_path(&path);
         // `-` and `none` are not files.
         let absolute_log =
             |path: PathBuf| if LogTarget::of(&path) == LogTarget::File(&path) { absolute(path) } else { path };

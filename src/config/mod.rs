@@ -17,7 +17,7 @@ use crate::suffixes::Suffixes;
 use crate::units::{MinFree, Size};
 use crate::zst::Engine;
 
-pub use origin::{HERE, Origin, expand};
+pub use origin::{HERE, Origin, expand, full_path};
 
 /// The built-in site file: the places and rules of the script that this program replaces.
 pub const BUILT_IN: &str = include_str!("site.toml");
@@ -181,7 +181,7 @@ impl Site {
     /// The folders that must not exist, as full paths.
     #[must_use]
     pub fn cleared_paths(&self) -> Vec<PathBuf> {
-        let staging = std::path::absolute(&self.staging).unwrap_or_else(|_| self.staging.clone());
+        let staging = full_path(&self.staging);
         let beside = staging.parent().unwrap_or(Path::new("/"));
         self.cleared.iter().map(|name| beside.join(name)).collect()
     }

@@ -67,6 +67,8 @@ pub enum Action {
     WouldKeep {
         /// Most room that it could take, in bytes: its size less the holes that the archive records.
         at_most: u64,
+        /// Whether it is there since an earlier run, and takes no more.
+        existing: bool,
     },
     /// There was no room for it, to the end of the run.
     Deferred,

@@ -106,7 +106,7 @@ impl Plan {
             let cause = Cause::of(Reason::Log, &error);
             Cause { message: format!("{}; name the log of the scan with --log", cause.message), ..cause }
         };
-        let logs = Logs::open(&[slice::from_ref(&options.log), &options.more_logs].concat(), false).map_err(failed)?;
+        let logs = options.logs().map_err(failed)?;
         let mut tail = Tail::open(&options.log).map_err(failed)?;
         let reading = logs.read(&mut reader).map_err(failed)?;
         let (staged, lacking) = (reader.staged, reader.lacking);
@@ -211,6 +211,11 @@ impl Plan {
 }
 
 impl Options {
+    /// The logs that say what was staged.
+    pub fn logs(&self) -> Result<Logs, log::Error> {
+        Logs::open(&[slice::from_ref(&self.log), &self.more_logs].concat(), false)
+    }
+
     /// What is done with an image in this state, if anything.
     pub(super) fn task(&self, state: &StagedState) -> Option<Task> {
         match state {
