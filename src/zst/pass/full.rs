@@ -123,7 +123,7 @@ impl FullPass {
     fn block(&mut self) -> Result<Block, Stop> {
         self.blocks += 1;
         if self.blocks.is_multiple_of(ROUND) {
-            self.meter.advance(self.place.compressed, 0);
+            self.meter.walk(self.place.compressed);
             if self.meter.is_stopped() {
                 return Err(Stop::Read(Error::Interrupted));
             }
