@@ -114,6 +114,8 @@ struct State {
     layout: Layout,
     estimate: Estimate,
     whole: Whole,
+    /// Whether the last archive whose headers were gone over had to be read all the same.
+    are_walks_vain: bool,
     /// What was estimated last, in seconds, and when.
     rest: Option<(Option<f64>, Instant)>,
 }
@@ -168,7 +170,7 @@ impl State {
             return (rest.map(|rest| (rest - at.elapsed().as_secs_f64()).max(0.0)), false);
         }
         let running: Vec<Running> =
-            self.running.iter().filter(|archive| !archive.is_deferred).map(BeingRead::running).collect();
+            self.running.iter().filter(|archive| !archive.is_deferred).map(|archive| archive.running(self)).collect();
         let rest = self.estimate.rest(&running, elapsed);
         self.rest = Some((rest, Instant::now()));
         (rest, true)
@@ -181,16 +183,18 @@ impl State {
 }
 
 impl BeingRead {
-    fn running(&self) -> Running {
+    fn running(&self, of: &State) -> Running {
         let seconds = self.begun.elapsed().as_secs_f64();
         let is_staged = self.is_staged || self.expects_staging;
-        Running { size: self.size, position: self.position(), seconds, is_staged }
+        Running { size: self.size, position: self.position(of), seconds, is_staged }
     }
 
-    /// Compressed bytes that are done with. To go over the headers of an archive is no part of decoding it.
-    fn position(&self) -> u64 {
+    /// Compressed bytes that are done with. That the headers of an archive were gone over counts where that is as good as to
+    /// read it.
+    fn position(&self, of: &State) -> u64 {
         let meter = &self.meter;
-        let position = if self.is_staged || self.expects_staging { meter.read() } else { meter.compressed() };
+        let is_read = self.is_staged || self.expects_staging || of.are_walks_vain;
+        let position = if is_read { meter.read() } else { meter.compressed() };
         position.min(self.size)
     }
 }
@@ -493,7 +497,8 @@ impl Bars {
             | Event::ArchiveVerified { archive, .. } => {
                 let mut state = self.state();
                 if let Some(index) = state.running.iter().position(|bar| bar.rank == archive.rank) {
-                    let BeingRead { bar, begun, is_staged, is_deferred, .. } = state.running.remove(index);
+                    let BeingRead { bar, begun, meter, is_staged, is_deferred, .. } = state.running.remove(index);
+                    state.are_walks_vain = meter.was_walk_vain().unwrap_or(state.are_walks_vain);
                     if is_deferred {
                         state.estimate.try_again(archive.size);
                     }
@@ -534,12 +539,13 @@ impl Bars {
         let restyle = std::mem::replace(&mut state.layout, layout) != layout;
         let mut position = state.done_bytes;
         for archive in &state.running {
-            position += archive.position();
+            let of_archive = archive.position(&state);
+            position += of_archive;
             if restyle {
                 archive.bar.set_style(layout.archive_style());
             }
-            let (position, length) = (archive.position(), archive.size);
-            layout.show(&archive.bar, &Shown { position, length, ..Shown::default() });
+            let shown = Shown { position: of_archive, length: archive.size, ..Shown::default() };
+            layout.show(&archive.bar, &shown);
         }
         if restyle {
             self.total.set_style(layout.total_style());

@@ -17,6 +17,8 @@ const COUNT_LEAST: f64 = 3.0;
 const SHARE_LEAST: f64 = 0.01;
 /// What an archive must have taken, in seconds, and what share of it must be done, before it tells what others will take.
 const TELLS_AFTER: (f64, f64) = (1.0, 0.02);
+/// Share of an archive that has to be done for its own pace to count as much as that of others.
+const OWN_PACE_AT: f64 = 0.15;
 /// Share of the rest that may be of a class of which nothing is known yet, were it as dear as the other one.
 const UNKNOWN_MOST: f64 = 0.05;
 
@@ -262,7 +264,7 @@ impl Running {
         self.position.min(self.size) as f64 / self.size.max(1) as f64
     }
 
-    /// Seconds that it still takes: at first as others did, then more and more as it did itself.
+    /// Seconds that it still takes: at first as others did, then as it did itself, of which its first bytes tell nothing.
     #[allow(clippy::cast_precision_loss)]
     fn rest(&self, cost: Cost) -> f64 {
         let left = self.left() as f64;
@@ -272,7 +274,7 @@ impl Running {
             return as_others;
         }
         let as_before = left * self.seconds / self.position as f64;
-        let weight = share.sqrt();
+        let weight = share * share / (share * share + OWN_PACE_AT * OWN_PACE_AT);
         weight * as_before + (1.0 - weight) * as_others
     }
 }

@@ -122,7 +122,7 @@ mod tests {
             rest: Some(29.0 * 3600.0 + 59.0 * 60.0),
             more: "",
         };
-        for (columns, around) in [(96, 32 + 2), (79, NAME + 16 + 2), (44, 0), (24, 0)] {
+        for (columns, around) in [(96, 32 + 2), (79, NAME + 16 + 2), (44, 0), (25, 0)] {
             let message = Layout::of(columns).message(&shown);
             assert!(around + message.chars().count() <= usize::from(columns) - 3, "{columns}: {message}");
             assert!(message.contains("left"), "{message}");

@@ -9,6 +9,7 @@ pub struct Meter {
     compressed: AtomicU64,
     /// How far the headers of blocks were gone over, where that may have been all there is to do.
     walked: AtomicU64,
+    was_walk_vain: AtomicBool,
     decoded: AtomicU64,
     stop: Arc<AtomicBool>,
 }
@@ -53,14 +54,22 @@ impl Meter {
         self.walked.fetch_max(compressed, Ordering::Relaxed);
     }
 
-    /// What was gone over by headers counts for nothing: it was in vain.
-    pub(super) fn forget_walk(&self) {
+    /// That the headers were gone over proved nothing, and has spared nothing.
+    pub(super) fn refute_walk(&self) {
+        self.was_walk_vain.store(true, Ordering::Relaxed);
         self.walked.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether the headers of the file were gone over in vain; none where they were not.
+    #[must_use]
+    pub fn was_walk_vain(&self) -> Option<bool> {
+        let is_vain = self.was_walk_vain.load(Ordering::Relaxed);
+        (is_vain || self.walked.load(Ordering::Relaxed) > 0).then_some(is_vain)
     }
 
     /// Goes to an earlier place, from which the file is decoded, whatever was passed over behind it.
     pub(super) fn go_back(&self, compressed: u64) {
-        self.forget_walk();
+        self.walked.store(0, Ordering::Relaxed);
         self.compressed.fetch_min(compressed, Ordering::Relaxed);
     }
 

@@ -194,7 +194,7 @@ impl Reader {
             Some(proven) => *gears = proven,
             None => {
                 self.refuted += 1;
-                meter.forget_walk();
+                meter.refute_walk();
             }
         }
         Ok(())

@@ -28,7 +28,7 @@ const SIZED_FIRST: u64 = 4;
 /// Compressed blocks that are remembered, for the tables that the last block of a frame repeats.
 const REMEMBERED: usize = 1 << 12;
 /// Blocks between two looks at whether somebody wants an end.
-const ROUND: u64 = 1 << 12;
+const ROUND: u64 = 1 << 8;
 
 /// A pass by the headers of blocks.
 pub(in crate::zst) struct FullPass {
