@@ -108,6 +108,7 @@ fn run_scan(arguments: ScanArguments) -> Exit {
     // The log first: what the terminal says about a file is already in the log.
     let mut observers: Vec<&dyn Observer> = journal.iter().map(|journal| journal as &dyn Observer).collect();
     observers.push(&terminal);
+    let config = Config { outlook: terminal.has_bars(), ..config };
     let scan::Ended { exit, account } = scan::run(&config, &control, &observers);
     terminal.finish();
     let report = Report::of(account, &config.site.log);

@@ -310,6 +310,8 @@ pub struct Config {
     pub more_logs: Vec<PathBuf>,
     /// How archives are read.
     pub engine: Engine,
+    /// Look ahead, for somebody who is told how long the run takes.
+    pub outlook: bool,
 }
 
 impl Config {
@@ -332,6 +334,7 @@ impl Config {
             deep_fs: false,
             more_logs: Vec::new(),
             engine: Engine::Auto,
+            outlook: false,
         }
     }
 
