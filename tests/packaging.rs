@@ -159,8 +159,9 @@ fn fish_and_zsh_complete_runs_from_the_log() {
     let script = folder.path().join("_imgsieve");
     let shell = |shell: &str, args: &[&str]| {
         fs::write(&script, printed(&["completions", shell])).expect("a script");
-        let mut command = Command::new(shell);
-        command.args(args).current_dir(folder.path()).env("PATH", path_with_program());
+        // What never shows would be waited for.
+        let mut command = Command::new("timeout");
+        command.args(["30", shell]).args(args).current_dir(folder.path()).env("PATH", path_with_program());
         end(command.env("IMGSIEVE_CONFIG", &site).env("HOME", folder.path()).env("TERM", "dumb")).stdout
     };
     let fish = shell("fish", &["--no-config", "-c", "source _imgsieve; complete -C 'imgsieve report --run '"]);
@@ -171,7 +172,7 @@ fn fish_and_zsh_complete_runs_from_the_log() {
     // What it shows, with escape sequences and all.
     let typed = "zmodload zsh/zpty; zpty z zsh -f -i; zpty -w z 'PS1=; fpath=($PWD $fpath); autoload -U compinit; compinit \
                  -u -D; zstyle \":completion:*\" list-colors; echo ready'; zpty -r z seen '*ready*ready*'; \
-                 zpty -w -n z $'imgsieve scan --only a\\t\\t'; zpty -r z seen '*abd2*'; print -r -- $seen";
+                 zpty -w -n z $'imgsieve scan --only a\\t\\t'; zpty -r z seen '*abd2*abc1*'; print -r -- $seen";
     let zsh = shell("zsh", &["-f", "-c", typed]);
     assert!(zsh.contains("abd2") && zsh.contains("abc1"), "{zsh:?}");
 }
@@ -236,7 +237,7 @@ fn a_command_of_an_example_is_one_line_that_is_not_filled() {
         for command in commands {
             let is_it =
                 |line: &&str| line.replace("\\fB", "").replace("\\fR", "").replace("\\\\", "\\").contains(command);
-            assert!(unfilled.iter().any(|line| is_it(&line)), "{name}: {command}: {unfilled:?}");
+            assert!(unfilled.iter().any(|line| is_it(line)), "{name}: {command}: {unfilled:?}");
         }
     }
     let schedule = printed(&["man", "schedule"]);

@@ -773,7 +773,7 @@ fn of_several_logs_the_command_that_goes_on_names_all_and_appends_to_the_runs_ow
     scan.run_with(&["--only", "later"]);
     let text = fs::read_to_string(scan.log()).expect("a log");
     let cut: String =
-        text.lines().take_while(|line| !line.contains("archive_start")).map(|line| format!("{line}\n")).collect();
+        text.lines().take_while(|line| !line.contains("archive_start")).flat_map(|line| [line, "\n"]).collect();
     fs::write(scan.log(), cut.replace(",\"--only=later\"", "")).expect("a log");
     for logs in [vec!["log.jsonl.1", "log.jsonl"], vec!["."]] {
         let report = json_report(&scan, &logs);
