@@ -29,7 +29,7 @@ use crate::units::{human, human_seconds};
 use crate::wrap;
 use crate::zst::Meter;
 
-use estimate::{Estimate, Running};
+use estimate::{Estimate, Rest, Running};
 use layout::{Layout, Shown};
 use tty::Tty;
 
@@ -117,7 +117,7 @@ struct State {
     /// Whether the last archive whose headers were gone over had to be read all the same.
     are_walks_vain: bool,
     /// What was estimated last, in seconds, and when.
-    rest: Option<(Option<f64>, Instant)>,
+    rest: Option<(Option<Rest>, Instant)>,
 }
 
 /// An archive that is being read.
@@ -165,9 +165,10 @@ impl Whole {
 
 impl State {
     /// Seconds that the rest takes, and whether that was estimated just now, as it is once a second.
-    fn rest(&mut self, elapsed: f64) -> (Option<f64>, bool) {
+    fn rest(&mut self, elapsed: f64) -> (Option<Rest>, bool) {
         if let Some((rest, at)) = self.rest.filter(|(_, at)| at.elapsed() < ESTIMATE_EVERY) {
-            return (rest.map(|rest| (rest - at.elapsed().as_secs_f64()).max(0.0)), false);
+            let since = at.elapsed().as_secs_f64();
+            return (rest.map(|rest| Rest { seconds: (rest.seconds - since).max(0.0), ..rest }), false);
         }
         let running: Vec<Running> =
             self.running.iter().filter(|archive| !archive.is_deferred).map(|archive| archive.running(self)).collect();
@@ -555,7 +556,7 @@ impl Bars {
         let (rest, is_new) = if let Some(done) = &state.extracted {
             position = done.load(Ordering::Relaxed);
             self.total.set_prefix("extracting");
-            (rest_at(position, length, elapsed), false)
+            (rest_at(position, length, elapsed).map(|seconds| Rest { seconds, error: 0.0 }), false)
         } else {
             self.total.set_prefix(layout.count(state.done, state.archives, "archives"));
             state.rest(elapsed)
@@ -564,7 +565,8 @@ impl Bars {
         let rate = means_something.then(|| rate(position, elapsed));
         let rest = rest.filter(|_| means_something);
         layout.show(&self.total, &Shown { position, length, rate, rest, more: "" });
-        let whole = rest.filter(|_| is_new).and_then(|rest| state.whole.settled(elapsed, rest))?;
+        let known = rest.filter(|rest| is_new && rest.error <= layout::SURE);
+        let whole = known.and_then(|rest| state.whole.settled(elapsed, rest.seconds))?;
         let archives = if state.archives == 1 { "archive" } else { "archives" };
         Some(format!("{} {archives}, {}; about {} at this rate", state.archives, human(length), in_minutes(whole)))
     }

@@ -6,7 +6,11 @@
 //! their heads. What each class takes is fitted to what the archives so far took, in this run. The smallest come first and the
 //! largest last, on few workers at the end: so the rest is played through, an archive after the other, on as many workers as
 //! there are. Nothing is said while a class is still to come of which nobody knows what it takes.
+//!
+//! A compressed byte may be one byte to write, or a hundred, and no head tells. So archives differ, and how much those differed
+//! that ended is how far the estimate may be off.
 
+use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
 /// Wall time before which nothing is said, in seconds.
@@ -22,6 +26,17 @@ const OWN_PACE_AT: f64 = 0.15;
 /// Share of the rest that may be of a class of which nothing is known yet, were it as dear as the other one.
 const UNKNOWN_MOST: f64 = 0.05;
 
+/// By how much archives of a class differ, as long as too few of it ended to show it.
+const DIFFER: f64 = 0.2;
+
+/// How long the rest takes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Rest {
+    pub seconds: f64,
+    /// The standard error of that, as a share of it.
+    pub error: f64,
+}
+
 /// An archive that is being read.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Running {
@@ -33,6 +48,14 @@ pub(super) struct Running {
     pub seconds: f64,
     /// Whether an image of it is staged, which costs more than to pass over it.
     pub is_staged: bool,
+}
+
+impl Rest {
+    /// Between what it is in most cases, where it is not known well.
+    pub fn range(self) -> (f64, f64) {
+        let off = 2.1 * self.error;
+        (self.seconds * (1.0 - off).max(0.0), self.seconds * (1.0 + off))
+    }
 }
 
 /// An archive that has not begun.
@@ -69,6 +92,12 @@ struct Sums {
     inverse: f64,
     /// Of seconds / size.
     pace: f64,
+    /// Of seconds squared / size.
+    squares: f64,
+    /// Of size squared.
+    sizes: f64,
+    /// Of those that ended.
+    ended: f64,
 }
 
 impl Sums {
@@ -79,6 +108,9 @@ impl Sums {
         self.seconds += seconds;
         self.inverse += 1.0 / size;
         self.pace += seconds / size;
+        self.squares += seconds * seconds / size;
+        self.sizes += size * size;
+        self.ended += 1.0;
     }
 
     /// Takes account of one that has not ended: of so much of an archive as was read of it.
@@ -89,6 +121,7 @@ impl Sums {
             self.count += share;
             self.bytes += archive.position as f64;
             self.seconds += archive.seconds;
+            self.sizes += (archive.position as f64).powi(2);
         }
     }
 
@@ -107,6 +140,19 @@ impl Sums {
     /// What a byte takes besides, in seconds; none where none was read.
     fn by_byte(&self, fixed: f64) -> Option<f64> {
         (self.bytes > 0.0).then(|| ((self.seconds - fixed * self.count) / self.bytes).max(0.0))
+    }
+
+    /// The variance of what a byte takes, from one archive to the other, by those that ended: as a share of its square.
+    fn variance(&self, fixed: f64) -> f64 {
+        let bytes = self.bytes;
+        let mean = self.by_byte(fixed).unwrap_or(0.0);
+        let expected = DIFFER * DIFFER;
+        if self.ended < 2.0 || mean <= 0.0 {
+            return expected;
+        }
+        let squares = self.squares - 2.0 * fixed * self.pace + fixed * fixed * self.inverse;
+        let seen = (squares / bytes / (mean * mean) - 1.0).max(0.0) * self.ended / (self.ended - 1.0);
+        (seen * (self.ended - 1.0) + expected) / self.ended
     }
 }
 
@@ -134,11 +180,79 @@ impl Cost {
 struct Costs {
     passed: Cost,
     staged: Cost,
+    /// By how much what is known of each may be off: see [`Doubt`].
+    doubts: [Doubt; 2],
     /// Share of the bytes of archives of which it is not known that is staged.
     share: f64,
 }
 
+/// By how much what is known of a class may be off.
+#[derive(Debug, Clone, Copy, Default)]
+struct Doubt {
+    /// The variance of an archive, and of the mean, as shares of their squares.
+    archive: f64,
+    mean: f64,
+    /// What the rest of the class takes, and the sum of the squares of what each of its archives does.
+    seconds: f64,
+    squares: f64,
+    /// The variance of what else is not known.
+    other: f64,
+}
+
+impl Doubt {
+    /// By those that ended, and by all that were read, if only in part.
+    fn of(ended: &Sums, read: &Sums) -> Doubt {
+        let archive = ended.variance(ended.fixed());
+        let mean = archive * (read.sizes / (read.bytes * read.bytes).max(1.0)).min(1.0);
+        Doubt { archive, mean, ..Doubt::default() }
+    }
+
+    fn add(&mut self, seconds: f64) {
+        self.seconds += seconds;
+        self.squares += seconds * seconds;
+    }
+
+    fn variance(&self) -> f64 {
+        self.mean * self.seconds * self.seconds + self.archive * self.squares + self.other
+    }
+}
+
+/// A worker, and what it is going to do.
+#[derive(Debug, Clone, Copy)]
+struct Worker {
+    seconds: f64,
+    /// Of each class, by what it does of it.
+    doubts: [Doubt; 2],
+}
+
+impl Worker {
+    fn deviation(&self) -> f64 {
+        self.doubts.iter().map(Doubt::variance).sum::<f64>().sqrt()
+    }
+}
+
 impl Costs {
+    /// A worker that goes on with this archive.
+    fn going_on(&self, archive: &Running) -> Worker {
+        let [mut passed, mut staged] = self.doubts;
+        let seconds = archive.rest(self.of(Some(archive.is_staged)));
+        let class = if archive.is_staged { &mut staged } else { &mut passed };
+        class.add(seconds * (1.0 - archive.own_weight()));
+        Worker { seconds, doubts: [passed, staged] }
+    }
+
+    /// Has a worker take this archive, too.
+    fn take(&self, worker: &mut Worker, archive: &Waiting) {
+        worker.seconds += self.of(archive.is_staged).of(archive.size);
+        let [passed, staged] = &mut worker.doubts;
+        let share = archive.is_staged.map_or(self.share, |is_staged| f64::from(u8::from(is_staged)));
+        let takes = (self.passed.of(archive.size), self.staged.of(archive.size));
+        passed.add(takes.0 * (1.0 - share));
+        staged.add(takes.1 * share);
+        // Whether it is staged may not be known either.
+        staged.other += (takes.1 - takes.0).powi(2) * share * (1.0 - share);
+    }
+
     fn of(&self, is_staged: Option<bool>) -> Cost {
         match is_staged {
             Some(true) => self.staged,
@@ -216,41 +330,50 @@ impl Estimate {
         }
         let share = known.1 / (known.0 + known.1).max(1.0);
         let (to_pass, to_stage) = (to_pass + unknown * (1.0 - share), to_stage + unknown * share);
+        let doubts = [Doubt::of(&self.passed, &passed), Doubt::of(&self.staged, &staged)];
         let fixed = passed.fixed();
         let cost = |sums: &Sums, fixed| sums.by_byte(fixed).map(|by_byte| Cost { fixed, by_byte });
         let (passed, staged) = (cost(&passed, fixed), cost(&staged, staged.fixed()));
         let is_little = |of: f64, other: f64| of <= UNKNOWN_MOST * (of + other);
         match (passed, staged) {
-            (Some(passed), Some(staged)) => Some(Costs { passed, staged, share }),
+            (Some(passed), Some(staged)) => Some(Costs { passed, staged, doubts, share }),
             // To pass over is the cheaper of both.
-            (None, Some(staged)) if is_little(to_pass, to_stage) => Some(Costs { passed: staged, staged, share }),
-            (Some(passed), None) if to_stage == 0.0 => Some(Costs { passed, staged: passed, share }),
+            (None, Some(staged)) if is_little(to_pass, to_stage) => {
+                Some(Costs { passed: staged, staged, doubts, share })
+            }
+            (Some(passed), None) if to_stage == 0.0 => Some(Costs { passed, staged: passed, doubts, share }),
             _ => None,
         }
     }
 
     /// Seconds that the rest takes, when the run has taken `elapsed`; none where too little is known yet.
     #[allow(clippy::cast_precision_loss)]
-    pub fn rest(&self, running: &[Running], elapsed: f64) -> Option<f64> {
+    pub fn rest(&self, running: &[Running], elapsed: f64) -> Option<Rest> {
         let read = self.done + running.iter().map(|archive| archive.position).sum::<u64>();
         if elapsed < SECONDS_LEAST || (read as f64) < SHARE_LEAST * self.total as f64 {
             return None;
         }
         let costs = self.costs(running)?;
-        let rest = |archive: &Running| archive.rest(costs.of(Some(archive.is_staged)));
+        let mut workers: Vec<Worker> = running.iter().take(self.jobs).map(|archive| costs.going_on(archive)).collect();
+        let idle = self.jobs.min(running.len() + self.waiting.len()).saturating_sub(workers.len());
+        workers.extend(std::iter::repeat_n(Worker { seconds: 0.0, doubts: costs.doubts }, idle));
         // When each worker is free, in microseconds from now, the earliest first.
-        let micros = |seconds: f64| std::cmp::Reverse(whole(seconds * 1e6));
-        let mut free: BinaryHeap<_> = running.iter().map(|archive| micros(rest(archive))).take(self.jobs).collect();
-        let idle = self.jobs.min(running.len() + self.waiting.len()).saturating_sub(free.len());
-        free.extend(std::iter::repeat_n(micros(0.0), idle));
-        let mut end = free.iter().map(|free| free.0).max().unwrap_or(0);
+        let micros = |worker: &Worker| whole(worker.seconds * 1e6);
+        let mut free: BinaryHeap<_> =
+            workers.iter().enumerate().map(|(index, worker)| Reverse((micros(worker), index))).collect();
         for archive in &self.waiting {
-            let std::cmp::Reverse(at) = free.pop()?;
-            let std::cmp::Reverse(takes) = micros(costs.of(archive.is_staged).of(archive.size));
-            end = end.max(at + takes);
-            free.push(std::cmp::Reverse(at + takes));
+            let Reverse((_, index)) = free.pop()?;
+            let worker = workers.get_mut(index)?;
+            costs.take(worker, archive);
+            free.push(Reverse((micros(worker), index)));
         }
-        Some(end as f64 / 1e6 + costs.staged.by_byte * self.deferred as f64)
+        // The others may be the last ones yet, in as far as they are not known.
+        let most = |of: &dyn Fn(&Worker) -> f64| workers.iter().map(of).fold(0.0, f64::max);
+        let (last, deviated) = (most(&|worker| worker.seconds), most(&|worker| worker.seconds + worker.deviation()));
+        let deferred = costs.staged.by_byte * self.deferred as f64;
+        let seconds = last + deferred;
+        let deviation = (deviated - last).hypot(deferred * costs.doubts[1].archive.sqrt());
+        Some(Rest { seconds, error: if seconds > 0.0 { deviation / seconds } else { 0.0 } })
     }
 }
 
@@ -264,6 +387,12 @@ impl Running {
         self.position.min(self.size) as f64 / self.size.max(1) as f64
     }
 
+    /// How much its own pace counts, and not that of others.
+    fn own_weight(&self) -> f64 {
+        let square = self.share().powi(2);
+        square / (square + OWN_PACE_AT * OWN_PACE_AT)
+    }
+
     /// Seconds that it still takes: at first as others did, then as it did itself, of which its first bytes tell nothing.
     #[allow(clippy::cast_precision_loss)]
     fn rest(&self, cost: Cost) -> f64 {
@@ -274,7 +403,7 @@ impl Running {
             return as_others;
         }
         let as_before = left * self.seconds / self.position as f64;
-        let weight = share * share / (share * share + OWN_PACE_AT * OWN_PACE_AT);
+        let weight = self.own_weight();
         weight * as_before + (1.0 - weight) * as_others
     }
 }

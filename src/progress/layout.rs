@@ -7,6 +7,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::units::{human, human_seconds};
 
+use super::estimate::Rest;
+
 /// How much room there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Layout {
@@ -25,6 +27,9 @@ pub(super) enum Layout {
 const WIDE: u16 = 96;
 const MEDIUM: u16 = 79;
 const NARROW: u16 = 44;
+/// Standard errors up to which a time is said, or a range: the first is about right within a fifth.
+pub(super) const SURE: f64 = 0.1;
+const GUESS: f64 = 0.5;
 /// Characters of a name where a bar follows it: as many as `12 of 38 archives` has.
 const NAME: usize = 17;
 
@@ -37,7 +42,7 @@ pub(super) struct Shown<'a> {
     pub length: u64,
     /// Bytes a second, and seconds left, where they are known.
     pub rate: Option<u64>,
-    pub rest: Option<f64>,
+    pub rest: Option<Rest>,
     /// More words, with a comma before them.
     pub more: &'a str,
 }
@@ -91,7 +96,7 @@ impl Layout {
     fn message(self, shown: &Shown<'_>) -> String {
         let Shown { position, length, rate, rest, more } = *shown;
         let percent = u128::from(position) * 100 / u128::from(length.max(1));
-        let rest = rest.map_or(String::new(), |rest| format!(", {} left", human_seconds(rest)));
+        let rest = rest.and_then(left).map_or(String::new(), |left| format!(", {left} left"));
         let bytes = match self {
             Layout::Tiny => String::new(),
             _ => format!(" {} of {}", human(position), human(length)),
@@ -102,6 +107,24 @@ impl Layout {
         };
         format!("{percent:>3}%{bytes}{rate}{rest}{more}")
     }
+}
+
+/// `3 min 20 s`, or `3–5 min` where it is not known so well; none where it is not known.
+fn left(rest: Rest) -> Option<String> {
+    let Rest { seconds, error } = rest;
+    match error {
+        ..=SURE => return Some(human_seconds(seconds)),
+        ..=GUESS => {}
+        _ => return None,
+    }
+    let (least, most) = rest.range();
+    let (unit, name) = match most {
+        ..100.0 => (1.0, "s"),
+        ..6000.0 => (60.0, "min"),
+        _ => (3600.0, "h"),
+    };
+    let (least, most) = ((least / unit).floor(), (most / unit).ceil());
+    Some(if least < 1.0 { format!("up to {most} {name}") } else { format!("{least}–{most} {name}") })
 }
 
 fn style(template: &str) -> ProgressStyle {
@@ -119,7 +142,7 @@ mod tests {
             position: 123_456_000_000_000,
             length: 234_567_000_000_000,
             rate: Some(1_234_000_000),
-            rest: Some(29.0 * 3600.0 + 59.0 * 60.0),
+            rest: Some(Rest { seconds: 29.0 * 3600.0 + 59.0 * 60.0, error: 0.0 }),
             more: "",
         };
         for (columns, around) in [(96, 32 + 2), (79, NAME + 16 + 2), (44, 0), (25, 0)] {
@@ -127,6 +150,17 @@ mod tests {
             assert!(around + message.chars().count() <= usize::from(columns) - 3, "{columns}: {message}");
             assert!(message.contains("left"), "{message}");
         }
+    }
+
+    #[test]
+    fn a_time_that_is_not_well_known_is_said_as_a_range_or_not_at_all() {
+        let said = |seconds, error| left(Rest { seconds, error });
+        assert_eq!(said(200.0, 0.05).as_deref(), Some("3 min 20 s"));
+        assert_eq!(said(200.0, 0.2).as_deref(), Some("1–5 min"));
+        assert_eq!(said(40.0, 0.2).as_deref(), Some("23–57 s"));
+        assert_eq!(said(36000.0, 0.2).as_deref(), Some("5–15 h"));
+        assert_eq!(said(200.0, 0.5).as_deref(), Some("up to 7 min"));
+        assert_eq!(said(200.0, 0.7), None);
     }
 
     #[test]

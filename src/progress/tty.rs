@@ -198,7 +198,10 @@ mod tests {
     #[test]
     fn a_frame_replaces_the_one_before() {
         let mut drawn = Drawn::default();
-        assert_eq!(draw(&mut drawn, &["aaaa", "bbbb", "cc"], 20, true), "\r\x1b[Jaaaa\x1b[K\r\nbbbb\x1b[K\r\ncc\x1b[K\r");
+        assert_eq!(
+            draw(&mut drawn, &["aaaa", "bbbb", "cc"], 20, true),
+            "\r\x1b[Jaaaa\x1b[K\r\nbbbb\x1b[K\r\ncc\x1b[K\r"
+        );
         assert_eq!(draw(&mut drawn, &["a", "b", "c"], 20, true), "\x1b[2A\ra\x1b[K\r\nb\x1b[K\r\nc\x1b[K\r");
         assert_eq!(draw(&mut drawn, &["a"], 20, true), "\x1b[2A\r\x1b[Ja\x1b[K");
         assert_eq!(draw(&mut drawn, &[], 20, true), "\r\x1b[J");
