@@ -183,6 +183,13 @@ pub struct ScanArguments {
     /// Write no images; only report what would be kept
     #[arg(long, short = 'n')]
     pub dry_run: bool,
+    /// Only look at the beginning of each archive, and at the first image there; implies --dry-run
+    ///
+    /// For a first look at a large collection, or one that is far away. Other images and tables at their ends are not
+    /// excluded. Where a verdict needs more than the beginning, the image is undecided, and the summary has the command
+    /// that decides.
+    #[arg(long, conflicts_with_all = ["verify", "keep_undecided", "fs", "engine"])]
+    pub quick: bool,
     /// Also enter folders within the collection's folders; never through links
     #[arg(long)]
     pub recursive: bool,
@@ -380,7 +387,8 @@ impl ScanArguments {
             engine,
             skip_expected,
             recursive: self.recursive,
-            dry_run: self.dry_run,
+            dry_run: self.dry_run || self.quick,
+            quick: self.quick,
             limit: self.limit,
             only: self.only,
             wait: self.wait,

@@ -74,6 +74,8 @@ pub enum Action {
     Deferred,
     /// It is not kept. Nothing was ever written for it.
     Deleted,
+    /// Only the beginning of the archive was looked at, and that does not decide on it.
+    Undecided,
     /// It could not be decided on, or not be kept.
     Error,
 }
@@ -97,6 +99,7 @@ impl Action {
             Action::WouldKeep { .. } => "would be kept",
             Action::Deferred => "deferred",
             Action::Deleted => "not kept",
+            Action::Undecided => "undecided",
             Action::Error => "error",
         }
     }
@@ -109,6 +112,7 @@ impl Action {
             Action::WouldKeep { .. } => "would_keep",
             Action::Deferred => "deferred",
             Action::Deleted => "deleted",
+            Action::Undecided => "undecided",
             Action::Error => "error",
         }
     }

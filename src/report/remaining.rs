@@ -61,6 +61,10 @@ pub struct Remaining {
     pub waiting: u64,
     /// Their bytes.
     pub waiting_bytes: u64,
+    /// Archives of which only the beginning was looked at.
+    pub partial: u64,
+    /// Images that this does not decide on.
+    pub unsettled: u64,
     /// Images that could not be decided on.
     pub undecided: u64,
     /// Archives of these: paths, or as many as fit into a command.
@@ -69,6 +73,8 @@ pub struct Remaining {
     pub resume: Option<String>,
     /// What stages what a dry run would keep.
     pub stage: Option<String>,
+    /// What surveys whole archives of which only the beginning was looked at.
+    pub rest: Option<String>,
     /// What processes again what waits for it.
     pub reprocess: Option<String>,
 }
@@ -83,13 +89,14 @@ impl Remaining {
                 ArchiveEnd::Open => remaining.unfinished += 1,
                 ArchiveEnd::Failed(ref problem) if may_pass(problem) => remaining.failed += 1,
                 ArchiveEnd::Failed(_) => remaining.broken += 1,
-                ArchiveEnd::Complete { .. } => {}
+                ArchiveEnd::Complete { ref totals, .. } => remaining.partial += u64::from(!totals.is_complete()),
             }
         }
         let last = report.account.runs.iter().filter(|run| run.is_last);
         remaining.broken += last.flat_map(|run| &run.problems).filter(|problem| problem.path.is_some()).count() as u64;
         let more = &report.account.more;
         remaining.failed += more.failed;
+        remaining.partial += more.partial;
         remaining.unfinished += more.archives.saturating_sub(more.complete + more.failed);
         remaining.never_begun = report.all_never_begun();
         for (archive, image, state) in report.images() {
@@ -113,10 +120,18 @@ impl Remaining {
             // Nothing could be read back.
             return remaining;
         }
-        let is_dry = report.account.runs.last().is_some_and(|run| run.start.dry_run);
         if remaining.to_resume() > 0 {
-            let words: &[&str] = if is_dry { &["scan", "--dry-run", "--resume"] } else { &["scan", "--resume"] };
+            let start = report.account.runs.last().map(|run| &run.start);
+            let is_quick = start.and_then(|start| start.rules.as_ref()).is_some_and(|rules| rules.quick);
+            let words: &[&str] = match start {
+                Some(_) if is_quick => &["scan", "--quick", "--resume"],
+                Some(start) if start.dry_run => &["scan", "--dry-run", "--resume"],
+                _ => &["scan", "--resume"],
+            };
             remaining.resume = Some(places.scan(words));
+        }
+        if remaining.partial > 0 {
+            remaining.rest = Some(places.scan(&["scan", "--dry-run", "--resume"]));
         }
         if remaining.would_keep > 0 {
             remaining.stage = Some(places.scan(&["scan", "--resume"]));
@@ -130,6 +145,7 @@ impl Remaining {
     fn note(&mut self, image: &PartitionCheck, state: &ImageState) {
         match state {
             ImageState::Deferred => self.deferred += 1,
+            ImageState::Undecided => self.unsettled += 1,
             ImageState::Error if image.partitions.is_some() => self.unstaged += 1,
             ImageState::Gone | ImageState::Changed(_) => self.lost += 1,
             // It is there.

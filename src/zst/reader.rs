@@ -190,12 +190,11 @@ impl Reader {
             // What cannot be read is told by whoever comes there on the way.
             Err(_) => None,
         };
-        match presumed.and_then(|presumed| presumed.into_proven(voucher)) {
-            Some(proven) => *gears = proven,
-            None => {
-                self.refuted += 1;
-                meter.refute_walk();
-            }
+        if let Some(proven) = presumed.and_then(|presumed| presumed.into_proven(voucher)) {
+            *gears = proven;
+        } else {
+            self.refuted += 1;
+            meter.refute_walk();
         }
         Ok(())
     }
@@ -223,8 +222,7 @@ impl Reader {
         self.dear.clear();
         let Some(end) = ranges.iter().map(|range| range.end).max() else { return Ok(()) };
         let is_near = |range: &Range<u64>| {
-            self.engine == Engine::Auto
-                && (self.decoder.holds(range.start) || self.decoder.is_near(range.start, NEAR))
+            self.engine == Engine::Auto && (self.decoder.holds(range.start) || self.decoder.is_near(range.start, NEAR))
         };
         if self.gears.is_none() || ranges.iter().all(is_near) || !self.advance(end)? {
             return Ok(());
