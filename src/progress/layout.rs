@@ -1,7 +1,8 @@
 //! What bars look like in a window of a given width.
 //!
 //! A terminal has 80 columns unless somebody made it wider. Where there is less room, words go first, then the bar, then the
-//! figures that the others tell; per cent and the time that is left stay.
+//! figures that the others tell; per cent and the time that is left stay. Where there is more, lines are hardly longer all
+//! the same: what a window that shrinks breaks in two pushes as much off at its top.
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -12,7 +13,7 @@ use super::estimate::Rest;
 /// How much room there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Layout {
-    /// For all of a hash, and a rate.
+    /// Also for a rate.
     #[default]
     Wide,
     /// For a bar between a short name and figures.
@@ -64,7 +65,7 @@ impl Layout {
         }
     }
 
-    /// With `wide_msg` or `wide_bar` no line is longer than the terminal is wide.
+    /// With `wide_msg` no line is longer than the terminal is wide.
     pub fn archive_style(self) -> ProgressStyle {
         match self {
             Layout::Wide | Layout::Medium => self.total_style(),
@@ -75,8 +76,7 @@ impl Layout {
     /// As [`Layout::archive_style`], of the bar below those of archives.
     pub fn total_style(self) -> ProgressStyle {
         match self {
-            Layout::Wide => style("{prefix:<32} {wide_bar} {msg}"),
-            Layout::Medium => style("{prefix:17!} {bar:16} {wide_msg}"),
+            Layout::Wide | Layout::Medium => style("{prefix:17!} {bar:16} {wide_msg}"),
             Layout::Narrow | Layout::Tiny => style("{wide_msg}"),
         }
     }
@@ -84,7 +84,11 @@ impl Layout {
     /// `12 of 38 archives`, or shorter.
     pub fn count(self, done: usize, of: usize, noun: &str) -> String {
         let words = format!("{done} of {of} {noun}");
-        if self == Layout::Medium && words.len() > NAME { format!("{done} of {of}") } else { words }
+        if matches!(self, Layout::Wide | Layout::Medium) && words.len() > NAME {
+            format!("{done} of {of}")
+        } else {
+            words
+        }
     }
 
     /// Shows how far a bar is: its share and its bytes are of one moment.
@@ -145,7 +149,7 @@ mod tests {
             rest: Some(Rest { seconds: 29.0 * 3600.0 + 59.0 * 60.0, error: 0.0 }),
             more: "",
         };
-        for (columns, around) in [(96, 32 + 2), (79, NAME + 16 + 2), (44, 0), (25, 0)] {
+        for (columns, around) in [(96, NAME + 16 + 2), (79, NAME + 16 + 2), (44, 0), (25, 0)] {
             let message = Layout::of(columns).message(&shown);
             assert!(around + message.chars().count() <= usize::from(columns) - 3, "{columns}: {message}");
             assert!(message.contains("left"), "{message}");
