@@ -79,12 +79,12 @@ fn look(run: &Shared<'_>, archive: &Archive) -> Option<bool> {
 
 /// Whether the first image of an archive is going to be staged.
 fn is_staged(run: &Shared<'_>, archive: &Archive, head: &Head<'_>, image: (&Member, &Content)) -> Option<bool> {
-    let (site, (member, content)) = (&run.config.site, image);
+    let (config, (member, content)) = (&run.config.site, image);
     let size = content.size();
-    if site.max_image_size.is_some_and(|limit| size > limit.0) {
+    if config.max_image_size.is_some_and(|limit| size > limit.0) {
         return Some(false);
     }
-    let least = site.min_partitions;
+    let least = config.min_partitions;
     let is_enough = match Finding::examine(&content.reader(head), size, Some(least)).count {
         Some(count) => count >= least,
         // Where a table goes on far into the image, or stands at its end, its head does not tell.
