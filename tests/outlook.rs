@@ -42,7 +42,7 @@ fn told(site: &Site, wanted: usize, outlook: bool) -> BTreeMap<String, bool> {
     let settings = config::Site::read(&site.folder.path().join("site.toml")).expect("a site file");
     let config = Config { outlook, ..Config::new(settings) };
     let listener = Listener { wanted, told: Mutex::default(), more: Condvar::new() };
-    scan::run(&config, &Control::new(), &[&listener]);
+    let _ = scan::run(&config, &Control::new(), &[&listener]);
     listener.told.into_inner().expect("not poisoned")
 }
 

@@ -192,7 +192,6 @@ fn after_a_tenth_one_time_is_said_of_most_collections_whose_archives_are_alike()
 fn what_is_said_of_archives_that_differ_threefold_is_so() {
     for differ in [1.3, 1.75, 3.0] {
         let (said, exact, right) = said(differ, 300);
-        eprintln!("CASE {differ}: {said} said, {exact} exact, {right} right");
         assert!(said >= 270 && right * 100 >= said * 90, "{differ}: {said} said, {exact} exact, {right} right");
     }
 }
