@@ -153,7 +153,7 @@ mod tests {
         let said = |seconds, error| left(Rest { seconds, error });
         assert_eq!(said(200.0, 0.05).as_deref(), Some("3 min 20 s"));
         assert_eq!(said(200.0, 0.2).as_deref(), Some("1–5 min"));
-        assert_eq!(said(40.0, 0.2).as_deref(), Some("23–57 s"));
+        assert_eq!(said(40.0, 0.2).as_deref(), Some("20–60 s"));
         assert_eq!(said(36000.0, 0.2).as_deref(), Some("5–15 h"));
         assert_eq!(said(200.0, 0.5).as_deref(), Some("up to 7 min"));
         assert_eq!(said(200.0, 0.7), None);
