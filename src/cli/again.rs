@@ -78,6 +78,13 @@ pub(super) fn options(arguments: &ScanArguments, origin: &Origin) -> Vec<OsStrin
     for hash in &arguments.only {
         words.value("--only", Some(hash));
     }
+    words.value("--shard", arguments.shard);
+    match &arguments.files_from {
+        Some(list) if list.as_os_str() == "-" => words.0.extend(["--files-from".into(), "-".into()]),
+        Some(list) => words.path("--files-from", list),
+        None => {}
+    }
+    words.flag("--null", arguments.null);
     words.value("--limit", arguments.limit);
     words.flag("--recursive", arguments.recursive);
     words.flag("--wait", arguments.wait);

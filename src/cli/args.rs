@@ -10,12 +10,14 @@ use super::version;
 use crate::account::Selection;
 use crate::config::{self, Config};
 use crate::progress::Verbosity;
+use crate::shard::Shard;
 use crate::suffixes::Suffixes;
 use crate::units::Size;
 use crate::zst::Engine;
 
 use super::config::ConfigArguments;
 use super::extract::{self, ExtractArguments};
+use super::logging;
 use super::reprocess::{self, ReprocessArguments};
 use super::site::SiteArguments;
 use super::verify::{self, VerifyArguments};
@@ -34,6 +36,8 @@ Examples:
       try it on the three smallest archives of another folder
   imgsieve scan --only 2c26b46b68ffc68ff99b453c1d304134 --min-free 500GB
       one archive, with another minimum of free space
+  imgsieve scan --shard 3/8 --log logs/
+      one of eight parts of the collection, wherever the others are surveyed
   imgsieve scan --resume
       continue after a crash, or once there is more room; completed archives are not read again
   imgsieve scan --dry-run --json --no-progress > survey.json
@@ -183,6 +187,16 @@ pub struct ScanArguments {
     /// Write no images; only report what would be kept
     #[arg(long, short = 'n')]
     pub dry_run: bool,
+    /// Survey only shard K of N, K from 0: archives of whose names, HASH.tar.zst, the SHA-256 is K modulo N. All shards together
+    /// survey the collection
+    #[arg(long, value_name = "K/N")]
+    pub shard: Option<Shard>,
+    /// Survey the archives in this list, a path per line, `-` for standard input; besides COLLECTION, if that is given
+    #[arg(long, value_name = "FILE")]
+    pub files_from: Option<PathBuf>,
+    /// Paths in the list end with NUL instead of a newline
+    #[arg(short = '0', long = "null", requires = "files_from")]
+    pub null: bool,
     /// Also enter folders within the collection's folders; never through links
     #[arg(long)]
     pub recursive: bool,
@@ -349,10 +363,15 @@ impl ScanArguments {
             (true, _) => Engine::Decode,
             (false, engine) => engine,
         };
-        let is_elsewhere = !self.site.collection.is_empty();
+        let is_elsewhere = !self.site.collection.is_empty() || self.files_from.is_some();
+        let has_only_a_list = self.site.collection.is_empty() && self.files_from.is_some();
         let mut skip_expected = self.site.skip.clone();
-        let more_logs = self.site.more_logs();
-        let site = self.site.site()?;
+        let mut more_logs = self.site.more_logs();
+        let mut site = self.site.site()?;
+        if has_only_a_list {
+            site.collection.clear();
+        }
+        more_logs.extend(logging::into_folder(&mut site, "scan", self.shard));
         // The skip list of a site file is of the site's collection, and not of what is named instead.
         if site.has_own_skip && !is_elsewhere {
             skip_expected = site.skip.keys().cloned().collect();
@@ -361,6 +380,7 @@ impl ScanArguments {
             engine,
             skip_expected,
             recursive: self.recursive,
+            shard: self.shard,
             dry_run: self.dry_run,
             limit: self.limit,
             only: self.only,

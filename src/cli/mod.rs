@@ -4,6 +4,7 @@ mod again;
 mod args;
 mod config;
 mod extract;
+mod list;
 mod logging;
 mod pages;
 mod report;
@@ -13,6 +14,7 @@ mod verify;
 mod version;
 
 use std::io::{BufWriter, IsTerminal, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::FromArgMatches;
@@ -76,9 +78,14 @@ fn run_scan(arguments: ScanArguments) -> Exit {
         Ok(origin) => again::options(&arguments, &origin),
         Err(error) => return usage(&error),
     };
+    let list = arguments.files_from.clone().map(|list| (list, arguments.null));
     let config = match arguments.config() {
         Ok(config) => Config { options, ..config },
         Err(error) => return usage(&error),
+    };
+    let config = match listed(config, list) {
+        Ok(config) => config,
+        Err(cause) => return failure(&cause),
     };
     let context = match Context::of(site_file.as_deref()) {
         Ok(context) => context,
@@ -115,6 +122,16 @@ fn run_scan(arguments: ScanArguments) -> Exit {
         (false, true) => Ok(()),
         _ => write_prose(out, |out| report.write_end(out, &context, std::io::stdout().is_terminal())),
     })
+}
+
+/// The configuration with the archives in a list, whose paths end with NUL or not.
+fn listed(config: Config, list: Option<(PathBuf, bool)>) -> Result<Config, Cause> {
+    let Some((path, null)) = list else { return Ok(config) };
+    let read = list::read(&path, null);
+    let listed = read.map_err(|error| {
+        Cause::new(Reason::Collection, format!("reading the list of archives {}: {error}", path.display()))
+    })?;
+    Ok(Config { listed, ..config })
 }
 
 /// Has `write` write prose to `out`, which is standard output's.

@@ -20,9 +20,10 @@ pub struct SiteArguments {
     /// Folder for the images that are kept
     #[arg(long, value_name = "FOLDER")]
     pub staging: Option<PathBuf>,
-    /// The log, in JSON Lines, appended to; `-` for standard output, `none` for no log. If repeated, the others are only read,
-    /// for what earlier runs found: logs, rotated logs, or folders of them
-    #[arg(long, value_name = "FILE")]
+    /// The log, in JSON Lines, appended to; `-` for standard output, `none` for no log. Of a folder, all logs are read for what
+    /// earlier runs found, and scan.jsonl, or scan-K-of-N.jsonl of a shard, is appended to. If repeated, the others are only
+    /// read: logs, rotated logs, or folders of them
+    #[arg(long, value_name = "FILE|FOLDER")]
     pub log: Vec<PathBuf>,
     /// Leave out archives in folders that are no larger than this
     #[arg(long, value_name = "SIZE")]

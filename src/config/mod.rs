@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::log::record::Rules;
 use crate::log::{self, Logs};
+use crate::shard::Shard;
 use crate::suffixes::Suffixes;
 use crate::units::{MinFree, Size};
 use crate::zst::Engine;
@@ -292,6 +293,10 @@ pub struct Config {
     pub skip_expected: Vec<String>,
     /// Enter folders in the folders of the collection.
     pub recursive: bool,
+    /// Only what belongs to this part of the collection; none for all.
+    pub shard: Option<Shard>,
+    /// Archives from a list, besides those of the site's collection.
+    pub listed: Vec<PathBuf>,
     /// The options that a command has to be given to survey as this run does.
     pub options: Vec<OsString>,
     /// Wait for the program that must not run, rather than refuse.
@@ -323,6 +328,8 @@ impl Config {
             only: Vec::new(),
             skip_expected: Vec::new(),
             recursive: false,
+            shard: None,
+            listed: Vec::new(),
             options: Vec::new(),
             wait: false,
             force: false,

@@ -73,6 +73,11 @@ impl Report {
         let start = run.map(|run| run.start.clone()).unwrap_or_default();
         object.insert("dry_run".to_owned(), json!(start.dry_run));
         object.insert("total_archives".to_owned(), json!(start.total_archives));
+        if let Some(part) = start.part() {
+            object.insert("shard".to_owned(), json!(part.shard));
+            object.insert("shard_archives".to_owned(), json!(part.archives));
+            object.insert("listed_archives".to_owned(), json!(part.of_archives));
+        }
         if let Value::Object(fields) = json!(end.cloned().unwrap_or_else(|| self.account.complete())) {
             object.extend(fields);
         }

@@ -57,9 +57,11 @@ impl Report {
         let Some(run) = self.account.runs.last().filter(|run| !is_refused(run)) else { return Ok(()) };
         if run.start.total_archives == 0 && run.problems.is_empty() {
             writeln!(out, "There was no archive to check.")?;
+            write_part(out, run)?;
             return self.write_left_out(out, SHOWN);
         }
         self.write_body(out, context, Shown::of(is_short))?;
+        write_part(out, run)?;
         match LogTarget::of(&self.log) {
             LogTarget::File(path) => {
                 writeln!(out, "No archive was changed. The log is {}.", printable(path.as_os_str().as_encoded_bytes()))
@@ -370,6 +372,11 @@ impl Report {
     }
 }
 
+/// Which part of the collection a run surveyed, if it was not all of it.
+fn write_part(out: &mut dyn Write, run: &Run) -> io::Result<()> {
+    run.start.part().map_or(Ok(()), |part| writeln!(out, "This was {}.", part.in_words()))
+}
+
 fn write_run(out: &mut dyn Write, run: &Run) -> io::Result<()> {
     let mut facts = vec![name(run)];
     facts.extend(run.start.version.as_ref().map(|version| format!("imgsieve {}", printable(version.as_bytes()))));
@@ -397,6 +404,9 @@ fn write_run(out: &mut dyn Write, run: &Run) -> io::Result<()> {
     writeln!(out, "  begun {began}; {how}")?;
     if is_refused(run) {
         return Ok(());
+    }
+    if let Some(part) = run.start.part() {
+        writeln!(out, "  {}", part.in_words())?;
     }
     let resumed =
         if run.resumed > 0 { format!(", {} taken over from earlier runs", run.resumed) } else { String::new() };

@@ -106,7 +106,10 @@ impl Plan {
             let cause = Cause::of(Reason::Log, &error);
             Cause { message: format!("{}; name the log of the scan with --log", cause.message), ..cause }
         };
-        let logs = Logs::open(&[slice::from_ref(&options.log), &options.more_logs].concat(), false).map_err(failed)?;
+        // The log of a folder of logs is only begun now.
+        let own =
+            if options.more_logs.is_empty() || options.log.exists() { slice::from_ref(&options.log) } else { &[] };
+        let logs = Logs::open(&[own, &options.more_logs].concat(), false).map_err(failed)?;
         let mut tail = Tail::open(&options.log).map_err(failed)?;
         let reading = logs.read(&mut reader).map_err(failed)?;
         let (staged, lacking) = (reader.staged, reader.lacking);
@@ -157,7 +160,8 @@ impl Plan {
                     (*is_known, is_wanted) = (true, true);
                 }
             }
-            if !is_wanted {
+            let is_of_shard = options.shard.is_none_or(|shard| shard.has_hash(staged.hash.bytes()));
+            if !is_wanted || !is_of_shard {
                 continue;
             }
             let was_reprocessed = staged.state == StagedState::Reprocessed;

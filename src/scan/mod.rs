@@ -154,6 +154,7 @@ impl Shared<'_> {
                 resumed: of_resumed,
                 space,
                 minimum: self.staging.as_ref().zip(space).map(|(staging, space)| staging.budget().minimum(&space)),
+                part: plan.part,
             },
         });
         let sizes: Vec<u64> = plan.archives.iter().map(|archive| archive.size).collect();
