@@ -46,9 +46,8 @@ pub(super) fn open(site: &Site, need: Need, prints_json: bool, control: &Control
 /// gives the folder, the other logs in which are read.
 pub(super) fn into_folder(site: &mut Site, command: &str, shard: Option<Shard>) -> Option<PathBuf> {
     let LogTarget::File(path) = site.log_target() else { return None };
-    // A folder that stands in the place of a log is none of logs.
-    let is_folder = path.extension().is_none_or(|extension| extension != "jsonl") && path.is_dir();
-    if !is_folder && !path.as_os_str().as_bytes().ends_with(b"/") {
+    let is_named_as_folder = path.as_os_str().as_bytes().ends_with(b"/");
+    if !(is_named_as_folder && !path.exists() || log::is_folder_of_logs(path)) {
         return None;
     }
     let folder = path.to_owned();

@@ -265,6 +265,17 @@ fn spool(mut pipe: File) -> io::Result<File> {
     Ok(file)
 }
 
+/// Whether a path is that of a folder that logs can be in: there are some, or nothing is in it but hidden files. So a slip of the
+/// hand puts none among archives, and a folder in the place of a log is none of logs.
+#[must_use]
+pub fn is_folder_of_logs(path: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(path) else { return false };
+    let names = entries.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()));
+    let mut names = names.filter(|name| !name.starts_with('.')).peekable();
+    let is_of_log = path.extension().is_some_and(|extension| extension == "jsonl");
+    !is_of_log && (names.peek().is_none() || names.any(|name| is_log_name(&name)))
+}
+
 /// Whether a file in a folder is a log, or what logrotate made of one.
 fn is_log_name(name: &str) -> bool {
     Path::new(&unrotated(name)).extension().is_some_and(|extension| extension == "jsonl")
@@ -344,6 +355,20 @@ mod tests {
             ["a.jsonl-20251231.gz", "a.jsonl-20260101", "a.jsonl.10.gz", "a.jsonl.2.zst", "a.jsonl.1", "a.jsonl"];
         let ages: Vec<Reverse<u64>> = names.iter().map(|name| Reverse(age(Path::new(name)))).collect();
         assert!(ages.is_sorted(), "{ages:?}");
+    }
+
+    #[test]
+    fn a_folder_of_logs_has_some_or_nothing() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let at = |name: &str| folder.path().join(name);
+        for (file, is_one) in [(".hidden", true), ("a.tar.zst", false), ("a.jsonl.1", true)] {
+            std::fs::write(at(file), "").expect("a file");
+            assert_eq!(is_folder_of_logs(folder.path()), is_one, "{file}");
+        }
+        std::fs::create_dir(at("b.jsonl")).expect("a folder");
+        for path in ["a.jsonl.1", "b.jsonl", "none"] {
+            assert!(!is_folder_of_logs(&at(path)), "{path}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::account::{ArchiveEnd, Problem};
+use crate::account::{ArchiveEnd, Problem, RunEnd, ShardRun, Shards};
 use crate::config::{self, LogTarget, Origin, Site};
 use crate::log::record::PartitionCheck;
 use crate::reason::Reason;
@@ -16,6 +16,8 @@ use super::{ImageState, Report};
 
 /// Folders of archives that a command names.
 const FOLDERS_MOST: usize = 8;
+/// Commands for shards that are given.
+const COMMANDS_MOST: usize = 1000;
 /// Archives that `imgsieve inspect` is given.
 const INSPECTED_MOST: usize = 1000;
 
@@ -65,9 +67,11 @@ pub struct Remaining {
     pub undecided: u64,
     /// Archives of these: paths, or as many as fit into a command.
     pub undecided_archives: Vec<PathBuf>,
-    /// What surveys what was not surveyed, or was without success.
+    /// Shards of the collection that are not done, by what is wrong with them.
+    pub shards: Vec<String>,
+    /// What surveys what was not surveyed, or was without success: a command, or one a line, each for a shard.
     pub resume: Option<String>,
-    /// What stages what a dry run would keep.
+    /// What stages what a dry run would keep, in the same form.
     pub stage: Option<String>,
     /// What processes again what waits for it.
     pub reprocess: Option<String>,
@@ -113,13 +117,27 @@ impl Remaining {
             // Nothing could be read back.
             return remaining;
         }
-        let is_dry = report.account.runs.last().is_some_and(|run| run.start.dry_run);
-        if remaining.to_resume() > 0 {
+        let last = report.account.runs.last();
+        let is_dry = last.is_some_and(|run| run.start.dry_run);
+        let shards = last.and_then(|run| run.shards.as_ref());
+        remaining.shards = shards.map_or(Vec::new(), Shards::troubles);
+        let (to_resume, to_stage) = shards.map_or_else(Default::default, |shards| of_shards(report, shards));
+        let all = |words: &[&str], chosen: &BTreeSet<usize>, is_resumed: bool| match shards {
+            None => Some(places.scan(words, places.options.as_deref())),
+            Some(shards) => {
+                let of_runs = chosen.iter().filter_map(|&index| shards.runs.get(index)).map(|run| run.options.clone());
+                let of_missing = shards.missing().filter(|_| is_resumed).map(|index| missing(shards, index));
+                let commands = of_runs.chain(of_missing).flatten().take(COMMANDS_MOST);
+                let commands: Vec<String> = commands.map(|options| places.scan(words, Some(&options))).collect();
+                (!commands.is_empty()).then(|| commands.join("\n"))
+            }
+        };
+        if remaining.to_resume() > 0 || !remaining.shards.is_empty() {
             let words: &[&str] = if is_dry { &["scan", "--dry-run", "--resume"] } else { &["scan", "--resume"] };
-            remaining.resume = Some(places.scan(words));
+            remaining.resume = all(words, &to_resume, true);
         }
         if remaining.would_keep > 0 {
-            remaining.stage = Some(places.scan(&["scan", "--resume"]));
+            remaining.stage = all(&["scan", "--resume"], &to_stage, false);
         }
         if remaining.waiting > 0 {
             remaining.reprocess = Some(places.reprocess());
@@ -154,6 +172,47 @@ impl Remaining {
     }
 }
 
+/// The runs over shards that left something to be surveyed again, and those that would keep an image.
+fn of_shards(report: &Report, shards: &Shards) -> (BTreeSet<usize>, BTreeSet<usize>) {
+    let is_over = |run: &&ShardRun| matches!(run.end, Some(RunEnd::Complete(_))) && run.never_begun == 0;
+    let open = shards.runs.iter().enumerate().filter(|(_, run)| !is_over(run)).map(|(index, _)| index);
+    let mut resume: BTreeSet<usize> = open.collect();
+    let mut stage = BTreeSet::new();
+    let last = report.account.runs.len().saturating_sub(1);
+    for (archive, states) in report.account.archives.iter().zip(&report.states) {
+        if archive.run != last {
+            continue;
+        }
+        let mut remaining = Remaining::default();
+        archive.images.iter().zip(states).for_each(|(image, state)| remaining.note(image, state));
+        let is_open = match &archive.end {
+            ArchiveEnd::Open => true,
+            ArchiveEnd::Failed(problem) => may_pass(problem),
+            ArchiveEnd::Complete { .. } => false,
+        };
+        if is_open || remaining.to_resume() > 0 {
+            resume.insert(archive.shard);
+        }
+        if remaining.would_keep > 0 {
+            stage.insert(archive.shard);
+        }
+    }
+    (resume, stage)
+}
+
+/// The options of a run over a shard of which there is none, as of another one's, where they log to a folder.
+fn missing(shards: &Shards, index: u32) -> Option<Vec<Vec<u8>>> {
+    let mut options = shards.runs.first()?.options.clone()?;
+    let log = options.windows(2).find(|pair| pair[0] == b"--log").map(|pair| pair[1].clone())?;
+    let log = Path::new(OsStr::from_bytes(&log));
+    if log.extension().is_some_and(|extension| extension == "jsonl") || !log.is_dir() {
+        return None;
+    }
+    let shard = options.iter_mut().find(|option| option.starts_with(b"--shard="))?;
+    *shard = format!("--shard={index}/{}", shards.count).into_bytes();
+    Some(options)
+}
+
 /// Whether nobody knows how many partitions an image has.
 fn is_undecided(image: &PartitionCheck) -> bool {
     image.partitions.is_none() && matches!(image.action.as_str(), "KEPT" | "error")
@@ -165,8 +224,10 @@ struct Places<'a> {
     log: Option<PathBuf>,
     staging: Option<&'a Path>,
     folders: BTreeSet<&'a Path>,
-    /// The options of the last run, if it logged them.
+    /// The options of the last run, if it logged them; of several over shards, those of the first.
     options: Option<Vec<Vec<u8>>>,
+    /// The folder of the logs of shards.
+    logs: Option<PathBuf>,
 }
 
 impl<'a> Places<'a> {
@@ -188,19 +249,26 @@ impl<'a> Places<'a> {
         {
             folders.clear();
         }
+        let last = report.account.runs.last();
+        // With a slash, it is one of logs even where it is not there.
+        let folder = (report.logs > 1).then(|| log.parent().map(|folder| folder.join(""))).flatten();
         Places {
             context,
             log: (log != site.log).then_some(log),
             staging: staging.filter(|staging| *staging != site.staging),
             folders,
-            options: report.account.runs.last().and_then(|run| run.start.exact_options()),
+            options: last.and_then(|run| match &run.shards {
+                Some(shards) => shards.runs.first()?.options.clone(),
+                None => run.start.exact_options(),
+            }),
+            logs: last.and_then(|run| run.shards.as_ref()).and(folder),
         }
     }
 
-    /// A command that surveys as the last run did.
-    fn scan(&self, words: &[&str]) -> String {
+    /// A command that surveys as a run of these options did.
+    fn scan(&self, words: &[&str], options: Option<&[Vec<u8>]>) -> String {
         let words = ["imgsieve"].iter().chain(words).map(|word| word.as_bytes());
-        if let Some(options) = &self.options {
+        if let Some(options) = options {
             return command(words.chain(options.iter().map(Vec::as_slice)));
         }
         let folders = self.folders.iter().map(|folder| folder.as_os_str().as_bytes());
@@ -211,9 +279,13 @@ impl<'a> Places<'a> {
     fn reprocess(&self) -> String {
         let words = [&b"imgsieve"[..], b"reprocess"].into_iter();
         if let Some(options) = &self.options {
-            let is_of_place = |pair: &&[Vec<u8>]| matches!(&*pair[0], b"--config" | b"--log" | b"--staging");
+            let is_of_place = |pair: &&[Vec<u8>]| match &*pair[0] {
+                b"--log" => self.logs.is_none(),
+                option => matches!(option, b"--config" | b"--staging"),
+            };
             let pairs = options.windows(2).filter(is_of_place).flatten().map(Vec::as_slice);
-            return command(words.chain(pairs));
+            let logs = self.logs.iter().flat_map(|folder| [&b"--log"[..], folder.as_os_str().as_bytes()]);
+            return command(words.chain(pairs).chain(logs));
         }
         command(words.chain(self.of_places()))
     }
