@@ -77,7 +77,7 @@ fn bash_completes_subcommands_and_options() {
     let script = printed(&["completions", "bash"]) + complete;
     assert_eq!(
         run("bash", "bash", &["--norc", "-s"], &script),
-        "inspect\n--max-window --max-image-size\nscan schedule\n"
+        "inspect\n--max-window --max-image-size --max-staged\nscan schedule\n"
     );
 }
 

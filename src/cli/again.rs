@@ -86,6 +86,7 @@ pub(super) fn options(arguments: &ScanArguments, origin: &Origin) -> Vec<OsStrin
     }
     words.flag("--null", arguments.null);
     words.value("--limit", arguments.limit);
+    words.value("--max-staged", arguments.max_staged.as_ref());
     words.flag("--recursive", arguments.recursive);
     words.flag("--wait", arguments.wait);
     words.flag("--force", arguments.force);

@@ -24,6 +24,8 @@ use super::verify::{self, VerifyArguments};
 
 pub(super) const EXIT_CODES: &str = "\
 Exit codes: 0 success; 1 an error, an image left without room, or a precondition not met; 2 wrong usage; \
+75 not done, and trying again later may mend it: another run uses staging, too little room at the start, collection or staging \
+not there, log not to be opened; \
 129, 130, 143 after SIGHUP, SIGINT, SIGTERM.";
 
 const SCAN_EXAMPLES: &str = "\
@@ -218,6 +220,9 @@ pub struct ScanArguments {
     /// Also stage images that cannot be decided on
     #[arg(long)]
     pub keep_undecided: bool,
+    /// Stage at most SIZE in this run; what is beyond it is deferred [default: no limit]
+    #[arg(long, value_name = "SIZE")]
+    pub max_staged: Option<Size>,
     /// End the run when free space falls below the minimum, instead of going on without writing
     #[arg(long)]
     pub abort_on_low_space: bool,
@@ -381,6 +386,7 @@ impl ScanArguments {
             skip_expected,
             recursive: self.recursive,
             shard: self.shard,
+            max_staged: self.max_staged,
             dry_run: self.dry_run,
             limit: self.limit,
             only: self.only,

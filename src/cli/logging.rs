@@ -21,8 +21,13 @@ pub(super) enum Need {
 
 /// The log of the site; none where there is to be none, or where it cannot be opened and is not [`Need::Required`]. The
 /// exit code of the failure, which has been told.
-pub(super) fn open(site: &Site, need: Need, prints_json: bool, control: &Control) -> Result<Option<Journal>, Exit> {
-    let run = log::new_run_id();
+pub(super) fn open(
+    site: &Site,
+    need: Need,
+    prints_json: bool,
+    control: &Control,
+    run: String,
+) -> Result<Option<Journal>, Exit> {
     let opened = match site.log_target() {
         LogTarget::Nowhere => return Ok(None),
         LogTarget::Stdout if prints_json => {

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use clap::FromArgMatches;
 
 use crate::account::Known;
-use crate::cause::Cause;
+use crate::cause::{self, Cause};
 use crate::config::{Config, LogTarget, Origin, Site};
 use crate::exit::Exit;
 use crate::inspect;
@@ -102,7 +102,9 @@ fn run_scan(arguments: ScanArguments) -> Exit {
         return exit;
     }
     let need = if config.dry_run { Need::Wanted } else { Need::Required };
-    let journal = match logging::open(&config.site, need, wants_json, &control) {
+    let run = log::new_run_id();
+    let config = Config { run: Some(run.clone()), ..config };
+    let journal = match logging::open(&config.site, need, wants_json, &control, run) {
         Ok(journal) => journal,
         Err(exit) => return exit,
     };
@@ -130,6 +132,7 @@ fn listed(config: Config, list: Option<(PathBuf, bool)>) -> Result<Config, Cause
     let read = list::read(&path, null);
     let listed = read.map_err(|error| {
         Cause::new(Reason::Collection, format!("reading the list of archives {}: {error}", path.display()))
+            .passing(cause::is_out_of_reach(&error))
     })?;
     Ok(Config { listed, ..config })
 }
@@ -197,7 +200,7 @@ fn run_inspect(arguments: InspectArguments) -> Exit {
         } else {
             inspection.to_text(verbose)
         };
-        if print(&text) == Exit::Failure {
+        if print(&text) != Exit::Success {
             return Exit::Failure;
         }
     }
@@ -246,7 +249,7 @@ fn log_cause(error: &log::OpenError) -> Cause {
     let cause = Cause::of(Reason::Log, error);
     let mend =
         if error.is_foreign() { "name the log with --log" } else { "make it writable, or name another with --log" };
-    Cause { message: format!("{}; {mend}", cause.message), ..cause }
+    Cause { message: format!("{}; {mend}", cause.message), ..cause }.passing(!error.is_foreign())
 }
 
 fn usage(error: &dyn std::error::Error) -> Exit {
@@ -260,5 +263,5 @@ fn usage_text(message: &str) -> Exit {
 
 fn failure(cause: &Cause) -> Exit {
     tell(&format!("imgsieve: error: {}", cause.message));
-    Exit::Failure
+    cause.exit()
 }

@@ -8,6 +8,7 @@ use crate::cause::Cause;
 use crate::config::{self, Config};
 use crate::event::{Event, Scope};
 use crate::exit::Exit;
+use crate::log;
 use crate::progress::{Terminal, Verbosity};
 use crate::reason::Reason;
 use crate::run::{Control, Observer};
@@ -112,7 +113,7 @@ pub fn run(arguments: VerifyArguments) -> Exit {
     if let Err(error) = control.listen() {
         return super::failure(&Cause::of(Reason::Signals, &error));
     }
-    let journal = match logging::open(&config.site, Need::Wanted, wants_json, &control) {
+    let journal = match logging::open(&config.site, Need::Wanted, wants_json, &control, log::new_run_id()) {
         Ok(journal) => journal,
         Err(exit) => return exit,
     };

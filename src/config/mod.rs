@@ -295,6 +295,10 @@ pub struct Config {
     pub recursive: bool,
     /// Only what belongs to this part of the collection; none for all.
     pub shard: Option<Shard>,
+    /// The run's name.
+    pub run: Option<String>,
+    /// Most bytes that the run stages; none for no limit.
+    pub max_staged: Option<Size>,
     /// Archives from a list, besides those of the site's collection.
     pub listed: Vec<PathBuf>,
     /// The options that a command has to be given to survey as this run does.
@@ -330,6 +334,8 @@ impl Config {
             recursive: false,
             shard: None,
             listed: Vec::new(),
+            run: None,
+            max_staged: None,
             options: Vec::new(),
             wait: false,
             force: false,

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::archive_name;
-use crate::cause::Cause;
+use crate::cause::{self, Cause};
 use crate::config::Config;
 use crate::event::{Archive, LeftOutBy, Part, Rule, Unsurveyed};
 use crate::reason::Reason;
@@ -65,7 +65,7 @@ pub fn select(config: &Config) -> Result<Plan, Cause> {
     for place in &config.site.collection {
         let unreadable = |error: io::Error| {
             let message = format!("cannot read the collection {}: {error}; is it mounted?", place.display());
-            Cause::new(Reason::Collection, message)
+            Cause::new(Reason::Collection, message).passing(cause::is_out_of_reach(&error))
         };
         // A shard of archives that are named one by one is decided on by their names alone.
         if config.shard.is_some() && is_named_as_archive(place) && !listing.names.note(place) {
@@ -89,7 +89,7 @@ pub fn select(config: &Config) -> Result<Plan, Cause> {
         && listed.iter().all(|path| !path.try_exists().unwrap_or(true))
     {
         let message = format!("nothing of the list is there, {} first; is the collection mounted?", first.display());
-        return Err(Cause::new(Reason::Collection, message));
+        return Err(Cause::new(Reason::Collection, message).passing(true));
     }
     candidates.extend(listed.into_iter().map(|path| (path, true)));
     let names = listing.names;

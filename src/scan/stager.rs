@@ -1,6 +1,7 @@
 //! An image on its way from archive to staging: when it may, how it fares, and what becomes of it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::cause::Cause;
 use crate::event::{Archive, Event, Image, Kept};
@@ -78,6 +79,16 @@ impl<'r> Stager<'r> {
         let run = self.run;
         let Some(staging) = &run.staging else {
             return Outcome::WouldKeep { at_most: data_bytes(content) };
+        };
+        let _lock = match staging.lock_archive(&archive.hash) {
+            Ok(lock) => lock,
+            Err(error @ staging::Error::Busy { .. }) => {
+                if room == Room::Growing {
+                    run.busy.fetch_add(1, Ordering::SeqCst);
+                }
+                return Outcome::NoRoom(Cause::from(&error));
+            }
+            Err(error) => return Outcome::Failed(Cause::from(&error)),
         };
         match staging.existing(&place, image.size) {
             Ok(None) => {}
@@ -164,6 +175,9 @@ impl<'r> Stager<'r> {
         let cause = Cause::from(error);
         if !error.is_space() {
             return Outcome::Failed(cause);
+        }
+        if let staging::Error::MaxStaged { .. } = error {
+            return Outcome::NoRoom(cause);
         }
         if let staging::Error::LowSpace { missing, .. } = error {
             self.run.space_fell_short(*missing);
