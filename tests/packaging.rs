@@ -104,7 +104,7 @@ fn there_is_a_page_for_the_program_each_subcommand_and_the_log() {
     let (_folder, pages) = manual();
     let names: Vec<&str> = pages.iter().map(|(_, name)| name.as_str()).collect();
     let mut expected: Vec<String> = subcommands().iter().map(|name| format!("imgsieve-{name}")).collect();
-    expected.extend(["imgsieve", "imgsieve-log", "imgsieve-schedule"].map(str::to_owned));
+    expected.extend(["imgsieve", "imgsieve-log", "imgsieve-schedule", "imgsieve-shards"].map(str::to_owned));
     expected.sort();
     assert_eq!(names, expected);
     for (path, name) in &pages {
@@ -130,7 +130,9 @@ fn no_linter_has_a_word_to_say_about_a_page() {
 #[test]
 fn a_page_has_each_section_and_every_option_of_the_help() {
     let (_folder, pages) = manual();
-    for (path, name) in pages.into_iter().filter(|(_, name)| !["imgsieve-log", "imgsieve-schedule"].contains(&&**name))
+    for (path, name) in pages
+        .into_iter()
+        .filter(|(_, name)| !["imgsieve-log", "imgsieve-schedule", "imgsieve-shards"].contains(&&**name))
     {
         let page = fs::read_to_string(&path).expect("a page");
         let sections: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix(".SH ")).collect();

@@ -125,6 +125,20 @@ fn shards_at_once_stage_what_one_run_does_and_leave_nothing_else() {
 }
 
 #[test]
+fn shards_that_begin_at_once_do_not_hinder_each_other() {
+    let site = Site::with_good();
+    for round in 0..4 {
+        let runs: Vec<Child> =
+            (0..12).map(|index| start(&site, &format!("{index}/12"), &format!("{round}-{index}"), &[])).collect();
+        for child in runs {
+            let ended = end(child);
+            assert_eq!(ended.0, Some(0), "{ended:?}");
+        }
+    }
+    site.assert_staged_good_and(&[]);
+}
+
+#[test]
 fn a_run_alone_and_shards_exclude_each_other() {
     let (site, [first, _]) = slow_site();
     let running = stopped_in_time(&site, &first, "0/2", "a");

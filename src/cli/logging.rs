@@ -8,6 +8,7 @@ use crate::config::{LogTarget, Site};
 use crate::exit::Exit;
 use crate::log::{self, Journal};
 use crate::run::Control;
+use crate::scan::plan;
 use crate::shard::Shard;
 
 /// What is done where the log cannot be opened.
@@ -52,7 +53,9 @@ pub(super) fn open(
 pub(super) fn into_folder(site: &mut Site, command: &str, shard: Option<Shard>) -> Option<PathBuf> {
     let LogTarget::File(path) = site.log_target() else { return None };
     let is_named_as_folder = path.as_os_str().as_bytes().ends_with(b"/");
-    if !(is_named_as_folder && !path.exists() || log::is_folder_of_logs(path)) {
+    // So a slip of the hand puts none among archives.
+    let holds_archives = || plan::has_archives(path);
+    if !(is_named_as_folder && !holds_archives() || log::is_folder_of_logs(path)) {
         return None;
     }
     let folder = path.to_owned();

@@ -265,8 +265,8 @@ fn spool(mut pipe: File) -> io::Result<File> {
     Ok(file)
 }
 
-/// Whether a path is that of a folder that logs can be in: there are some, or nothing is in it but hidden files. So a slip of the
-/// hand puts none among archives, and a folder in the place of a log is none of logs.
+/// Whether a path is that of a folder that logs can be in: there are some, or nothing is in it but hidden files. A folder in the
+/// place of a log is none of logs.
 #[must_use]
 pub fn is_folder_of_logs(path: &Path) -> bool {
     let Ok(entries) = std::fs::read_dir(path) else { return false };

@@ -246,6 +246,13 @@ impl Names {
     }
 }
 
+/// Whether something in the folder is named as an archive.
+#[must_use]
+pub fn has_archives(folder: &Path) -> bool {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    entries.filter_map(Result::ok).any(|entry| archive_name::hash(entry.file_name().as_bytes()).is_some())
+}
+
 fn file_name(path: &Path) -> &[u8] {
     path.file_name().map(OsStr::as_bytes).unwrap_or_default()
 }

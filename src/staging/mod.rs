@@ -170,7 +170,11 @@ impl Staging {
     fn check_writable(&self) -> Result<(), Error> {
         let name = self.partial_name();
         self.root.create(&name).map_err(folder::failed("writing to", self.root.path()))?;
-        self.root.remove(&name).map_err(folder::failed("writing to", self.root.path()))
+        match self.root.remove(&name) {
+            // Nobody holds it, and another run that begins may have swept it.
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(folder::failed("writing to", self.root.path())(errno)),
+        }
     }
 
     fn partial_name(&self) -> OsString {

@@ -55,8 +55,10 @@ fn stamp(time: SystemTime) -> String {
 /// What a run is called.
 pub fn run_title(run: &Run) -> String {
     let kind = if run.start.dry_run { "Dry run" } else { "Run" };
+    let over = run.shards.as_ref().filter(|_| run.start.shard.is_none());
+    let over = over.map_or(String::new(), |shards| format!(" over {} shards,", number(shards.count.into())));
     match run.began {
-        Some(began) => format!("{kind} of {}", moment(began)),
+        Some(began) => format!("{kind}{over} of {}", moment(began)),
         None => format!("{kind} {}", name(run.id.as_bytes())),
     }
 }
