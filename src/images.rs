@@ -51,6 +51,10 @@ pub struct Images {
     /// Whether there was a file that could not be remembered.
     is_full: bool,
     has_image: bool,
+    /// Images that were found.
+    count: usize,
+    /// Which of them the last member is a hard link to, if it is one.
+    same: Option<usize>,
     /// The largest file, by path and size.
     largest: Option<(String, u64)>,
     left_out: BTreeMap<MemberRule, MembersLeftOut>,
@@ -107,8 +111,8 @@ enum Target {
 enum File {
     /// It is none yet.
     Other(Content),
-    /// It is the image of this name.
-    Image(String),
+    /// It is the image of this name and this number, from 0, among those that were found.
+    Image(String, usize),
 }
 
 impl Images {
@@ -125,6 +129,8 @@ impl Images {
             memory: 0,
             is_full: false,
             has_image: false,
+            count: 0,
+            same: None,
             largest: None,
             left_out: BTreeMap::new(),
         }
@@ -133,17 +139,19 @@ impl Images {
     /// Takes note of the next member, and says what it is.
     pub fn judge(&mut self, member: &Member) -> Role {
         let is_named = self.suffixes.end(member.file_name());
+        self.same = None;
         let role = match member.kind {
             Kind::File => self.file(member, is_named),
             Kind::HardLink => self.hard_link(member, is_named),
             kind => {
                 self.paths.remove(&self.key(&member.path));
-                let message = format!("{} is a {kind}, not a regular file; it is not opened", shown(&member.path));
+                let message = format!("{} is a {kind}, not a regular file; not opened", shown(&member.path));
                 Role::NoImage(Some(Cause::new(Reason::NotAFile, message)))
             }
         };
         let is_image = matches!(role, Role::Image(_));
         self.has_image |= is_named && is_image;
+        self.count += usize::from(is_named && is_image);
         let left_out_by = match &role {
             Role::Image(_) if !is_named => Some(MemberRule::OtherEnding),
             Role::NoImage(cause) if is_named => Some(match cause.as_ref().map(|cause| cause.code) {
@@ -171,7 +179,7 @@ impl Images {
         let (file, takes) = if is_named {
             let name = shown(&member.path);
             let takes = name.len();
-            (File::Image(name), takes)
+            (File::Image(name, self.count), takes)
         } else {
             (File::Other(member.content.clone()), member.content.memory())
         };
@@ -201,7 +209,7 @@ impl Images {
                 self.paths.remove(&key);
                 let of_all = if self.is_full { " (there are too many files to remember)" } else { "" };
                 let message = format!(
-                    "{} is a hard link to {}, which is not in the archive before it{of_all}; it is not examined",
+                    "{} is a hard link to {}, which is not in the archive before it{of_all}; not examined",
                     shown(&member.path),
                     shown(path)
                 );
@@ -209,25 +217,36 @@ impl Images {
             }
             Some(Target::Small(_)) => Role::NoImage(None),
             Some(Target::Large(index)) => {
-                let Some(file) = self.files.get_mut(index).filter(|_| is_named) else { return Role::Other };
+                let Some(file) = self.files.get_mut(index) else { return Role::Other };
+                if let File::Image(_, number) = file {
+                    self.same = Some(*number);
+                }
+                if !is_named {
+                    return Role::Other;
+                }
                 let link = shown(&member.path);
                 match file {
                     File::Other(content) => {
                         let content = content.clone();
-                        *file = File::Image(link);
+                        *file = File::Image(link, self.count);
                         self.take_back(content.size());
                         Role::Image(content)
                     }
-                    File::Image(image) => {
+                    File::Image(image, _) => {
                         let path = shown(path);
-                        let message = format!(
-                            "{link} is a hard link to {path}, the same content as {image}; it is not examined again"
-                        );
+                        let message =
+                            format!("{link} is a hard link to {path}, the same content as {image}; not examined again");
                         Role::NoImage(Some(Cause::new(Reason::SameContent, message)))
                     }
                 }
             }
         }
+    }
+
+    /// Which of the images, from 0, the member that was judged last is another name of, as a hard link to it.
+    #[must_use]
+    pub fn same_as(&self) -> Option<usize> {
+        self.same
     }
 
     /// What a member is large, or what it is a link to.

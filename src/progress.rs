@@ -5,9 +5,11 @@
 //! counts; one thread here looks at the counters and draws.
 
 mod estimate;
+mod layout;
 mod reprocess;
 mod tty;
 
+use std::collections::VecDeque;
 use std::io::{IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
 
 use crate::account::Known;
 use crate::event::{Archive, ArchiveTotals, Event, Live, Scope};
@@ -27,13 +29,12 @@ use crate::units::{human, human_seconds};
 use crate::wrap;
 use crate::zst::Meter;
 
-use estimate::{Estimate, Running};
+use estimate::{Estimate, Rest, Running};
+use layout::{Layout, Shown};
 use tty::Tty;
 
 /// How often bars are drawn, at most.
 const DRAW_HZ: u8 = 10;
-/// A terminal narrower than this has no room for a drawn bar beside the figures.
-const NARROW: u16 = 96;
 /// Characters of a hash that are shown beside its bar: that of the pipeline is 32 hex digits.
 const HASH_SHOWN: usize = 32;
 /// Characters of a name that are shown in a line.
@@ -41,6 +42,13 @@ const NAME_SHOWN: usize = 120;
 
 /// How often it is estimated how long the rest takes.
 const ESTIMATE_EVERY: Duration = Duration::from_secs(1);
+/// How long all of it takes is said once so many estimates in a row agree, to that factor, ...
+const AGREEING: usize = 8;
+const DIFFERING_MOST: f64 = 1.15;
+/// ... and this share of it is over, or so many seconds are, and the rest takes as long as that at least.
+const SAID_SHARE: f64 = 0.05;
+const SAID_AFTER: f64 = 120.0;
+const SAID_LEAST: f64 = 30.0;
 
 /// How much is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -103,12 +111,13 @@ struct State {
     reprocessing: Option<reprocess::Counts>,
     /// Where an image is extracted: the bytes that are done.
     extracted: Option<Arc<AtomicU64>>,
-    is_narrow: bool,
+    layout: Layout,
     estimate: Estimate,
-    /// Whether it was said how long it may take.
-    is_estimated: bool,
+    whole: Whole,
+    /// Whether the last archive whose headers were gone over had to be read all the same.
+    are_walks_vain: bool,
     /// What was estimated last, in seconds, and when.
-    rest: Option<(f64, Instant)>,
+    rest: Option<(Option<Rest>, Instant)>,
 }
 
 /// An archive that is being read.
@@ -118,27 +127,76 @@ struct BeingRead {
     bar: ProgressBar,
     meter: Arc<Meter>,
     begun: Instant,
+    /// Whether an image of it is staged.
     is_staged: bool,
+    /// Whether one is going to be, as far as it is known.
+    expects_staging: bool,
+    /// Whether all of it was read, and an image is to be tried again when the others are done.
+    is_deferred: bool,
+}
+
+/// How long the run takes in all, which is said once.
+#[derive(Debug, Default)]
+struct Whole {
+    is_said: bool,
+    /// What was estimated lately, in seconds, the latest last.
+    lately: VecDeque<f64>,
+}
+
+impl Whole {
+    /// Takes account of what is estimated once a second. Gives what can be told by now: estimates that agree, once
+    /// enough was done for them to mean something.
+    fn settled(&mut self, elapsed: f64, rest: f64) -> Option<f64> {
+        let whole = elapsed + rest;
+        if self.lately.len() == AGREEING {
+            self.lately.pop_front();
+        }
+        self.lately.push_back(whole);
+        let (least, most) = self.lately.iter().fold((f64::MAX, 0.0_f64), |(a, b), &each| (a.min(each), b.max(each)));
+        let is_settled = self.lately.len() == AGREEING && most <= least * DIFFERING_MOST;
+        let is_much = elapsed >= SAID_AFTER || elapsed >= SAID_SHARE * whole;
+        let is_worth_it = !self.is_said && rest >= SAID_LEAST;
+        (is_settled && is_much && is_worth_it).then(|| {
+            self.is_said = true;
+            whole
+        })
+    }
 }
 
 impl State {
-    /// Seconds that the rest takes. It is estimated anew once a second, for it is played through.
-    fn rest(&mut self, elapsed: f64) -> Option<f64> {
+    /// Seconds that the rest takes, and whether that was estimated just now, as it is once a second.
+    fn rest(&mut self, elapsed: f64) -> (Option<Rest>, bool) {
         if let Some((rest, at)) = self.rest.filter(|(_, at)| at.elapsed() < ESTIMATE_EVERY) {
-            return Some((rest - at.elapsed().as_secs_f64()).max(0.0));
+            let since = at.elapsed().as_secs_f64();
+            return (rest.map(|rest| Rest { seconds: (rest.seconds - since).max(0.0), ..rest }), false);
         }
-        let running: Vec<Running> = self.running.iter().map(BeingRead::running).collect();
-        let rest = self.estimate.rest(&running, elapsed)?;
+        let running: Vec<Running> =
+            self.running.iter().filter(|archive| !archive.is_deferred).map(|archive| archive.running(self)).collect();
+        let rest = self.estimate.rest(&running, elapsed);
         self.rest = Some((rest, Instant::now()));
-        Some(rest)
+        (rest, true)
+    }
+
+    /// The archive of this rank, if it is being read.
+    fn of(&mut self, rank: usize) -> Option<&mut BeingRead> {
+        self.running.iter_mut().find(|archive| archive.rank == rank)
     }
 }
 
 impl BeingRead {
-    fn running(&self) -> Running {
-        let position = self.meter.compressed().min(self.size);
+    fn running(&self, of: &State) -> Running {
         let seconds = self.begun.elapsed().as_secs_f64();
-        Running { size: self.size, position, seconds, is_staged: self.is_staged }
+        let is_staged = self.is_staged || self.expects_staging;
+        Running { size: self.size, position: self.position(of), seconds, is_staged }
+    }
+
+    /// Compressed bytes that are done with. That the headers of an archive were gone over counts where that is as good as to
+    /// read it.
+    fn position(&self, of: &State) -> u64 {
+        let meter = &self.meter;
+        let is_read = self.is_staged || self.expects_staging || of.are_walks_vain;
+        let position = if is_read { meter.read() } else { meter.compressed() };
+        position.min(self.size)
     }
 }
 
@@ -194,6 +252,12 @@ impl Terminal {
         };
         let is_told_at_end = is_same && self.verbosity == Verbosity::Normal && !std::io::stderr().is_terminal();
         Terminal { is_told_at_end, ..self }
+    }
+
+    /// Whether bars are drawn.
+    #[must_use]
+    pub fn has_bars(&self) -> bool {
+        self.bars.is_some()
     }
 
     /// Only counts the errors that are known.
@@ -367,52 +431,78 @@ impl Bars {
                 state.started = Some(Instant::now());
                 let resumed = start.resumed.as_ref().map_or(0, |resumed| resumed.bytes);
                 self.total.set_length(start.total_bytes.saturating_sub(resumed));
-                let is_narrow = is_narrow();
-                state.is_narrow = is_narrow;
-                self.total.set_style(total_style(is_narrow));
-                self.multi.add(self.total.clone());
+                self.begin(&mut state);
             }
             Event::Live(Live::Verifying { archives, bytes }) => {
                 let mut state = self.state();
                 state.archives = *archives;
                 state.started = Some(Instant::now());
-                state.is_narrow = is_narrow();
                 self.total.set_length(*bytes);
-                self.total.set_style(total_style(state.is_narrow));
-                self.multi.add(self.total.clone());
+                self.begin(&mut state);
             }
             Event::Live(Live::Extracting { bytes, done }) => {
                 let mut state = self.state();
                 state.started = Some(Instant::now());
                 state.extracted = Some(Arc::clone(done));
-                state.is_narrow = is_narrow();
                 self.total.set_length(*bytes);
-                self.total.set_style(total_style(state.is_narrow));
-                self.multi.add(self.total.clone());
+                self.begin(&mut state);
             }
             Event::ArchiveStart { archive, meter, .. } | Event::Live(Live::Reading(archive, meter)) => {
                 // Hidden until it has its place: a bar of its own would draw on stderr, over the others.
                 let bar = ProgressBar::with_draw_target(Some(archive.size), ProgressDrawTarget::hidden())
-                    .with_style(archive_style(self.state().is_narrow))
+                    .with_style(self.state().layout.archive_style())
                     .with_prefix(printable_short(archive.hash.as_encoded_bytes(), HASH_SHOWN));
                 let bar = self.multi.insert_before(&self.total, bar);
                 let mut state = self.state();
-                state.estimate.begin();
+                let expects_staging = state.estimate.begin();
                 let (rank, size, meter) = (archive.rank, archive.size, Arc::clone(meter));
-                state.running.push(BeingRead { rank, size, bar, meter, begun: Instant::now(), is_staged: false });
+                let begun = Instant::now();
+                let being_read =
+                    BeingRead { rank, size, bar, meter, begun, is_staged: false, expects_staging, is_deferred: false };
+                state.running.push(being_read);
             }
-            Event::Live(Live::Queue { jobs, sizes }) => self.state().estimate = Estimate::new(*jobs, sizes),
+            Event::Live(Live::Queue { jobs, archives }) => {
+                let archives = archives.iter().map(|archive| (archive.rank, archive.size));
+                self.state().estimate = Estimate::new(*jobs, archives);
+            }
+            Event::Live(Live::Outlook { archive, is_staged }) => {
+                let mut state = self.state();
+                match state.of(archive.rank) {
+                    Some(running) => running.expects_staging = *is_staged,
+                    None => state.estimate.expect(archive.rank, *is_staged),
+                }
+            }
             Event::ArchiveResumed { .. } => self.state().done += 1,
             Event::ExtractionStart { archive, .. } => {
                 let mut state = self.state();
-                state.running.iter_mut().filter(|bar| bar.rank == archive.rank).for_each(|bar| bar.is_staged = true);
+                let Some(running) = state.of(archive.rank) else { return };
+                running.is_staged = true;
+                // Tried again, it takes from now on what others take that are staged.
+                if std::mem::take(&mut running.is_deferred) {
+                    running.begun = Instant::now();
+                    let size = running.size;
+                    state.estimate.try_again(size);
+                }
+            }
+            Event::Deferred { archive, .. } => {
+                let mut state = self.state();
+                let Some(running) = state.of(archive.rank) else { return };
+                (running.is_staged, running.expects_staging) = (false, false);
+                if !std::mem::replace(&mut running.is_deferred, true) {
+                    let size = running.size;
+                    state.estimate.defer(size);
+                }
             }
             Event::ArchiveComplete { archive, .. }
             | Event::ArchiveFailed { archive, .. }
             | Event::ArchiveVerified { archive, .. } => {
                 let mut state = self.state();
                 if let Some(index) = state.running.iter().position(|bar| bar.rank == archive.rank) {
-                    let BeingRead { bar, begun, is_staged, .. } = state.running.remove(index);
+                    let BeingRead { bar, begun, meter, is_staged, is_deferred, .. } = state.running.remove(index);
+                    state.are_walks_vain = meter.was_walk_vain().unwrap_or(state.are_walks_vain);
+                    if is_deferred {
+                        state.estimate.try_again(archive.size);
+                    }
                     state.estimate.end(archive.size, begun.elapsed().as_secs_f64(), is_staged);
                     state.done += 1;
                     state.done_bytes += archive.size;
@@ -422,9 +512,7 @@ impl Bars {
             }
             Event::Live(Live::Reprocessing { images, bytes }) => {
                 let mut state = self.state();
-                state.is_narrow = is_narrow();
-                self.total.set_style(total_style(state.is_narrow));
-                self.multi.add(self.total.clone());
+                self.begin(&mut state);
                 state.reprocessing.insert(reprocess::Counts::new(*images, *bytes)).show(&self.total);
             }
             other => {
@@ -437,45 +525,49 @@ impl Bars {
         }
     }
 
+    /// Has the bar of the run stand below the others.
+    fn begin(&self, state: &mut State) {
+        state.layout = Layout::current();
+        self.total.set_style(state.layout.total_style());
+        self.multi.add(self.total.clone());
+    }
+
     /// Draws, and gives what there is to say once, when it is known.
     fn draw(&self) -> Option<String> {
         let mut state = self.state();
         let started = state.started?;
-        let is_narrow = is_narrow();
-        let restyle = std::mem::replace(&mut state.is_narrow, is_narrow) != is_narrow;
-        let mut read = state.done_bytes;
-        for BeingRead { size, bar, meter, .. } in &state.running {
-            let position = meter.compressed().min(*size);
-            read += position;
+        let layout = Layout::current();
+        let restyle = std::mem::replace(&mut state.layout, layout) != layout;
+        let mut position = state.done_bytes;
+        for archive in &state.running {
+            let of_archive = archive.position(&state);
+            position += of_archive;
             if restyle {
-                bar.set_style(archive_style(is_narrow));
+                archive.bar.set_style(layout.archive_style());
             }
-            show(bar, position, *size, "");
+            let shown = Shown { position: of_archive, length: archive.size, ..Shown::default() };
+            layout.show(&archive.bar, &shown);
         }
         if restyle {
-            self.total.set_style(total_style(is_narrow));
+            self.total.set_style(layout.total_style());
         }
         let elapsed = started.elapsed().as_secs_f64();
         let length = self.total.length().unwrap_or(0);
-        let rest = if let Some(done) = &state.extracted {
-            read = done.load(Ordering::Relaxed);
+        let (rest, is_new) = if let Some(done) = &state.extracted {
+            position = done.load(Ordering::Relaxed);
             self.total.set_prefix("extracting");
-            rest_at(read, length, elapsed)
+            (rest_at(position, length, elapsed).map(|seconds| Rest { seconds, error: 0.0 }), false)
         } else {
-            self.total.set_prefix(format!("{} of {} archives", state.done, state.archives));
+            self.total.set_prefix(layout.count(state.done, state.archives, "archives"));
             state.rest(elapsed)
         };
-        show(&self.total, read, length, &rate_and_rest(read, elapsed, rest));
-        if state.is_estimated || state.extracted.is_some() {
-            return None;
-        }
-        state.is_estimated = true;
-        let rest = rest.filter(|_| read < length).or_else(|| {
-            state.is_estimated = false;
-            None
-        })?;
+        let means_something = position > 0 && elapsed >= 1.0;
+        let rate = means_something.then(|| rate(position, elapsed));
+        let rest = rest.filter(|_| means_something);
+        layout.show(&self.total, &Shown { position, length, rate, rest, more: "" });
+        let known = rest.filter(|rest| is_new && rest.error <= layout::SURE);
+        let whole = known.and_then(|rest| state.whole.settled(elapsed, rest.seconds))?;
         let archives = if state.archives == 1 { "archive" } else { "archives" };
-        let whole = rest + elapsed;
         Some(format!("{} {archives}, {}; about {} at this rate", state.archives, human(length), in_minutes(whole)))
     }
 
@@ -488,21 +580,10 @@ impl Bars {
     }
 }
 
-/// Shows how far a bar is: its share and its bytes are of one moment.
-fn show(bar: &ProgressBar, position: u64, length: u64, more: &str) {
-    let percent = u128::from(position) * 100 / u128::from(length.max(1));
-    bar.set_position(position);
-    bar.set_message(format!("{percent:>3}% {} of {}{more}", human(position), human(length)));
-}
-
-/// `, 567 MB/s, 1 min 20 s left`.
+/// Bytes a second.
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn rate_and_rest(read: u64, seconds: f64, rest: Option<f64>) -> String {
-    if read == 0 || seconds < 1.0 {
-        return String::new();
-    }
-    let rest = rest.map_or(String::new(), |rest| format!(", {} left", human_seconds(rest)));
-    format!(", {}/s{rest}", human((read as f64 / seconds) as u64))
+fn rate(bytes: u64, seconds: f64) -> u64 {
+    (bytes as f64 / seconds) as u64
 }
 
 /// Seconds that the rest takes at the rate so far.
@@ -524,26 +605,6 @@ fn is_same_file(one: impl AsFd, other: impl AsFd) -> bool {
         (Ok(one), Ok(other)) => id(one) == id(other),
         _ => false,
     }
-}
-
-/// Whether the terminal on stderr has no room for drawn bars. One that does not report its size is wide.
-fn is_narrow() -> bool {
-    rustix::termios::tcgetwinsize(std::io::stderr()).is_ok_and(|size| (1..NARROW).contains(&size.ws_col))
-}
-
-fn archive_style(is_narrow: bool) -> ProgressStyle {
-    style(if is_narrow { "{prefix:8!} {wide_msg}" } else { WIDE })
-}
-
-fn total_style(is_narrow: bool) -> ProgressStyle {
-    style(if is_narrow { "{wide_msg}" } else { WIDE })
-}
-
-const WIDE: &str = "{prefix:<32} {wide_bar} {msg}";
-
-/// With `wide_msg` or `wide_bar` no line is longer than the terminal is wide.
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).expect("a valid template").progress_chars("━╸─")
 }
 
 /// `2 images, 1 multi-partition`.

@@ -61,7 +61,7 @@ fn the_first_site_file_that_there_is_is_in_force_and_said_to_be() {
     let (built_in, first) = in_force(&mut places.command(&["config"]));
     // A machine may have one of its own.
     if !Path::new("/etc/imgsieve.toml").exists() {
-        assert_eq!(first, "# In force: the built-in site file: there is no other.");
+        assert_eq!(first, "# In force: the built-in site file, because no other was found.");
         assert_eq!(built_in["min_partitions"].as_integer(), Some(2));
     }
     let home = places.home(".config/imgsieve/config.toml");
@@ -69,25 +69,25 @@ fn the_first_site_file_that_there_is_is_in_force_and_said_to_be() {
     let check = |command: &mut Command, partitions: i64, path: &Path, why: &str| {
         let (site, first) = in_force(command);
         assert_eq!(site["min_partitions"].as_integer(), Some(partitions));
-        assert_eq!(first, format!("# In force: {}: {why}.", path.display()));
+        assert_eq!(first, format!("# In force: {}, {why}.", path.display()));
     };
-    check(&mut places.command(&["config"]), 3, &home, "it is this user's");
+    check(&mut places.command(&["config"]), 3, &home, "this user's");
     let xdg = places.home("xdg/imgsieve/config.toml");
     site(&xdg, 4);
-    check(places.command(&["config"]).env("XDG_CONFIG_HOME", places.home("xdg")), 4, &xdg, "it is this user's");
-    check(places.command(&["config"]).env("XDG_CONFIG_HOME", "relative"), 3, &home, "it is this user's");
+    check(places.command(&["config"]).env("XDG_CONFIG_HOME", places.home("xdg")), 4, &xdg, "this user's");
+    check(places.command(&["config"]).env("XDG_CONFIG_HOME", "relative"), 3, &home, "this user's");
     let here = places.work("imgsieve.toml");
     site(&here, 5);
-    check(&mut places.command(&["config"]), 5, &here, "it lies in this folder");
+    check(&mut places.command(&["config"]), 5, &here, "found in this folder");
     let named = places.home("named.toml");
     site(&named, 6);
-    check(places.command(&["config"]).env("IMGSIEVE_CONFIG", &named), 6, &named, "IMGSIEVE_CONFIG names it");
-    check(places.command(&["config"]).env("IMGSIEVE_CONFIG", "~/named.toml"), 6, &named, "IMGSIEVE_CONFIG names it");
-    check(places.command(&["config"]).env("IMGSIEVE_CONFIG", ""), 5, &here, "it lies in this folder");
+    check(places.command(&["config"]).env("IMGSIEVE_CONFIG", &named), 6, &named, "named by IMGSIEVE_CONFIG");
+    check(places.command(&["config"]).env("IMGSIEVE_CONFIG", "~/named.toml"), 6, &named, "named by IMGSIEVE_CONFIG");
+    check(places.command(&["config"]).env("IMGSIEVE_CONFIG", ""), 5, &here, "found in this folder");
     let given = places.home("given.toml");
     site(&given, 7);
     let given_too = ["config", "--config", given.to_str().expect("UTF-8")];
-    check(places.command(&given_too).env("IMGSIEVE_CONFIG", &named), 7, &given, "--config names it");
+    check(places.command(&given_too).env("IMGSIEVE_CONFIG", &named), 7, &given, "named by --config");
     // What is named has to be there, and what is found has to be right.
     let ended = end(places.command(&["config"]).env("IMGSIEVE_CONFIG", "/nonexistent/x.toml"));
     assert_eq!((ended.code, &*ended.stdout), (2, ""), "{ended:?}");
@@ -139,7 +139,7 @@ fn init_writes_a_commented_site_file_for_a_collection_and_never_replaces_one() {
     let cold = cold.to_str().expect("UTF-8");
     let ended = places.run(&["config", "--init", cold, "--log", "log.jsonl", "--jobs", "3", "--skip", "ab.c"]);
     assert_eq!((ended.code, &*ended.stderr), (0, ""), "{ended:?}");
-    assert_eq!(ended.stdout, "imgsieve.toml is written: commands run here go by it from now on.\n");
+    assert_eq!(ended.stdout, "Wrote imgsieve.toml: commands that are run here use it from now on.\n");
     let text = fs::read_to_string(places.work("imgsieve.toml")).expect("a site file");
     let table: toml::Table = text.parse().expect("TOML");
     assert_eq!(table["collection"].as_array().expect("a list")[0].as_str(), Some(cold));
@@ -150,7 +150,7 @@ fn init_writes_a_commented_site_file_for_a_collection_and_never_replaces_one() {
     assert!(comments > 10 && text.contains("# Folder for the images that are kept"), "{text}");
     let (in_force, first) = in_force(&mut places.command(&["config"]));
     assert_eq!(in_force, table);
-    assert!(first.ends_with(": it lies in this folder."), "{first}");
+    assert!(first.ends_with(", found in this folder."), "{first}");
     let ended = places.run(&["config", "--init", cold]);
     assert_eq!((ended.code, &*ended.stdout), (1, ""), "{ended:?}");
     assert!(ended.stderr.contains("exists, and is not replaced"), "{}", ended.stderr);
@@ -162,7 +162,7 @@ fn init_writes_a_commented_site_file_for_a_collection_and_never_replaces_one() {
     assert_eq!((ended.code, &*ended.stderr), (0, ""), "{ended:?}");
     assert!(places.home(".config/imgsieve/config.toml").exists() && !places.work("~").exists());
     for (args, code, words) in [
-        (&["config", "--init=x.toml"][..], 2, "name its folder"),
+        (&["config", "--init=x.toml"][..], 2, "needs the folder of a collection"),
         (&["config", "--init=x.toml", "/nonexistent/cold"], 1, "is it mounted?"),
         (&["config", "--init=x.toml", cold, "--min-partitions", "0"], 2, "1 or more"),
     ] {

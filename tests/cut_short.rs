@@ -90,6 +90,53 @@ fn what_there_is_of_an_image_is_staged_where_the_undecided_are_kept() {
 }
 
 #[test]
+fn what_is_staged_as_far_as_it_goes_is_there_in_a_later_run() {
+    for (reason, scan) in cut() {
+        scan.run_with(&["--keep-undecided"]);
+        let path = scan.staging().join(HASH).join("disk.img");
+        let staged = fs::read(&path).expect("a staged image");
+        for args in [&["--keep-undecided"][..], &[]] {
+            scan.run_with(args);
+            let check = check(&scan);
+            assert_eq!((&check["action"], &check["reason"]), (&"KEPT".into(), &reason.into()), "{args:?}: {check}");
+            assert_eq!((&check["existing"], &check["bytes_written"]), (&true.into(), &0.into()), "{check}");
+            assert_eq!(check["size_bytes"], staged.len());
+            assert_eq!(fs::read(&path).expect("still there"), staged);
+        }
+        // Less of it, and as much of something else, are in the way.
+        for other in [staged[..staged.len() / 2].to_vec(), vec![7; staged.len()], [&staged[..], b"x"].concat()] {
+            fs::write(&path, &other).expect("a file");
+            scan.run_with(&["--keep-undecided"]);
+            assert_eq!((&check(&scan)["action"], &check(&scan)["reason"]), (&"error".into(), &"in_the_way".into()));
+            assert_eq!(fs::read(&path).expect("still there"), other);
+        }
+        // What was cut is whole by now.
+        fs::write(&path, &staged).expect("a file");
+        fs::write(scan.archive(HASH), compressed(&tar())).expect("an archive");
+        scan.run_with(&["--keep-undecided"]);
+        assert_eq!(check(&scan)["reason"], "in_the_way", "{reason}");
+    }
+}
+
+#[test]
+fn a_dry_run_counts_no_room_for_what_is_in_staging() {
+    let scan = Scan::new().site("min_image_size = '0'");
+    fs::write(scan.archive(HASH), compressed(&tar())).expect("an archive");
+    let dry = || {
+        let ended = scan.run_with(&["--dry-run", "--json"]);
+        serde_json::from_str::<Value>(&ended.stdout).expect("JSON")["needed_bytes"].clone()
+    };
+    assert_eq!(dry(), SIZE);
+    scan.run();
+    assert_eq!(dry(), 0);
+    assert_eq!((&check(&scan)["action"], &check(&scan)["existing"]), (&"would_keep".into(), &true.into()));
+    let text = scan.run_with(&["--dry-run"]).stdout;
+    assert!(text.contains("already in staging") && !text.contains("to stage without --dry-run"), "{text}");
+    fs::write(scan.staging().join(HASH).join("disk.img"), vec![0; SIZE]).expect("another");
+    assert_eq!(dry(), SIZE, "it is another image");
+}
+
+#[test]
 fn an_archive_that_ends_with_its_image_is_no_error() {
     let scan = Scan::new().site("min_image_size = '0'");
     fs::write(scan.archive(HASH), compressed(&tar()[..512 + SIZE])).expect("an archive");

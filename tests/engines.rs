@@ -11,7 +11,7 @@ use serde_json::Value;
 const ENGINES: [&str; 3] = ["decode", "skip", "auto"];
 
 /// What depends on the engine, on the clock or on the folder that a test runs in.
-const FREE: [&str; 29] = [
+const FREE: [&str; 30] = [
     "ts",
     "run",
     "seconds",
@@ -39,6 +39,7 @@ const FREE: [&str; 29] = [
     "dest",
     "options",
     "wall_seconds",
+    "worker_seconds",
     "path",
     "path_bytes",
 ];

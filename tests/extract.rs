@@ -10,7 +10,8 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use common::scan::{Ended, end, imgsieve};
 use tempfile::TempDir;
@@ -161,10 +162,10 @@ fn of_several_images_one_has_to_be_named_by_number_name_or_path() {
         ended.stderr
     );
     for (choice, code, words) in [
-        ("4", 2, "there is no such image, but:"),
+        ("4", 2, "the archive has no such image; it has:"),
         ("0", 2, "images are counted from 1"),
-        ("c.img", 2, "there is no such image, but:"),
-        ("a.log", 1, "no image by its ending"),
+        ("c.img", 2, "the archive has no such image; it has:"),
+        ("a.log", 1, "does not end in .img"),
     ] {
         let ended = folder.extract(&["--image", choice]);
         assert_eq!((ended.code, ended.stderr.contains(words)), (code, true), "{choice}: {ended:?}");
@@ -207,11 +208,7 @@ fn ranges_are_checked_before_anything_is_written() {
         &["--offset", "18446744073709551615", "--length", "18446744073709551615"],
     ] {
         let ended = folder.extract(&[range, &["-o", "x"]].concat());
-        assert_eq!(
-            (ended.code, ended.stderr.contains("there are only 8388608 bytes")),
-            (2, true),
-            "{range:?}: {ended:?}"
-        );
+        assert_eq!((ended.code, ended.stderr.contains("it has only 8388608 bytes")), (2, true), "{range:?}: {ended:?}");
     }
     let ended = folder.extract(&["--length", "512"]);
     assert_eq!((ended.code, ended.stderr.contains("need -o")), (2, true), "{ended:?}");
@@ -255,7 +252,7 @@ fn a_frame_that_fails_leaves_the_image_there_and_is_told() {
     let ended = folder.extract(&["--image", "1"]);
     assert_eq!(ended.code, 1, "{ended:?}");
     assert!(
-        ended.stderr.contains("what was extracted has its full length, but bytes of it may be wrong")
+        ended.stderr.contains("the file has its full length, but some of its bytes may be wrong")
             && ended.stderr.contains("fails its checksum"),
         "{ended:?}"
     );
@@ -344,16 +341,84 @@ fn a_folder_that_cannot_be_written_to_is_an_error_of_one_line() {
     assert!(metadata.permissions().mode() & 0o200 != 0);
 }
 
+/// Waits until a file of the folder other than the archive is open in `child`, by a name or without one.
+fn wait_until_it_writes(child: &Child, folder: &Folder) {
+    let root = folder.0.path().canonicalize().expect("a folder");
+    let is_written = |path: PathBuf| path.starts_with(&root) && path != root && !path.ends_with("a.tar.zst");
+    let open = || fs::read_dir(format!("/proc/{}/fd", child.id())).into_iter().flatten().flatten();
+    for _ in 0..6000 {
+        if open().filter_map(|entry| fs::read_link(entry.path()).ok()).any(is_written) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    panic!("it writes nothing");
+}
+
+#[test]
+fn a_killed_one_leaves_nothing_that_the_next_does_not_remove() {
+    let folder = Folder::new();
+    let bomb = support::filled_image(b"disk.img", &support::mbr(1), 0, 1 << 40);
+    fs::write(folder.path("a.tar.zst"), bomb).expect("an archive");
+    let mut child = folder.command(&["-o", "x"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a run");
+    wait_until_it_writes(&child, &folder);
+    child.kill().expect("ours");
+    child.wait().expect("its end");
+    assert_eq!(folder.extract(&["-o", "x", "--image", "1", "--length", "1MiB", "--no-verify"]).code, 0);
+    assert_eq!(folder.names(), ["x"]);
+}
+
+#[test]
+fn a_hard_link_names_the_image_that_it_is_a_link_to() {
+    let folder = Folder::new();
+    let (one, other) = (image(1), image(2));
+    let mut builder = tar::Builder::new(Vec::new());
+    let file = |builder: &mut tar::Builder<Vec<u8>>, name: &str, content: &[u8]| {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        builder.append_data(&mut header, name, content).expect("memory");
+    };
+    let link = |builder: &mut tar::Builder<Vec<u8>>, name: &str, target: &str| {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Link);
+        header.set_size(0);
+        builder.append_link(&mut header, name, target).expect("memory");
+    };
+    file(&mut builder, "a/one.img", &one);
+    file(&mut builder, "b/other.img", &other);
+    link(&mut builder, "c/second.img", "b/other.img");
+    link(&mut builder, "c/first", "a/one.img");
+    link(&mut builder, "d/one.img", "b/other.img");
+    fs::write(folder.path("a.tar.zst"), compressed(&builder.into_inner().expect("memory"))).expect("an archive");
+    for (name, image) in [
+        ("second.img", &other),
+        ("c/second.img", &other),
+        ("c/first", &one),
+        ("d/one.img", &other),
+        ("a/one.img", &one),
+        ("other.img", &other),
+    ] {
+        assert!(folder.bytes(&["--image", name]) == *image, "{name}");
+    }
+    assert_eq!(folder.extract(&["--image", "second.img"]).code, 0);
+    assert_eq!(folder.names(), ["second.img"]);
+    let ended = folder.extract(&["--image", "one.img"]);
+    assert!(ended.code == 2 && ended.stderr.contains("several images are named one.img"), "{ended:?}");
+}
+
+fn compressed(bytes: &[u8]) -> Vec<u8> {
+    zstd::encode_all(bytes, 3).expect("memory")
+}
+
 #[test]
 fn a_signal_ends_it_and_leaves_nothing_behind() {
     let folder = Folder::new();
     let bomb = support::filled_image(b"disk.img", &support::mbr(1), 0, 1 << 40);
     fs::write(folder.path("a.tar.zst"), bomb).expect("an archive");
     let child = folder.command(&["-o", "x"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("a run");
-    while folder.names().is_empty() {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
-    assert!(folder.names()[0].ends_with(".partial"), "{:?}", folder.names());
+    wait_until_it_writes(&child, &folder);
+    assert!(folder.names().iter().all(|name| name.ends_with(".partial")), "{:?}", folder.names());
     let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).expect("a pid")).expect("a pid");
     rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("ours");
     let output = child.wait_with_output().expect("its end");

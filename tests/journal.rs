@@ -454,6 +454,7 @@ fn one_job_and_many_log_the_same() {
                     "inode",
                     "options",
                     "wall_seconds",
+                    "worker_seconds",
                 ] {
                     object.shift_remove(key);
                 }
@@ -464,6 +465,7 @@ fn one_job_and_many_log_the_same() {
         let object = summary.as_object_mut().expect("an object");
         object.shift_remove("seconds");
         object.shift_remove("wall_seconds");
+        object.shift_remove("worker_seconds");
         for key in ["kept", "problems"] {
             let list = object[key].as_array_mut().expect("a list");
             // As above.

@@ -81,6 +81,110 @@ fn bash_completes_subcommands_and_options() {
     );
 }
 
+/// A log of two runs, and of archives that a shell would make something else of.
+fn log(folder: &Path) -> String {
+    let line = |stage: &str, run: &str, hash: &str| {
+        format!("{{\"stage\":\"{stage}\",\"hash\":\"{hash}\",\"run\":\"{run}\"}}\n")
+    };
+    let log = folder.join("log.jsonl");
+    let lines = [
+        line("archive_start", "0a1b", "abc1"),
+        line("archive_start", "2c3d", "$(touch owned)"),
+        line("archive_start", "2c3d", "abd2"),
+    ];
+    fs::write(&log, lines.concat()).expect("a log");
+    log.to_string_lossy().into_owned()
+}
+
+/// The shell's PATH with the program in it.
+fn path_with_program() -> String {
+    let program = Path::new(env!("CARGO_BIN_EXE_imgsieve")).parent().expect("a folder");
+    format!("{}:{}", program.display(), std::env::var("PATH").unwrap_or_default())
+}
+
+#[test]
+fn bash_completes_runs_and_archives_from_the_log() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let log = log(folder.path());
+    let script = printed(&["completions", "bash"])
+        + "
+        complete -p imgsieve
+        words() {
+            COMP_WORDS=(\"$@\") COMP_CWORD=$(($# - 1)) COMPREPLY=()
+            _imgsieve_with_log imgsieve \"${COMP_WORDS[COMP_CWORD]}\" \"${COMP_WORDS[COMP_CWORD - 1]}\"
+            echo \"${COMPREPLY[@]}\"
+        }
+        words imgsieve report --log \"$LOG\" --run ''
+        words imgsieve report \"$LOG\" --run 0
+        words imgsieve report --log = \"$LOG\" --run = ''
+        words imgsieve scan --log \"$LOG\" --only ab
+        words imgsieve config --log \"$LOG\" --skip abc
+        words imgsieve report --log /nonexistent --run 2
+        words imgsieve scan --max
+        words imgsieve reprocess --log \"$LOG\" -- cat --only ab
+        ";
+    let mut command = Command::new("bash");
+    command.args(["--norc", "-c", &script]).current_dir(folder.path());
+    let ended = end(command.env("PATH", path_with_program()).env("LOG", &log));
+    assert_eq!(ended.stderr, "");
+    let lines: Vec<&str> = ended.stdout.lines().collect();
+    assert!(lines[0].contains("-F _imgsieve_with_log"), "{}", lines[0]);
+    assert_eq!(
+        lines[1..8],
+        [
+            "last all 2c3d 0a1b",
+            "0a1b",
+            "last all 2c3d 0a1b",
+            "abd2 abc1",
+            "abc1",
+            "",
+            "--max-window --max-image-size --max-staged"
+        ]
+    );
+    assert!(!lines[8].contains("ab"), "what follows -- is another command's: {}", lines[8]);
+    assert!(!folder.path().join("owned").exists());
+}
+
+#[test]
+fn values_of_a_log_of_any_size_come_from_its_end() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let log = log(folder.path());
+    let mut file = fs::OpenOptions::new().append(true).open(&log).expect("the log");
+    let filler = format!("{{\"stage\":\"img_found\",\"run\":\"4e5f\",\"img\":\"{}\"}}\n", "x".repeat(60_000));
+    for _ in 0..400 {
+        std::io::Write::write_all(&mut file, filler.as_bytes()).expect("room");
+    }
+    assert_eq!(printed(&["completions", "--values", "runs", "--log", &log]), "last\nall\n4e5f\n");
+    assert_eq!(printed(&["completions", "--values", "archives", "--log", &log]), "");
+}
+
+#[test]
+#[cfg_attr(not(feature = "oracles"), ignore = "compares with other programs: tests/run")]
+fn fish_and_zsh_complete_runs_from_the_log() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let site = folder.path().join("site.toml");
+    fs::write(&site, format!("log = {:?}\n", log(folder.path()))).expect("a site file");
+    let script = folder.path().join("_imgsieve");
+    let shell = |shell: &str, args: &[&str]| {
+        fs::write(&script, printed(&["completions", shell])).expect("a script");
+        // What never shows would be waited for.
+        let mut command = Command::new("timeout");
+        command.args(["30", shell]).args(args).current_dir(folder.path()).env("PATH", path_with_program());
+        end(command.env("IMGSIEVE_CONFIG", &site).env("HOME", folder.path()).env("TERM", "dumb")).stdout
+    };
+    let fish = shell("fish", &["--no-config", "-c", "source _imgsieve; complete -C 'imgsieve report --run '"]);
+    assert_eq!(
+        fish.lines().map(|line| line.split('\t').next().unwrap_or_default()).collect::<Vec<_>>(),
+        ["last", "all", "2c3d", "0a1b"]
+    );
+    // What it shows, with escape sequences and all.
+    let typed = "zmodload zsh/zpty; zpty z zsh -f -i; zpty -w z 'PS1=; fpath=($PWD $fpath); autoload -U compinit; compinit \
+                 -u -D; zstyle \":completion:*\" list-colors; echo ready'; zpty -r z seen '*ready*ready*'; \
+                 zpty -w -n z $'imgsieve scan --only a\\t\\t'; zpty -r z seen '*abd2*abc1*'; print -r -- $seen";
+    let zsh = shell("zsh", &["-f", "-c", typed]);
+    assert!(zsh.contains("abd2") && zsh.contains("abc1"), "{zsh:?}");
+}
+
 // The manual.
 
 /// A folder with every page, and their paths and names without `.1`, sorted.
@@ -125,6 +229,27 @@ fn no_linter_has_a_word_to_say_about_a_page() {
         assert_eq!((String::from_utf8_lossy(&output.stderr), output.status.code()), ("".into(), Some(0)), "{name}");
         assert!(said("man-db", "lexgrog", &[&path]).contains(&format!("\"{name} - ")), "{name}");
     }
+}
+
+#[test]
+fn a_command_of_an_example_is_one_line_that_is_not_filled() {
+    for name in subcommands() {
+        let help = printed(&[&name, "--help"]);
+        let examples = help.lines().skip_while(|line| *line != "Examples:").skip(1).take_while(|line| !line.is_empty());
+        let commands: Vec<&str> = examples.filter_map(|line| line.strip_prefix("  imgsieve ")).collect();
+        assert!(!commands.is_empty(), "{name}");
+        let page = printed(&["man", &name]).replace(" \\\n", " ").replace("\\-", "-").replace("\\*(Aq", "'");
+        let unfilled: Vec<&str> =
+            page.split(".nf\n").skip(1).filter_map(|rest| rest.split_once("\n.fi\n")).map(|(line, _)| line).collect();
+        assert!(page.lines().filter(|line| *line == ".nf").count() == unfilled.len());
+        for command in commands {
+            let is_it =
+                |line: &&str| line.replace("\\fB", "").replace("\\fR", "").replace("\\\\", "\\").contains(command);
+            assert!(unfilled.iter().any(|line| is_it(line)), "{name}: {command}: {unfilled:?}");
+        }
+    }
+    let schedule = printed(&["man", "schedule"]);
+    assert!(schedule.contains("\n    monthly\n"), "samples keep their indents");
 }
 
 #[test]

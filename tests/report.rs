@@ -341,7 +341,7 @@ fn kept_paths_are_bytes_and_never_two_lines() {
     let output = command(&scan, &["--kept"]).output().expect("runs");
     assert_eq!(output.status.code(), Some(1));
     let stderr = String::from_utf8(output.stderr).expect("text");
-    assert!(stderr.contains(r"two\nlines\tand a tab.img is more than one line: use -0"), "{stderr}");
+    assert!(stderr.contains(r"two\nlines\tand a tab.img has a newline in it: use -0"), "{stderr}");
     let lines: Vec<PathBuf> = output
         .stdout
         .split(|&byte| byte == b'\n')
@@ -526,7 +526,7 @@ fn runs_that_are_mixed_are_told_apart() {
 fn a_run_that_was_refused_is_told_as_such() {
     let scan = after(&[SINGLE]);
     let scan = scan.site("min_free = '100%'");
-    assert_eq!(scan.run().code, 1);
+    assert_eq!(scan.run().code, 75);
     assert!(report(&scan, &[]).contains("; complete after "));
     let text = report(&scan, &["--run", "all"]);
     assert!(text.contains("; refused: "), "{text}");
@@ -755,9 +755,84 @@ fn an_image_that_something_is_in_the_way_of_remains_to_be_done() {
     fs::write(&staged, "x").expect("a file");
     let ended = scan.run();
     assert_eq!(ended.code, 1, "{ended:?}");
-    assert!(ended.stdout.starts_with("Not kept as it should be:\n"), "{}", ended.stdout);
+    assert!(ended.stdout.starts_with("Needs attention:\n"), "{}", ended.stdout);
     assert!(ended.stdout.contains("      1 image not staged for an error: see above"), "{}", ended.stdout);
     fs::remove_file(&staged).expect("ours");
     assert_eq!(run_printed(&json_report(&scan, &[])["remaining"]["resume"]).code, 0);
     assert!(staged.is_file());
+}
+
+#[test]
+fn of_several_logs_the_command_that_goes_on_names_all_and_appends_to_the_runs_own() {
+    let scan = Scan::of_named(&[MULTI]);
+    scan.run();
+    let old = scan.folder().join("log.jsonl.1");
+    fs::rename(scan.log(), &old).expect("renamed");
+    // Another run, of which only the beginning is in its log.
+    fs::copy(fixture::named(SINGLE).path(), scan.archive("later")).expect("a copy");
+    scan.run_with(&["--only", "later"]);
+    let text = fs::read_to_string(scan.log()).expect("a log");
+    let cut: String =
+        text.lines().take_while(|line| !line.contains("archive_start")).flat_map(|line| [line, "\n"]).collect();
+    fs::write(scan.log(), cut.replace(",\"--only=later\"", "")).expect("a log");
+    for logs in [vec!["log.jsonl.1", "log.jsonl"], vec!["."]] {
+        let report = json_report(&scan, &logs);
+        let command = report["remaining"]["resume"].as_str().expect("a command").to_owned();
+        let first = command.find("--log").map(|at| &command[at..]).expect("logs");
+        assert!(first.starts_with(&format!("--log {} --log ", scan.log().display())), "{command}");
+        let before = fs::read(scan.log()).expect("a log");
+        let ended = run_printed(&json!(command));
+        assert_eq!(ended.code, 0, "{command}: {ended:?}");
+        let resumed = fs::read_to_string(scan.log()).expect("a log")[before.len()..].matches("archive_resumed").count();
+        assert_eq!(resumed, 1, "what the old log has is not read again: {command}");
+        fs::write(scan.log(), before).expect("as it was");
+    }
+    let kept = end(&mut command(&scan, &["log.jsonl.1", "--kept"]));
+    assert_eq!((kept.stdout.lines().count(), &*kept.stderr), (1, ""));
+}
+
+#[test]
+fn the_kept_images_of_one_log_come_with_a_word_about_the_others() {
+    let scan = Scan::of_named(&[MULTI]);
+    scan.run();
+    fs::rename(scan.log(), scan.folder().join("old.jsonl")).expect("renamed");
+    scan.run_with(&["--resume", "--log", &scan.log().to_string_lossy(), "--log", &scan.folder().to_string_lossy()]);
+    let ended = end(&mut command(&scan, &["--kept", "log.jsonl"]));
+    assert_eq!((ended.code, &*ended.stdout), (0, ""));
+    assert_eq!(
+        ended.stderr,
+        "imgsieve: warning: 1 archive was completed by a run that is in another log; name that, too, to have everything\n"
+    );
+    let ended = end(&mut command(&scan, &["--kept", "old.jsonl", "log.jsonl"]));
+    assert_eq!((ended.stdout.lines().count(), &*ended.stderr), (1, ""));
+}
+
+#[test]
+fn paths_in_printed_commands_have_no_dots() {
+    let scan = Scan::of_named(&[MULTI]);
+    let folder = scan.folder().join("inside");
+    fs::create_dir(&folder).expect("a folder");
+    let mut run = imgsieve();
+    run.current_dir(&folder).args(["scan", "--dry-run", "--config", "../inside/../site.toml", "../collection"]);
+    let text = end(&mut run).stdout;
+    let line = text.lines().find(|line| line.contains("imgsieve scan --resume")).expect("a command");
+    assert!(!line.contains("..") && line.contains("/site.toml") && line.ends_with("/collection"), "{line}");
+    assert_eq!(run_printed(&json!(line.trim())).code, 0);
+}
+
+#[test]
+fn seconds_of_the_wall_and_of_workers_are_told_apart() {
+    let scan = Scan::of_named(&[MULTI, SINGLE]);
+    let summary: Value = serde_json::from_str(&scan.run_with(&["--json"]).stdout).expect("JSON");
+    let lines = scan.logged();
+    let complete = of_stage(&lines, "script_complete")[0];
+    let archives: f64 =
+        of_stage(&lines, "archive_complete").iter().map(|line| line["seconds"].as_f64().expect("one")).sum();
+    assert_eq!(complete["worker_seconds"], complete["seconds"]);
+    assert!((complete["worker_seconds"].as_f64().expect("seconds") - archives).abs() < 0.01, "{complete}");
+    for key in ["wall_seconds", "worker_seconds"] {
+        assert!(summary[key].is_number() && complete[key].is_number(), "{key}");
+    }
+    let seconds = |key: &str| summary[key].as_f64().expect("seconds");
+    assert!((seconds("seconds") - seconds("wall_seconds")).abs() < 0.001, "{summary}");
 }

@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::fixture;
-use common::scan::{Ended, Scan, end, of_stage, words};
+use common::scan::{Ended, Scan, end, imgsieve, of_stage, words};
 use serde_json::json;
 use terminal::Terminal;
 
@@ -228,4 +228,27 @@ fn a_survey_may_run_at_the_same_time() {
     assert_eq!(ends(&scan).len(), 2);
     let idle = end(scan.reprocess(&[], WAITS).env("AT", scan.folder()));
     assert_eq!((idle.code, ready(&scan)), (0, 2), "what was only found again does not wait again: {idle:?}");
+}
+
+#[test]
+#[cfg_attr(not(feature = "oracles"), ignore = "compares with other programs: tests/run")]
+fn what_reprocess_and_inspect_print_is_broken_between_words_where_the_terminal_ends() {
+    const COLUMNS: u16 = 50;
+    let scan = staged();
+    let reprocess = || scan.reprocess(&[], "true");
+    assert_eq!(end(&mut reprocess()).code, 0);
+    let mut inspect = imgsieve();
+    inspect.arg("inspect").arg(scan.archive(&hash(TWO[0])));
+    for (name, mut command) in [("reprocess-words", reprocess()), ("inspect-words", inspect)] {
+        let words = std::iter::once(command.get_program()).chain(command.get_args());
+        let line: Vec<String> = words.map(|word| format!("'{}'", word.display())).collect();
+        let terminal = Terminal::start(name, COLUMNS, &line.join(" "));
+        let screen = terminal.wait_for(|screen| screen.contains("ended "));
+        let shown: Vec<&str> = screen.split_whitespace().collect();
+        let printed = end(&mut command).stdout;
+        assert!(printed.lines().any(|line| line.len() > COLUMNS.into()), "{printed}");
+        for word in printed.split_whitespace().filter(|word| word.len() < usize::from(COLUMNS) - 10) {
+            assert!(shown.contains(&word), "{word}: {screen}");
+        }
+    }
 }

@@ -54,7 +54,8 @@ fn survey_shards(scan: &Scan, args: &[&str]) -> PathBuf {
 
 /// Without what is of a run: its name, its times, the log, and the commands that name them.
 fn stripped(value: Value) -> Value {
-    const OF_RUNS: [&str; 17] = [
+    const OF_RUNS: [&str; 18] = [
+        "worker_seconds",
         "run",
         "began",
         "heard",

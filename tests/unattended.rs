@@ -77,8 +77,14 @@ fn a_run_whose_log_is_renamed_goes_on_in_a_new_one_and_both_read_as_one() {
         assert!(new.lines().next().expect("a line").contains("\"archive_start\""), "{new}");
         let whole = scan.folder().join("whole.jsonl");
         fs::write(&whole, old + &new).expect("a log");
-        let of_parts = json_report(&[rotated(&scan), scan.log()]);
-        let of_whole = json_report(&[whole]);
+        let mut of_parts = json_report(&[rotated(&scan), scan.log()]);
+        let mut of_whole = json_report(&[whole]);
+        // The commands name the logs that there are.
+        for report in [&mut of_parts, &mut of_whole] {
+            let remaining = report["remaining"].as_object_mut().expect("an object");
+            assert!(remaining.shift_remove("resume").is_some_and(|command| command.is_string()));
+            assert!(remaining.shift_remove("reprocess").is_some_and(|command| command.is_string()));
+        }
         for key in ["archives", "totals", "runs", "remaining"] {
             assert!(!of_whole[key].is_null(), "{key}");
             assert_eq!(of_parts[key], of_whole[key], "{key}, {jobs} jobs");
@@ -87,7 +93,7 @@ fn a_run_whose_log_is_renamed_goes_on_in_a_new_one_and_both_read_as_one() {
         unrotated.run();
         let of_unrotated = json_report(&[unrotated.log()]);
         let totals = of_unrotated["totals"].as_object().expect("an object");
-        let timed = ["seconds", "decoded_bytes", "requested_bytes"];
+        let timed = ["seconds", "worker_seconds", "decoded_bytes", "requested_bytes"];
         for (key, value) in totals.iter().filter(|(key, _)| !timed.contains(&key.as_str())) {
             assert_eq!(&of_parts["totals"][key], value, "{key}, {jobs} jobs");
         }

@@ -93,7 +93,7 @@ fn a_frame_without_checksum_is_told_and_is_no_failure() {
     assert!(ended.stdout.contains("no checksum: 1 frame, "), "{}", ended.stdout);
     assert!(ended.stdout.contains("1 of 2 frames have a checksum, which holds"), "{}", ended.stdout);
     let last = ended.stdout.lines().last().expect("a sum");
-    assert_eq!(last, "2 archives have no checksum, or not in every frame: they decode to their ends.");
+    assert_eq!(last, "2 archives lack a checksum in some or all frames, but decode to the end.");
     assert!(!ended.stdout.contains("every checksum holds"), "{}", ended.stdout);
     assert!(outcomes(&scan).iter().all(|line| line[1] == "no_checksum"));
 }
@@ -170,7 +170,7 @@ fn nothing_to_verify_is_no_success_and_the_skip_list_is_kept() {
     assert!(ended.stdout.contains("notes.txt  not verified: its name does not end in"), "{}", ended.stdout);
     assert!(ended.stdout.ends_with("1 archive not verified.\n"), "{}", ended.stdout);
     let ended = verify(&scan, &[OsStr::new("/nonexistent/cold")]);
-    assert_eq!((ended.code, &*ended.stdout), (1, ""), "{ended:?}");
+    assert_eq!((ended.code, &*ended.stdout), (75, ""), "{ended:?}");
     assert!(ended.stderr.contains("is it mounted?"), "{ended:?}");
 }
 
@@ -258,7 +258,7 @@ fn report_shows_the_state_of_the_archives_until_the_file_changes() {
     let json: Value = serde_json::from_str(&report(&scan, &["--json"])).expect("JSON");
     assert!(states(&json).contains(&json!(["good", "verified", "changed"])));
     let text = report(&scan, &["--run", "all"]);
-    assert!(text.contains("1 archive changed or out of sight since"), "{text}");
+    assert!(text.contains("1 archive changed or not readable since"), "{text}");
 }
 
 #[test]
@@ -313,9 +313,38 @@ fn a_log_of_nothing_but_verifications_is_reported_of() {
     let scan = Scan::new();
     put(&scan, "good", &sound());
     verify_all(&scan);
-    let text = report(&scan, &["--run", "all"]);
-    assert!(text.contains("Verified: 1 archive of which every checksum holds."), "{text}");
-    assert!(report(&scan, &["--run", "all", "--json"]).contains("\"archives\":["));
-    let ended = end(imgsieve().args(["report", "--config"]).arg(scan.site_file()));
-    assert_eq!((ended.code, ended.stderr.contains("--run all")), (1, true), "{ended:?}");
+    let log = scan.log();
+    let expected = format!("Log: {}\nVerified: 1 archive of which every checksum holds.\n", log.display());
+    assert_eq!(report(&scan, &[]), expected);
+    assert_eq!(report(&scan, &["--run", "all"]), expected);
+    for args in [&["--json"][..], &["--run", "all", "--json"]] {
+        assert!(report(&scan, args).contains("\"archives\":["));
+    }
+    put(&scan, "bad", &flipped());
+    verify_all(&scan);
+    let text = report(&scan, &[]);
+    assert!(
+        text.contains("Verified: 1 archive of which every checksum holds, 1 archive that failed.\n  bad: "),
+        "{text}"
+    );
+}
+
+#[test]
+fn quiet_tells_of_failures_that_are_new_and_counts_the_others() {
+    let scan = Scan::new();
+    put(&scan, "a", &flipped());
+    let quiet = || verify(&scan, &[OsStr::new("-q")]).stderr;
+    let first = quiet();
+    assert!(first.contains("a.tar.zst: ") && first.lines().count() == 1, "{first}");
+    assert_eq!(quiet(), "imgsieve: 1 error is as in the last run\n");
+    put(&scan, "b", &flipped());
+    let second = quiet();
+    assert!(second.contains("b.tar.zst: ") && !second.contains("a.tar.zst"), "{second}");
+    assert!(second.ends_with("imgsieve: 1 error is as in the last run\n"), "{second}");
+    put(&scan, "a", b"");
+    assert!(quiet().contains("a.tar.zst: "), "it fails for another reason");
+    put(&scan, "a", &sound());
+    quiet();
+    put(&scan, "a", &flipped());
+    assert!(quiet().contains("a.tar.zst: "), "it was sound meanwhile");
 }

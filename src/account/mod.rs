@@ -3,6 +3,7 @@
 mod fold;
 mod known;
 mod live;
+mod recent;
 mod select;
 mod shards;
 mod staged;
@@ -20,6 +21,7 @@ use crate::log::{Error, Logs, Name, Reading, Record};
 
 pub use known::Known;
 pub use live::{Earlier, Live};
+pub use recent::Recent;
 pub use select::{Runs, runs};
 pub use shards::{ShardRun, Shards};
 pub use staged::{Staged, StagedImage, StagedState};
@@ -225,7 +227,13 @@ impl Account {
     /// Reads the logs. None where they have no run of those that were selected.
     pub fn read(logs: &Logs, selection: &Selection) -> Result<Option<Account>, Error> {
         let account = select::read(logs, selection)?;
-        Ok(account.filter(|account| !account.runs.is_empty() || !account.verifications.is_empty()))
+        let account = account.filter(|account| !account.runs.is_empty() || !account.verifications.is_empty());
+        if account.is_some() || *selection != Selection::Last {
+            return Ok(account);
+        }
+        // Nothing was surveyed. Archives may have been verified all the same.
+        let account = select::read(logs, &Selection::All)?;
+        Ok(account.filter(|account| !account.verifications.is_empty()))
     }
 }
 
@@ -287,6 +295,7 @@ impl Account {
             compressed_bytes: sums.compressed_bytes,
             totals: Totals { verified: sums.totals.verified && sums.checked() > 0, ..sums.totals },
             wall_seconds: wall_seconds.map(|duration| duration.as_secs_f64()),
+            worker_seconds: Some(sums.totals.seconds),
         }
     }
 

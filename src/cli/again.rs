@@ -3,9 +3,10 @@
 
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::path::{Path, PathBuf};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
-use crate::config::{LogTarget, Origin};
+use crate::config::{LogTarget, Origin, full_path};
 use crate::zst::Engine;
 
 use super::args::ScanArguments;
@@ -17,8 +18,10 @@ struct Words(Vec<OsString>);
 
 impl Words {
     fn path(&mut self, option: &str, path: &Path) {
-        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        self.0.extend([option.into(), absolute.into_os_string()]);
+        let full = full_path(path);
+        // The slash at its end says that it is a folder.
+        let full = if path.as_os_str().as_bytes().ends_with(b"/") { full.join("") } else { full };
+        self.0.extend([option.into(), full.into_os_string()]);
     }
 
     fn value(&mut self, option: &str, value: Option<impl Display>) {
@@ -96,9 +99,8 @@ pub(super) fn options(arguments: &ScanArguments, origin: &Origin) -> Vec<OsStrin
     words.flag("--verify", arguments.verify);
     words.value("--engine", (arguments.engine != Engine::Auto).then(|| arguments.engine.as_str()));
     if !collection.is_empty() {
-        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone()).into_os_string();
         // A folder's name may begin as an option does, but for the slash that a full path has.
-        words.0.extend(collection.iter().map(absolute));
+        words.0.extend(collection.iter().map(|path| full_path(path).into_os_string()));
     }
     words.0
 }

@@ -69,9 +69,9 @@ Examples:
   imgsieve config --config site.toml --min-free 500GB
       the settings that scan would use with these options
   imgsieve config --init /mnt/cold
-      begin ./imgsieve.toml for a collection, with every key explained
+      create ./imgsieve.toml for a collection, with every key explained
   imgsieve config --init=~/.config/imgsieve/config.toml --log ~/imgsieve.jsonl /mnt/cold
-      the same for wherever you are";
+      the same, for commands that are run in any folder";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -116,9 +116,9 @@ pub enum Command {
     Inspect(InspectArguments),
     /// Write an image of an archive, or one partition of it, to a file
     ///
-    /// What lies before the image is passed over if possible. Zeros become holes. The file gets its name when it
-    /// is whole and on the disk, and never replaces another. By its number, the archive is read no further than to the
-    /// image; by its name, or where none is given, to its end, for there may be another.
+    /// What lies before the image is passed over if possible. Zeros become holes. The file gets its name once it is
+    /// complete and on the disk, and never replaces another. With the image's number, the archive is read only up to the
+    /// image; with its name, or without --image, to the end, because there may be another one.
     #[command(after_help = EXIT_CODES, after_long_help = extract_help())]
     Extract(ExtractArguments),
     /// Decode archives to their end, and check every checksum in them
@@ -134,10 +134,10 @@ pub enum Command {
     /// commands that do it.
     #[command(after_help = REPORT_EXAMPLES)]
     Report(ReportArguments),
-    /// Print the site file in force, which it is and why, with the options given; or begin one
+    /// Print the site file in force, which it is and why, with the options applied; or create one
     ///
     /// A site file says where things are and what counts. Its comments explain each key; a key that is left out keeps its
-    /// built-in value. Every command goes by the first that there is of: the one that --config names, that
+    /// built-in value. Every command uses the first of these that exists: the file that --config names, the one that
     /// `IMGSIEVE_CONFIG` names, ./imgsieve.toml, ~/.config/imgsieve/config.toml, /etc/imgsieve.toml, the built-in one.
     #[command(after_help = CONFIG_EXAMPLES)]
     Config(ConfigArguments),
@@ -190,10 +190,11 @@ pub struct ScanArguments {
     #[arg(long, short = 'n')]
     pub dry_run: bool,
     /// Survey only shard K of N, K from 0: archives of whose names, HASH.tar.zst, the SHA-256 is K modulo N. All shards together
-    /// survey the collection
+    /// survey the collection [default: all of it]
     #[arg(long, value_name = "K/N")]
     pub shard: Option<Shard>,
     /// Survey the archives in this list, a path per line, `-` for standard input; besides COLLECTION, if that is given
+    /// [default: no list]
     #[arg(long, value_name = "FILE")]
     pub files_from: Option<PathBuf>,
     /// Paths in the list end with NUL instead of a newline
@@ -202,10 +203,10 @@ pub struct ScanArguments {
     /// Also enter folders within the collection's folders; never through links
     #[arg(long)]
     pub recursive: bool,
-    /// Survey only the N smallest archives
+    /// Survey only the N smallest archives [default: all]
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
-    /// Survey only the archive with this hash; may be repeated
+    /// Survey only the archive with this hash; may be repeated [default: all]
     #[arg(long, value_name = "HASH")]
     pub only: Vec<String>,
     /// Wait for the archiving program to end, instead of refusing to start
@@ -241,7 +242,7 @@ pub struct ScanArguments {
     /// No progress bars
     #[arg(long)]
     pub no_progress: bool,
-    /// Errors only: no warnings, bars or summary
+    /// Errors only: no warnings, bars or summary. Those that the last run had, too, are only counted
     #[arg(long, short, conflicts_with = "verbose")]
     pub quiet: bool,
     /// Print a line for each archive; given twice, for each image too
@@ -282,10 +283,10 @@ pub struct ReportArguments {
     /// Logs, rotated logs (also .gz and .zst), or folders of them; - is standard input [default: the site file's]
     #[arg(value_name = "LOG")]
     pub logs: Vec<PathBuf>,
-    /// The same as LOG
+    /// The same as LOG [default: the site file's]
     #[arg(long, value_name = "LOG")]
     pub log: Vec<PathBuf>,
-    /// Site file (TOML) instead of the one in force; see `imgsieve config`
+    /// Site file (TOML); see `imgsieve config` [default: the one in force]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Which run: its ID in the log, `last`, or `all` [default: last; with --kept, all]
@@ -333,13 +334,32 @@ fn selection(text: &str) -> Result<Selection, std::convert::Infallible> {
 #[derive(Debug, Args)]
 pub struct CompletionsArguments {
     /// The shell
-    pub shell: Shell,
+    #[arg(required_unless_present = "values")]
+    pub shell: Option<Shell>,
+    /// Print what the scripts ask for: values of an option that the end of the log has, the newest first
+    #[arg(long, value_name = "WHICH", value_enum, conflicts_with = "shell")]
+    pub values: Option<Values>,
+    /// With --values: site file (TOML); see `imgsieve config` [default: the one in force]
+    #[arg(long, value_name = "FILE", requires = "values")]
+    pub config: Option<PathBuf>,
+    /// With --values: logs, rotated logs, or folders of them [default: the site file's]
+    #[arg(long, value_name = "LOG", requires = "values")]
+    pub log: Vec<PathBuf>,
+}
+
+/// Values that a log has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Values {
+    /// What --run takes
+    Runs,
+    /// Hashes of archives
+    Archives,
 }
 
 /// `imgsieve man`.
 #[derive(Debug, Args)]
 pub struct ManArguments {
-    /// The command whose page to print, or `log` for the format of the log; the program's own page if none is named
+    /// The command whose page to print, or `log` for the format of the log [default: the program's own page]
     pub subcommand: Option<String>,
     /// Write all pages to this folder, creating it if it is missing
     #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath, conflicts_with = "subcommand")]

@@ -19,8 +19,8 @@ use super::{failure, print, usage, usage_text, warn};
 pub struct ConfigArguments {
     #[command(flatten)]
     site: SiteArguments,
-    /// Write a commented site file for the COLLECTION that is named, with the options given, instead of printing one:
-    /// ./imgsieve.toml, or FILE. It never replaces another
+    /// Instead of printing a site file, write a commented one for COLLECTION, with the options given; never over an existing
+    /// file [default: ./imgsieve.toml]
     #[arg(
         long,
         value_name = "FILE",
@@ -48,9 +48,7 @@ pub(super) fn run(arguments: ConfigArguments) -> Exit {
 
 fn write(path: &Path, arguments: SiteArguments) -> Exit {
     if arguments.collection.is_empty() {
-        return usage_text(
-            "--init writes a site file for a collection: name its folder, as in imgsieve config --init /mnt/cold",
-        );
+        return usage_text("--init needs the folder of a collection, as in imgsieve config --init /mnt/cold");
     }
     // What is begun does not hang on what is in force now, unless that is named.
     let base = arguments.config.as_deref().map_or_else(|| Ok(Site::built_in()), Site::read);
@@ -73,18 +71,18 @@ fn write(path: &Path, arguments: SiteArguments) -> Exit {
         && !log.parent().is_some_and(Path::is_dir)
     {
         warn(&format!(
-            "the folder of the log, {}, is not there yet: it has to be one that can be made or written to",
+            "the log {} is in a folder that does not exist yet: create it, or name another log with --log",
             log.display()
         ));
     }
     let name = printable(path.as_os_str().as_encoded_bytes());
     let how = match config::Origin::find(None) {
         Ok(origin) if origin.path().is_some_and(|found| is_same(found, path)) => {
-            "commands run here go by it from now on"
+            "commands that are run here use it from now on"
         }
-        _ => "give it to commands with --config, or name it in IMGSIEVE_CONFIG",
+        _ => "pass it to commands with --config, or set IMGSIEVE_CONFIG to its path",
     };
-    print(&format!("{name} is written: {how}.\n"))
+    print(&format!("Wrote {name}: {how}.\n"))
 }
 
 fn is_same(one: &Path, other: &Path) -> bool {

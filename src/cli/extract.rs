@@ -23,7 +23,7 @@ use crate::zst::{self, Engine, Meter};
 pub const EXAMPLES: &str = "\
 Examples:
   imgsieve extract a.tar.zst
-      the image of an archive of one, to a file of its own name
+      the only image of an archive, to a file of the same name
   imgsieve extract a.tar.zst --image 2 --partition 3 -o root.img
       the third partition of the second image
   imgsieve extract a.tar.zst --length 512 --no-verify -o - | xxd
@@ -38,16 +38,16 @@ pub struct ExtractArguments {
     /// Which image: its number in the archive, from 1, or its name or path [default: the only one]
     #[arg(long, value_name = "NAME|N")]
     image: Option<std::ffi::OsString>,
-    /// Only the partition of this number, as inspect lists it
+    /// Only the partition of this number, as inspect lists it [default: the whole image]
     #[arg(long, value_name = "N")]
     partition: Option<u32>,
-    /// The file to be made, which must not exist; - is standard output [default: the image's name, in this folder]
+    /// The file to write, which must not exist yet; - is standard output [default: the image's name, in this folder]
     #[arg(long, short, value_name = "FILE|-", value_hint = ValueHint::FilePath)]
     output: Option<PathBuf>,
-    /// Begin so many bytes into the image or partition
+    /// Begin this many bytes into the image or partition [default: 0]
     #[arg(long, value_name = "SIZE")]
     offset: Option<Size>,
-    /// Only so many bytes [default: to the end]
+    /// Only this many bytes [default: to the end]
     #[arg(long, value_name = "SIZE")]
     length: Option<Size>,
     /// Do not decode on to the end of the frame, where its checksum is
@@ -62,7 +62,7 @@ pub struct ExtractArguments {
     /// No progress bar
     #[arg(long)]
     no_progress: bool,
-    /// Errors only: no warnings, and not what was extracted
+    /// Errors only: no warnings, and no line about what was extracted
     #[arg(long, short)]
     quiet: bool,
 }
@@ -73,7 +73,7 @@ impl ExtractArguments {
             Some(path) if path.as_os_str() == "-" => Some(Output::Stdout),
             Some(path) => Some(Output::File(path.clone())),
             None if self.offset.is_some() || self.length.is_some() => {
-                return Err("--offset and --length need -o: what they cut out has no name of its own".to_owned());
+                return Err("--offset and --length need -o: a part of an image has no name of its own".to_owned());
             }
             None => None,
         };
@@ -131,7 +131,7 @@ pub fn run(arguments: &ExtractArguments) -> Exit {
             };
             if let Some(cause) = &extracted.unverified {
                 let message =
-                    format!("what was extracted has its full length, but bytes of it may be wrong: {}", cause.message);
+                    format!("the file has its full length, but some of its bytes may be wrong: {}", cause.message);
                 tell(&Event::Error { scope, cause: &Cause { message, ..cause.clone() } });
                 return Exit::Failure;
             }
@@ -164,5 +164,5 @@ fn text(extracted: &Extracted, is_verified: bool) -> String {
         (false, _) => "",
     };
     let name = printable_short(image, 120);
-    format!("{path}: {} of {name}, {} written, the rest is holes{checksum}.\n", human(*length), human(*written))
+    format!("{path}: {} of {name}, {} of it data and the rest holes{checksum}.\n", human(*length), human(*written))
 }

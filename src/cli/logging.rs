@@ -72,6 +72,6 @@ pub(super) fn need_file(log: &Path, what: &str) -> Result<(), Exit> {
     }
     let log = log.display();
     Err(usage_text(&format!(
-        "{what} reads what earlier runs logged, and the log is to be {log}: name a file with --log"
+        "{what} needs the log of earlier runs, and none is kept where the log is set to {log}: name a file with --log"
     )))
 }

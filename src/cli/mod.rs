@@ -2,6 +2,7 @@
 
 mod again;
 mod args;
+mod completions;
 mod config;
 mod extract;
 mod list;
@@ -64,7 +65,7 @@ pub fn main() -> Exit {
         Command::Verify(arguments) => verify::run(arguments),
         Command::Report(arguments) => report::run(arguments),
         Command::Config(arguments) => config::run(arguments),
-        Command::Completions(arguments) => print(&pages::completions(arguments.shell)),
+        Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => print_manual(arguments),
     }
 }
@@ -116,6 +117,7 @@ fn run_scan(arguments: ScanArguments) -> Exit {
     // The log first: what the terminal says about a file is already in the log.
     let mut observers: Vec<&dyn Observer> = journal.iter().map(|journal| journal as &dyn Observer).collect();
     observers.push(&terminal);
+    let config = Config { outlook: terminal.has_bars(), ..config };
     let scan::Ended { exit, account } = scan::run(&config, &control, &observers);
     terminal.finish();
     let report = Report::of(account, &config.site.log);
@@ -195,12 +197,12 @@ fn run_inspect(arguments: InspectArguments) -> Exit {
             exit = Exit::Failure;
         }
         let verbose = arguments.verbose;
-        let text = if arguments.json {
-            format!("{}\n", sanitize::json(&inspection.to_json(verbose).to_string()))
+        let printed = if arguments.json {
+            print(&format!("{}\n", sanitize::json(&inspection.to_json(verbose).to_string())))
         } else {
-            inspection.to_text(verbose)
+            print_prose(&inspection.to_text(verbose))
         };
-        if print(&text) != Exit::Success {
+        if printed != Exit::Success {
             return Exit::Failure;
         }
     }
@@ -224,6 +226,11 @@ fn print_manual(arguments: ManArguments) -> Exit {
 /// Prints to stdout. A reader that has seen enough (`| head`) is not an error.
 fn print(text: &str) -> Exit {
     print_all(|out| out.write_all(text.as_bytes()))
+}
+
+/// Like [`print()`], for lines that are broken between words where a terminal is narrower.
+fn print_prose(text: &str) -> Exit {
+    print_all(|out| write_prose(out, |out| out.write_all(text.as_bytes())))
 }
 
 /// Like [`print()`], for what `write` writes.

@@ -1,5 +1,5 @@
-//! What the command line says of itself: completions for shells, and the pages of the manual. Both are made of the types
-//! in [`args`](super::args), so that a subcommand or an option is in them as soon as it is there.
+//! What the command line says of itself: its defaults, and the pages of the manual. They are made of the types in
+//! [`args`](super::args), so that a subcommand or an option is in them as soon as it is there.
 
 use std::any::TypeId;
 use std::fmt::Display;
@@ -10,7 +10,6 @@ use std::str::FromStr;
 
 use clap::CommandFactory;
 use clap::builder::{OsStringValueParser, PossibleValuesParser, StringValueParser, TypedValueParser};
-use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, italic, roman};
 
@@ -157,13 +156,6 @@ fn with_site_defaults(command: clap::Command) -> clap::Command {
     })
 }
 
-/// What `shell` reads to complete the command line.
-pub fn completions(shell: Shell) -> String {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut command(), "imgsieve", &mut script);
-    String::from_utf8_lossy(&script).into_owned()
-}
-
 /// The page of a subcommand, or of the program, in roff.
 pub fn manual(subcommand: Option<&str>) -> String {
     let program = documented();
@@ -231,7 +223,8 @@ fn schedule_page(roff: &mut Roff) {
             "Where standard output and standard error go to the same place and that is no terminal, as in a mail of cron, \
              errors are said once: in the summary at the end. With -q there is no summary; errors that the last run of the \
              log that began has had, too, are only counted: of the same archive or file, the same image, and for the same \
-             reason.",
+             reason. So does imgsieve verify with an archive that failed for the same reason when it was last verified, and \
+             imgsieve reprocess with an image that its command ended the same way on the last time.",
             "A log may be rotated at any time. A run that finds its log renamed or removed opens it anew at its next archive, \
              or staged image; SIGUSR1 asks for the same. Until then it writes to the file that was renamed. A new log that \
              cannot be opened ends the run, as one that cannot be written does. Its parts read as one log: imgsieve report \
@@ -434,10 +427,15 @@ fn examples(roff: &mut Roff, command: &clap::Command) {
     }
     roff.control("SH", ["EXAMPLES"]);
     for Example { line, explanation } in examples {
-        roff.control(if explanation.is_empty() { "PP" } else { "TP" }, []);
+        // Filled, a command line would be broken and hyphenated, and run into what follows.
+        roff.control("PP", []);
+        roff.control("nf", []);
         roff.text([bold(line)]);
+        roff.control("fi", []);
         if !explanation.is_empty() {
+            roff.control("RS", ["4"]);
             roff.text([roman(explanation)]);
+            roff.control("RE", []);
         }
     }
 }
@@ -484,16 +482,32 @@ fn see_also(roff: &mut Roff, program: &clap::Command, own: &str) {
 fn tidy(page: &str) -> String {
     let is_space = |line: &str| matches!(line, ".br" | ".sp" | ".PP");
     let mut tidied: Vec<String> = Vec::new();
+    let mut is_filled = true;
     for line in page.lines().map(str::trim_end) {
         let line = if line.is_empty() { ".sp" } else { line };
         match tidied.last_mut() {
             Some(last) if is_space(line) && last == ".br" => line.clone_into(last),
             Some(last) if is_space(line) && (is_space(last) || last.starts_with(".SH")) => {}
-            _ if line.starts_with('.') => tidied.push(line.to_owned()),
+            _ if line.starts_with('.') => {
+                is_filled = match line {
+                    ".nf" | ".EX" => false,
+                    ".fi" | ".EE" => true,
+                    _ => is_filled,
+                };
+                tidied.push(line.to_owned());
+            }
+            _ if !is_filled => tidied.push(unfilled(line)),
             _ => tidied.extend(wrapped(line)),
         }
     }
     tidied.join("\n") + "\n"
+}
+
+/// A line that stays one, as it stands: a backslash at the end of a line goes on with it.
+fn unfilled(line: &str) -> String {
+    let indent = line.len() - line.trim_start_matches(' ').len();
+    let (indent, text) = line.split_at(indent);
+    format!("{indent}{}", wrapped(text).join(" \\\n"))
 }
 
 /// A line of text, broken at spaces.
@@ -509,4 +523,39 @@ fn wrapped(text: &str) -> Vec<String> {
         }
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Options and arguments that have no default: where they are left out, nothing stands in for them.
+    const WITHOUT_DEFAULT: [(&str, &str); 6] = [
+        ("scan", "skip"),
+        ("config", "skip"),
+        ("report", "html"),
+        ("man", "to"),
+        ("completions", "values"),
+        ("completions", "shell"),
+    ];
+
+    #[test]
+    fn every_value_that_may_be_left_out_has_its_default_in_the_help() {
+        let mut command = command();
+        command.build();
+        let mut lacking = Vec::new();
+        for subcommand in command.get_subcommands() {
+            for arg in subcommand.get_arguments().filter(|arg| arg.get_action().takes_values()) {
+                let help = arg.get_long_help().or(arg.get_help()).map(ToString::to_string).unwrap_or_default();
+                let says = help.contains("[default: ") || !arg.get_default_values().is_empty();
+                if !says && !arg.is_required_set() {
+                    lacking.push((subcommand.get_name(), arg.get_id().as_str()));
+                }
+            }
+        }
+        lacking.sort_unstable();
+        let mut expected = WITHOUT_DEFAULT.to_vec();
+        expected.sort_unstable();
+        assert_eq!(lacking, expected);
+    }
 }

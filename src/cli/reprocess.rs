@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::account::Known;
 use crate::cause::Cause;
 use crate::config::{self, COMMAND_FORM};
 use crate::event::{Event, Scope};
@@ -37,7 +38,7 @@ pub struct ReprocessArguments {
     /// The command and its arguments; {} stands for the image's path [default: the site's `reprocess`]
     #[arg(value_name = "COMMAND", last = true)]
     command: Vec<OsString>,
-    /// Site file (TOML) instead of the one in force; see `imgsieve config`
+    /// Site file (TOML); see `imgsieve config` [default: the one in force]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The log that says which images were staged; appended to. Of a folder, all logs are read, and reprocess.jsonl is appended
@@ -48,12 +49,13 @@ pub struct ReprocessArguments {
     #[arg(long, value_name = "FOLDER")]
     staging: Option<PathBuf>,
     /// Process only images from the archives of shard K of N, K from 0: see `imgsieve scan --help`
+    /// [default: of all]
     #[arg(long, value_name = "K/N")]
     shard: Option<Shard>,
     /// Commands to run at a time
     #[arg(long, short, value_name = "N", default_value = "1")]
     jobs: NonZeroUsize,
-    /// Process only images from the archive with this hash; may be repeated
+    /// Process only images from the archive with this hash; may be repeated [default: all]
     #[arg(long, value_name = "HASH")]
     only: Vec<String>,
     /// Remove each image from staging once its success is logged; archives are never touched
@@ -68,7 +70,7 @@ pub struct ReprocessArguments {
     /// No progress bar
     #[arg(long)]
     no_progress: bool,
-    /// Errors only: no warnings, bar or summary
+    /// Errors only: no warnings, bar or summary. Images that failed the same way before are only counted
     #[arg(long, short, conflicts_with = "verbose")]
     quiet: bool,
     /// Print a line for each image, and what the commands print
@@ -135,7 +137,10 @@ pub fn run(arguments: ReprocessArguments) -> Exit {
     let plan = reprocess.plan();
     let is_idle = plan.images.is_empty();
     let summary = if is_quiet || is_dry { Summary::Nowhere } else { Summary::Stdout };
-    let terminal = Terminal::stderr(verbosity, wants_bars && !is_idle).summarized(summary);
+    let mut terminal = Terminal::stderr(verbosity, wants_bars && !is_idle).summarized(summary);
+    if is_quiet && let Ok(logs) = options.logs() {
+        terminal = terminal.knowing(Known::read(&logs, &control));
+    }
     for cause in &plan.warnings {
         let _ = terminal.observe(&Event::Warning { scope: Scope::Run, cause });
     }
@@ -161,7 +166,9 @@ pub fn run(arguments: ReprocessArguments) -> Exit {
         (exit, text)
     };
     terminal.finish();
-    match super::print(&text) {
+    // What a dry run prints are commands.
+    let printed = if is_dry { super::print(&text) } else { super::print_prose(&text) };
+    match printed {
         Exit::Success => exit,
         failed if exit == Exit::Success => failed,
         _ => exit,

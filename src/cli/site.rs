@@ -1,10 +1,11 @@
 //! The options that override keys of the site file, for every command that uses one.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::config::{self, LogTarget, Origin, Site};
+use crate::config::{self, LogTarget, Origin, Site, full_path};
 use crate::suffixes::Suffixes;
 use crate::units::{MinFree, Size};
 
@@ -14,7 +15,7 @@ pub struct SiteArguments {
     /// Folders whose *.tar.zst files are surveyed, or single archives of any size
     #[arg(value_name = "COLLECTION")]
     pub collection: Vec<PathBuf>,
-    /// Site file (TOML) instead of the one in force; see `imgsieve config`
+    /// Site file (TOML); see `imgsieve config` [default: the one in force]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Folder for the images that are kept
@@ -69,10 +70,14 @@ impl SiteArguments {
     /// `site` with what is given here, checked.
     pub fn over(self, mut site: Site) -> Result<Site, config::Error> {
         // The log and `imgsieve config` are read from anywhere.
-        let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+        let absolute = |path: PathBuf| full_path(&path);
         // `-` and `none` are not files.
-        let absolute_log =
-            |path: PathBuf| if LogTarget::of(&path) == LogTarget::File(&path) { absolute(path) } else { path };
+        let absolute_log = |path: PathBuf| match LogTarget::of(&path) {
+            // The slash at its end says that it is a folder.
+            LogTarget::File(_) if path.as_os_str().as_bytes().ends_with(b"/") => absolute(path).join(""),
+            LogTarget::File(_) => absolute(path),
+            _ => path,
+        };
         if !self.collection.is_empty() {
             site.collection = self.collection.into_iter().map(absolute).collect();
         }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::account::Known;
 use crate::cause::Cause;
 use crate::config::{self, Config};
 use crate::event::{Event, Scope};
@@ -35,38 +36,39 @@ pub struct VerifyArguments {
     /// Archives, and folders whose archives are verified whatever their size
     #[arg(value_name = "ARCHIVE|FOLDER")]
     collection: Vec<PathBuf>,
-    /// Verify only shard K of N, K from 0: see `imgsieve scan --help`
+    /// Verify only shard K of N, K from 0: see `imgsieve scan --help` [default: all of it]
     #[arg(long, value_name = "K/N")]
     shard: Option<Shard>,
     /// Verify the archives in this list, a path per line, `-` for standard input; besides the others that are named
+    /// [default: no list]
     #[arg(long, value_name = "FILE")]
     files_from: Option<PathBuf>,
     /// Paths in the list end with NUL instead of a newline
     #[arg(short = '0', long = "null", requires = "files_from")]
     null: bool,
-    /// Site file (TOML) instead of the one in force; see `imgsieve config`
+    /// Site file (TOML); see `imgsieve config` [default: the one in force]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The log, JSON Lines, that keeps what came of each archive; `-` for standard output, `none` for no log. In a folder, it
-    /// is verify.jsonl, or verify-K-of-N.jsonl
+    /// The log, JSON Lines, that gets the result of each archive; `-` for standard output, `none` for no log. In a folder, it is
+    /// verify.jsonl, or verify-K-of-N.jsonl
     #[arg(long, value_name = "FILE|FOLDER")]
     log: Option<PathBuf>,
-    /// Archives read at a time [default: one a processor]
+    /// Archives read at a time [default: one per processor]
     #[arg(long, short, value_name = "N")]
     jobs: Option<usize>,
-    /// Largest zstd window accepted, up to 2GiB; each of the jobs may use so much memory
+    /// Largest zstd window accepted, up to 2GiB; each job may use that much memory
     #[arg(long, value_name = "SIZE")]
     max_window: Option<Size>,
-    /// Print what came of it as one JSON object
+    /// Print the results as one JSON object
     #[arg(long)]
     json: bool,
     /// No progress bars
     #[arg(long)]
     no_progress: bool,
-    /// Errors only: no warnings, bars or answer
+    /// Errors only: no warnings, bars or results. Archives that failed for the same reason before are only counted
     #[arg(long, short, conflicts_with = "verbose")]
     quiet: bool,
-    /// A line on standard error for each archive that is done
+    /// Print a line on standard error for each archive when it is done
     #[arg(long, short, action = clap::ArgAction::Count)]
     verbose: u8,
 }
@@ -117,8 +119,11 @@ pub fn run(arguments: VerifyArguments) -> Exit {
         Ok(journal) => journal,
         Err(exit) => return exit,
     };
-    let terminal =
+    let mut terminal =
         Terminal::stderr(verbosity, wants_bars).summarized(super::summary(&config.site, wants_json || is_quiet));
+    if is_quiet && let Ok(logs) = config.logs() {
+        terminal = terminal.knowing(Known::read(&logs, &control));
+    }
     let mut observers: Vec<&dyn Observer> = journal.iter().map(|journal| journal as &dyn Observer).collect();
     observers.push(&terminal);
     let outcome = verify::run(&config, &control, &observers);

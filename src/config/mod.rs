@@ -18,7 +18,7 @@ use crate::suffixes::Suffixes;
 use crate::units::{MinFree, Size};
 use crate::zst::Engine;
 
-pub use origin::{HERE, Origin, expand};
+pub use origin::{HERE, Origin, expand, full_path};
 
 /// The built-in site file: the places and rules of the script that this program replaces.
 pub const BUILT_IN: &str = include_str!("site.toml");
@@ -182,7 +182,7 @@ impl Site {
     /// The folders that must not exist, as full paths.
     #[must_use]
     pub fn cleared_paths(&self) -> Vec<PathBuf> {
-        let staging = std::path::absolute(&self.staging).unwrap_or_else(|_| self.staging.clone());
+        let staging = full_path(&self.staging);
         let beside = staging.parent().unwrap_or(Path::new("/"));
         self.cleared.iter().map(|name| beside.join(name)).collect()
     }
@@ -319,6 +319,8 @@ pub struct Config {
     pub more_logs: Vec<PathBuf>,
     /// How archives are read.
     pub engine: Engine,
+    /// Look ahead, for somebody who is told how long the run takes.
+    pub outlook: bool,
 }
 
 impl Config {
@@ -345,6 +347,7 @@ impl Config {
             deep_fs: false,
             more_logs: Vec::new(),
             engine: Engine::Auto,
+            outlook: false,
         }
     }
 

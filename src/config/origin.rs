@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::{Error, Site};
 
@@ -75,9 +75,7 @@ impl Origin {
     #[must_use]
     pub fn to_be_named(&self) -> Option<PathBuf> {
         match self {
-            Origin::Given(path) | Origin::Variable(path) | Origin::Here(path) => {
-                Some(std::path::absolute(path).unwrap_or_else(|_| path.clone()))
-            }
+            Origin::Given(path) | Origin::Variable(path) | Origin::Here(path) => Some(full_path(path)),
             Origin::Home(_) | Origin::Machine(_) | Origin::BuiltIn => None,
         }
     }
@@ -85,24 +83,23 @@ impl Origin {
     /// Which it is and why, as lines of comment of a site file.
     #[must_use]
     pub fn comment(&self) -> String {
-        let path = self.path().map_or_else(String::new, |path| {
-            let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-            crate::sanitize::printable(path.as_os_str().as_bytes())
-        });
+        let path = self
+            .path()
+            .map_or_else(String::new, |path| crate::sanitize::printable(full_path(path).as_os_str().as_bytes()));
         let what = match self {
-            Origin::Given(_) => format!("{path}: --config names it"),
-            Origin::Variable(_) => format!("{path}: {VARIABLE} names it"),
-            Origin::Here(_) => format!("{path}: it lies in this folder"),
-            Origin::Home(_) => format!("{path}: it is this user's"),
-            Origin::Machine(_) => format!("{path}: it is this machine's"),
-            Origin::BuiltIn => "the built-in site file: there is no other".to_owned(),
+            Origin::Given(_) => format!("{path}, named by --config"),
+            Origin::Variable(_) => format!("{path}, named by {VARIABLE}"),
+            Origin::Here(_) => format!("{path}, found in this folder"),
+            Origin::Home(_) => format!("{path}, this user's"),
+            Origin::Machine(_) => format!("{path}, this machine's"),
+            Origin::BuiltIn => "the built-in site file, because no other was found".to_owned(),
         };
         let home = in_home().map_or_else(
             || format!("~/.config/{IN_HOME}"),
             |path| crate::sanitize::printable(path.as_os_str().as_bytes()),
         );
         format!(
-            "# In force: {what}.\n# Looked for, the first that there is: --config, {VARIABLE}, ./{HERE}, {home},\n# \
+            "# In force: {what}.\n# The first of these that exists: --config, {VARIABLE}, ./{HERE}, {home},\n# \
              {OF_MACHINE}, the built-in one.\n\n"
         )
     }
@@ -117,6 +114,26 @@ fn in_home() -> Option<PathBuf> {
 /// The user's own folder.
 fn home() -> Option<PathBuf> {
     std::env::var_os("HOME").map(PathBuf::from).filter(|path| path.is_absolute())
+}
+
+/// `path` from the root, and without `..`: for commands that are printed, and for the log. Where there is a `..`, links in
+/// front of it are resolved, for it leads out of the folder that they lead to.
+#[must_use]
+pub fn full_path(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    if !absolute.components().any(|component| component == Component::ParentDir) {
+        return absolute;
+    }
+    let mut full = PathBuf::new();
+    for component in absolute.components() {
+        if component == Component::ParentDir {
+            full = full.canonicalize().unwrap_or(full);
+            full.pop();
+        } else {
+            full.push(component);
+        }
+    }
+    full
 }
 
 /// `path`, where `~` at its start is the user's own folder. Another user's is refused, and so is `~` where there is no
@@ -135,14 +152,34 @@ fn expand_to(path: &Path, home: Option<&Path>) -> Result<PathBuf, Error> {
                 rest.iter().position(|&byte| byte != b'/').and_then(|start| rest.get(start..)).unwrap_or_default();
             Ok(home.join(OsStr::from_bytes(rest)))
         }
-        (None, b"" | [b'/', ..]) => refuse("HOME says no folder that ~ could stand for"),
-        _ => refuse("~ stands for your own folder alone; ./~ begins the name of a file"),
+        (None, b"" | [b'/', ..]) => refuse("HOME is not set to a folder that ~ could stand for"),
+        _ => refuse("~ stands only for your own home folder; write ./~ for a file whose name begins with ~"),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_full_path_has_no_dots_and_leads_to_the_same() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let root = folder.path().canonicalize().expect("a folder");
+        std::fs::create_dir_all(root.join("a/b")).expect("folders");
+        std::os::unix::fs::symlink("a/b", root.join("link")).expect("a link");
+        for (path, full) in [
+            ("a/../c", "c"),
+            ("a/b/../../a/./c", "a/c"),
+            ("link/../c", "a/c"),
+            ("none/../c", "c"),
+            ("link/c", "link/c"),
+        ] {
+            assert_eq!(full_path(&root.join(path)), root.join(full), "{path}");
+        }
+        assert_eq!(full_path(Path::new("/../..")), Path::new("/"));
+        let here = std::env::current_dir().expect("a folder").canonicalize().expect("a folder");
+        assert_eq!(full_path(Path::new("../x")), here.parent().expect("above").join("x"));
+    }
 
     #[test]
     fn a_tilde_is_the_users_folder_or_refused() {

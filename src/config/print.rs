@@ -4,7 +4,7 @@ use super::{BUILT_IN, Site};
 
 /// Keys that the built-in site file has not, each with its comment; they stand behind [`AFTER`].
 const OPTIONAL: [(&str, &str); 2] =
-    [("max_image_size", "# No image is staged that is larger."), ("jobs", "# Archives read at a time.")];
+    [("max_image_size", "# Larger images are not staged."), ("jobs", "# Archives read at a time.")];
 const AFTER: &str = "max_window";
 /// The table at the end.
 const LAST: &str = "[skip]";

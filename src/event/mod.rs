@@ -68,6 +68,8 @@ pub enum Action {
     WouldKeep {
         /// Most room that it could take, in bytes: its size less the holes that the archive records.
         at_most: u64,
+        /// Whether it is there since an earlier run, and takes no more.
+        existing: bool,
     },
     /// There was no room for it, to the end of the run.
     Deferred,
@@ -284,12 +286,19 @@ pub enum Live<'a> {
         /// Their compressed bytes.
         bytes: u64,
     },
-    /// So many archives are read at a time, and those that are to be read have these sizes, in this order.
+    /// So many archives are read at a time, and these are to be read, in this order.
     Queue {
         /// Archives at a time.
         jobs: usize,
-        /// Compressed bytes of each.
-        sizes: &'a [u64],
+        /// Those that are to be read.
+        archives: &'a [Arc<Archive>],
+    },
+    /// What is to be expected of an archive when its turn comes, as its head has it.
+    Outlook {
+        /// Which.
+        archive: &'a Archive,
+        /// Whether an image of it is going to be staged, and so has to be decoded.
+        is_staged: bool,
     },
     /// An archive begins to be read, which is no survey of it; how far it is, to be polled.
     Reading(&'a Arc<Archive>, &'a Arc<Meter>),

@@ -212,7 +212,10 @@ fn partition_check(archive: &Archive, image: &Image, check: &Check) -> Partition
             record.allocated_bytes = Some(kept.allocated);
             record.bytes_written = kept.bytes_written;
         }
-        Action::WouldKeep { at_most } => record.at_most_bytes = Some(*at_most),
+        Action::WouldKeep { at_most, existing } => {
+            record.at_most_bytes = Some(*at_most);
+            record.existing = existing.then_some(true);
+        }
         _ => {}
     }
     if let Some(finding) = &check.finding {

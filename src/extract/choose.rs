@@ -1,5 +1,6 @@
 //! Which image is meant.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::ops::Range;
 use std::path::Path;
@@ -64,7 +65,7 @@ pub(super) fn subject(
     let file_name = path.file_name().map_or(&b""[..], |name| name.as_encoded_bytes());
     if archive_name::hash(file_name).is_none() && !is_tar(zst) {
         if options.image.as_ref().is_some_and(|image| *image != Choice::Number(1)) {
-            return Err(Error::Choice("it is not an archive, but one compressed image".to_owned()));
+            return Err(Error::Choice("it is a single compressed image, not an archive".to_owned()));
         }
         let name = file_name.strip_suffix(b".zst").unwrap_or(file_name).to_vec();
         let size = zst.finish()?;
@@ -74,27 +75,34 @@ pub(super) fn subject(
     let chosen = match &options.image {
         Some(Choice::Number(number)) => number.checked_sub(1).filter(|&index| index < seen.images.len()),
         Some(Choice::Name(name)) => {
-            let is_named = |subject: &Subject| subject.member == *name || subject.name == *name;
-            let exact = seen.images.iter().filter(|subject| subject.member == *name).count();
-            let mut named = seen.images.iter().enumerate().filter(|(_, subject)| {
-                // A whole path means that member, whatever else has it for a name.
-                if exact == 1 { subject.member == *name } else { is_named(subject) }
-            });
-            let first = named.next().map(|(index, _)| index);
-            if named.next().is_some() {
+            // A whole path means that member, whatever else has it for a name.
+            let exact = seen.named(|path, _| path == name);
+            let named = if exact.len() == 1 { exact } else { seen.named(|path, file| path == name || file == name) };
+            if named.len() > 1 {
                 let same: Vec<(usize, &Subject)> =
-                    seen.images.iter().enumerate().filter(|(_, subject)| is_named(subject)).collect();
+                    named.iter().filter_map(|&index| Some((index, seen.images.get(index)?))).collect();
                 let name = printable_short(name, NAME_SHOWN);
                 return Err(Error::Choice(format!(
-                    "several images are named {name}; take one by its number:{}",
+                    "several images are named {name}; choose one by its number:{}",
                     list(&same)
                 )));
+            }
+            let first = named.first().copied();
+            if let Some(link) = seen.links.iter().find(|link| Some(link.image) == first)
+                && let Some(subject) = first.and_then(|index| seen.images.get_mut(index))
+                && subject.member != *name
+                && subject.name != *name
+            {
+                (subject.name, subject.member) = (link.name.clone(), link.member.clone());
             }
             first
         }
         None if seen.images.len() > 1 => {
             let all: Vec<_> = seen.images.iter().enumerate().collect();
-            return Err(Error::Choice(format!("there are several images; name one with --image:{}", list(&all))));
+            return Err(Error::Choice(format!(
+                "the archive has several images; choose one with --image:{}",
+                list(&all)
+            )));
         }
         None => (!seen.images.is_empty()).then_some(0),
     };
@@ -111,6 +119,8 @@ pub(super) fn subject(
 /// The images of an archive.
 struct Seen {
     images: Vec<Subject>,
+    /// Hard links to them of the name that is looked for.
+    links: Vec<Link>,
     /// Whether a file that is no image by its name has the name that is looked for.
     is_no_image: bool,
     /// What is wrong with the archive behind the last of them.
@@ -118,7 +128,22 @@ struct Seen {
     none: Option<Cause>,
 }
 
+/// A hard link to an image.
+struct Link {
+    image: usize,
+    /// Last component of its path.
+    name: Vec<u8>,
+    member: Vec<u8>,
+}
+
 impl Seen {
+    /// The images of which a path and its last component, their own or those of a link, are as they should be: their places.
+    fn named(&self, is_named: impl Fn(&[u8], &[u8]) -> bool) -> BTreeSet<usize> {
+        let own = self.images.iter().enumerate().map(|(index, subject)| (index, &subject.member, &subject.name));
+        let links = self.links.iter().map(|link| (link.image, &link.member, &link.name));
+        own.chain(links).filter(|(_, path, file)| is_named(path, file)).map(|(index, ..)| index).collect()
+    }
+
     /// Why the image that is meant is not among them.
     fn missing(&self, options: &Options) -> Error {
         if let Some(cause) = &self.error {
@@ -127,8 +152,8 @@ impl Seen {
         if self.is_no_image {
             let suffix = printable_short(options.image_suffix.in_words().as_bytes(), NAME_SHOWN);
             let message = format!(
-                "there is a file of that name, and no image by its ending, which is to be {suffix}: name its \
-                                   own with --image-suffix"
+                "the file of that name is not taken for an image, because it does not end in {suffix}: give its ending with \
+                 --image-suffix"
             );
             return Error::Failed(Cause::new(Reason::NotAnImage, message));
         }
@@ -136,14 +161,14 @@ impl Seen {
             return Error::Failed(cause.clone());
         }
         let all: Vec<_> = self.images.iter().enumerate().collect();
-        Error::Choice(format!("there is no such image, but:{}", list(&all)))
+        Error::Choice(format!("the archive has no such image; it has:{}", list(&all)))
     }
 }
 
 /// Walks the archive: to the image of the number that is meant, else to its end, for a name may come again.
 fn images(zst: &ZstFile, options: &Options) -> Result<Seen, Error> {
     let mut images = Images::new(options.image_suffix.clone(), None);
-    let mut seen = Seen { images: Vec::new(), is_no_image: false, error: None, none: None };
+    let mut seen = Seen { images: Vec::new(), links: Vec::new(), is_no_image: false, error: None, none: None };
     let (wanted, name) = match &options.image {
         Some(Choice::Number(number)) => (Some(*number), None),
         Some(Choice::Name(name)) => (None, Some(name)),
@@ -170,26 +195,38 @@ fn images(zst: &ZstFile, options: &Options) -> Result<Seen, Error> {
         match item {
             Item::Bad(error) => seen.error = seen.error.or_else(|| Some(Cause::from(&error))),
             Item::Note(_) => {}
-            Item::Member(member) => match images.judge(&member) {
-                Role::Image(content) => {
-                    memory += content.memory() + member.path.len();
-                    if seen.images.len() == MAX_IMAGES || memory > MAX_MEMORY {
-                        let message =
-                            "there are more images than can be told apart: take one of the first by its number";
-                        return Err(Error::Failed(Cause::new(Reason::TooManyImages, message)));
+            Item::Member(member) => {
+                let role = images.judge(&member);
+                let is_named = name.is_some_and(|name| member.path == *name || member.file_name() == &name[..]);
+                if let Some(image) = images.same_as().filter(|_| is_named) {
+                    memory += size_of::<Link>() + 2 * member.path.len();
+                    seen.links.push(Link { image, name: member.file_name().to_vec(), member: member.path });
+                    if memory > MAX_MEMORY {
+                        return Err(too_many());
                     }
-                    let (name, size) = (member.file_name().to_vec(), content.size());
-                    seen.images.push(Subject { name, member: member.path, size, content: Some(content) });
+                    continue;
                 }
-                Role::NoImage(_) => {}
-                Role::Other => {
-                    seen.is_no_image |=
-                        name.is_some_and(|name| member.path == *name || member.file_name() == &name[..]);
+                match role {
+                    Role::Image(content) => {
+                        memory += content.memory() + member.path.len();
+                        if seen.images.len() == MAX_IMAGES || memory > MAX_MEMORY {
+                            return Err(too_many());
+                        }
+                        let (name, size) = (member.file_name().to_vec(), content.size());
+                        seen.images.push(Subject { name, member: member.path, size, content: Some(content) });
+                    }
+                    Role::NoImage(_) => {}
+                    Role::Other => seen.is_no_image |= is_named,
                 }
-            },
+            }
         }
     }
     Ok(seen)
+}
+
+fn too_many() -> Error {
+    let message = "too many images to choose from by name: choose one of the first by its number";
+    Error::Failed(Cause::new(Reason::TooManyImages, message))
 }
 
 /// The images, a line each.

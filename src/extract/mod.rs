@@ -160,7 +160,7 @@ pub fn run(path: &Path, options: &Options, observers: Observers<'_>) -> Result<E
                 copied.map_err(|error| match error {
                     CopyError::Write(error) => error,
                     CopyError::Read(zst::Error::EndOfData { .. }) => {
-                        let message = format!("the tar ends before the {} of the image do", human(subject.size));
+                        let message = format!("the tar ends before the image does, which has {}", human(subject.size));
                         Error::Failed(Cause::new(Reason::TarTruncated, message))
                     }
                     CopyError::Read(error) => error.into(),
@@ -207,8 +207,8 @@ fn within(whole: &Range<u64>, offset: u64, length: Option<u64>) -> Result<Range<
     match end {
         Some(end) if offset <= end => Ok(whole.start + offset..whole.start + end),
         _ => {
-            let wanted = length.map_or_else(String::new, |length| format!("{length} bytes "));
-            Err(Error::Choice(format!("there are only {size} bytes: {wanted}from byte {offset} on are not there")))
+            let wanted = length.map_or_else(|| "bytes ".to_owned(), |length| format!("{length} bytes "));
+            Err(Error::Choice(format!("it has only {size} bytes: there are no {wanted}from byte {offset} on")))
         }
     }
 }
@@ -228,7 +228,7 @@ fn partition(zst: &ZstFile, subject: &Subject, number: u32, warnings: &mut Vec<C
     };
     let counted: Vec<&Partition> = table.partitions.iter().filter(|partition| partition.kind.counts()).collect();
     let Some(partition) = counted.iter().find(|partition| partition.number == number) else {
-        let mut message = format!("{image} has no partition {number}, but {}:", finding.describe());
+        let mut message = format!("{image} has no partition {number}. It has {}:", finding.describe());
         for partition in counted.iter().take(LISTED) {
             let (start, size) = (partition.start, human(partition.size));
             let _ = write!(message, "\n  {}  {size} from byte {start} on", partition.number);
@@ -240,13 +240,13 @@ fn partition(zst: &ZstFile, subject: &Subject, number: u32, warnings: &mut Vec<C
     }
     let end = partition.end().min(subject.size);
     if partition.start >= end {
-        let message = format!("partition {number} begins at byte {}, where the image has ended", partition.start);
+        let message = format!("partition {number} begins at byte {}, behind the end of the image", partition.start);
         return Err(Error::Failed(Cause::new(Reason::EndOfData, message)));
     }
     if end < partition.end() {
         let missing = partition.end() - end;
         let message =
-            format!("the image ends {missing} bytes before partition {number} does: what there is of it is extracted");
+            format!("the image ends {missing} bytes before partition {number} does; only what is there was extracted");
         warnings.push(Cause::new(Reason::EndOfData, message));
     }
     Ok(partition.start..end)

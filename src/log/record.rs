@@ -375,13 +375,13 @@ pub struct PartitionCheck {
     /// wrote it.
     #[serde(default, deserialize_with = "form::present", skip_serializing_if = "Option::is_none")]
     pub verified: Option<Option<bool>>,
-    /// Whether an earlier run wrote it.
+    /// Whether an earlier run wrote it; of one that would be kept, only if so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub existing: Option<bool>,
     /// Space that it takes on disk, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allocated_bytes: Option<u64>,
-    /// Most space that it would take on disk, in bytes, if it would be kept.
+    /// Most space that it would take on disk, in bytes, if it would be kept; 0 if an earlier run wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_most_bytes: Option<u64>,
     /// Why it is not kept; of a kept image, what is wrong with it.
@@ -655,7 +655,7 @@ pub struct Totals {
     pub engine: Engine,
     /// Whether everything was decoded and every checksum held.
     pub verified: bool,
-    /// Wall time spent on it, in seconds; of a run, the sum over its archives.
+    /// Wall time spent on it, in seconds; of a run, the sum over its archives, as `worker_seconds`.
     #[serde(serialize_with = "form::milliseconds")]
     pub seconds: f64,
 }
@@ -819,9 +819,12 @@ pub struct ScriptComplete {
     /// What was done, in total.
     #[serde(flatten)]
     pub totals: Totals,
-    /// Wall time of the run, in seconds.
+    /// Wall time of the run, in seconds. Summaries (`scan --json`) have it as `seconds`, too.
     #[serde(serialize_with = "form::optional_milliseconds", skip_serializing_if = "Option::is_none")]
     pub wall_seconds: Option<f64>,
+    /// Wall time spent on its archives, in seconds, summed over them: that of all workers.
+    #[serde(serialize_with = "form::optional_milliseconds", skip_serializing_if = "Option::is_none")]
+    pub worker_seconds: Option<f64>,
 }
 
 /// Which image in staging.

@@ -28,6 +28,8 @@ const DATE_DIGITS: usize = 8;
 /// Logs that are read as one, the oldest first.
 pub struct Logs {
     sources: Vec<Source>,
+    /// Files and folders as they were named, without standard input.
+    named: Vec<PathBuf>,
 }
 
 /// A log, or what logrotate made of a part of one.
@@ -45,9 +47,10 @@ impl Logs {
     /// is standard input; otherwise nothing is waited for.
     pub fn open(paths: &[PathBuf], takes_pipes: bool) -> Result<Logs, Error> {
         let mut sources = Vec::new();
+        let is_dash = |path: &Path| takes_pipes && path == Path::new("-");
+        let named = paths.iter().filter(|path| !is_dash(path)).cloned().collect();
         for path in paths {
-            let is_standard_input = takes_pipes && path == Path::new("-");
-            let path = if is_standard_input { Path::new("/dev/stdin") } else { path };
+            let path = if is_dash(path) { Path::new("/dev/stdin") } else { path };
             let failed = |source| Error::Io { path: path.to_owned(), source };
             let kind = std::fs::metadata(path).map_err(failed)?.file_type();
             if kind.is_dir() {
@@ -80,7 +83,7 @@ impl Logs {
         let mut known = HashSet::new();
         let identity = |file: &File| file.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()));
         sources.retain(|source| identity(&source.file).is_none_or(|identity| known.insert(identity)));
-        let mut logs = Logs { sources };
+        let mut logs = Logs { sources, named };
         if logs.sources.len() > 1 {
             // Times are whole seconds: of two parts of a log that begin in the same one, the older by its name comes first.
             let first = |source: &Source| Ok((source.first_time()?, Reverse(age(&source.path)), source.path.clone()));
@@ -146,10 +149,41 @@ impl Logs {
         Ok(sum)
     }
 
+    /// Reads lines from their end, so many bytes at most, and tells `listener`, in order. What cannot be read is passed over,
+    /// and so is what is compressed, which cannot be read from its end.
+    pub fn read_last(&self, bytes: u64, listener: &mut impl Listener) {
+        let mut left = bytes;
+        let mut starts = Vec::new();
+        for source in self.sources.iter().rev() {
+            let length = source.file.metadata().map_or(0, |metadata| metadata.len());
+            let taken = if source.is_compressed().unwrap_or(true) { 0 } else { length.min(left) };
+            left -= taken;
+            starts.push((source, length - taken, taken));
+        }
+        for (source, start, _) in starts.into_iter().rev().filter(|(_, _, taken)| *taken > 0) {
+            let mut file = &source.file;
+            // A line that begins before the part is torn, and read as none.
+            if file.seek(SeekFrom::Start(start)).is_err() {
+                continue;
+            }
+            let mut lines = Lines::new(BufReader::with_capacity(BUFFER, file), start);
+            let mut reading = Reading::default();
+            while !listener.is_done() && matches!(lines.advance(), Ok(true)) {
+                reading.note(&lines.line, 0, listener);
+            }
+        }
+    }
+
     /// Where a log is, by its [`At::log`](super::At::log).
     #[must_use]
     pub fn path(&self, index: usize) -> &Path {
         self.sources.get(index).map_or(Path::new(""), |source| &source.path)
+    }
+
+    /// The files and folders that were named, in that order.
+    #[must_use]
+    pub fn named(&self) -> &[PathBuf] {
+        &self.named
     }
 
     /// The newest of them, and how many there are.
@@ -218,13 +252,25 @@ fn key(line: &[u8]) -> Option<Key> {
 }
 
 impl Source {
+    /// Its first bytes.
+    fn magic(&self) -> io::Result<Vec<u8>> {
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(0))?;
+        let mut magic = Vec::new();
+        file.take(ZSTD_MAGIC.len() as u64).read_to_end(&mut magic)?;
+        file.seek(SeekFrom::Start(0))?;
+        Ok(magic)
+    }
+
+    fn is_compressed(&self) -> io::Result<bool> {
+        let magic = self.magic()?;
+        Ok(magic.starts_with(&GZIP_MAGIC) || magic == ZSTD_MAGIC)
+    }
+
     fn lines(&self, buffer: usize) -> Result<Lines<Box<dyn Read + '_>>, Error> {
         let open = || -> io::Result<Box<dyn Read + '_>> {
-            let mut file = &self.file;
-            file.seek(SeekFrom::Start(0))?;
-            let mut magic = Vec::new();
-            file.take(ZSTD_MAGIC.len() as u64).read_to_end(&mut magic)?;
-            file.seek(SeekFrom::Start(0))?;
+            let file = &self.file;
+            let magic = self.magic()?;
             Ok(if magic.starts_with(&GZIP_MAGIC) {
                 Box::new(MultiGzDecoder::new(BufReader::new(file)))
             } else if magic == ZSTD_MAGIC {

@@ -1,10 +1,16 @@
 //! How long the rest of a run takes.
 //!
 //! An archive takes some time by itself, for it is opened and its tables are looked for, and some for each of its compressed
-//! bytes. What a byte takes depends on what becomes of it, passed over, decoded or staged: so both are fitted to what the
-//! archives so far took, in this run. The smallest come first and the largest last, on few workers at the end: so the rest
-//! is played through, an archive after the other, on as many workers as there are.
+//! bytes. What a byte takes depends on what becomes of it. To decode it and write what comes of it takes many times as long as
+//! to pass over it: so archives that images are staged from are a class of their own, and which those are is told ahead, by
+//! their heads. What each class takes is fitted to what the archives so far took, in this run. The smallest come first and the
+//! largest last, on few workers at the end: so the rest is played through, an archive after the other, on as many workers as
+//! there are. Nothing is said while a class is still to come of which nobody knows what it takes.
+//!
+//! A compressed byte may be one byte to write, or a hundred, and no head tells. So archives differ, and how much those differed
+//! that ended is how far the estimate may be off.
 
+use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
 /// Wall time before which nothing is said, in seconds.
@@ -13,6 +19,23 @@ const SECONDS_LEAST: f64 = 2.0;
 const COUNT_LEAST: f64 = 3.0;
 /// Share of the bytes before which nothing is said.
 const SHARE_LEAST: f64 = 0.01;
+/// What an archive must have taken, in seconds, and what share of it must be done, before it tells what others will take.
+const TELLS_AFTER: (f64, f64) = (1.0, 0.02);
+/// Share of an archive that has to be done for its own pace to count as much as that of others.
+const OWN_PACE_AT: f64 = 0.15;
+/// Share of the rest that may be of a class of which nothing is known yet, were it as dear as the other one.
+const UNKNOWN_MOST: f64 = 0.05;
+
+/// By how much archives of a class differ, as long as too few of it ended to show it.
+const DIFFER: f64 = 0.2;
+
+/// How long the rest takes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Rest {
+    pub seconds: f64,
+    /// The standard error of that, as a share of it.
+    pub error: f64,
+}
 
 /// An archive that is being read.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -27,17 +50,36 @@ pub(super) struct Running {
     pub is_staged: bool,
 }
 
+impl Rest {
+    /// Between what it is in most cases, where it is not known well.
+    pub fn range(self) -> (f64, f64) {
+        let off = 2.1 * self.error;
+        (self.seconds * (1.0 - off).max(0.0), self.seconds * (1.0 + off))
+    }
+}
+
+/// An archive that has not begun.
+#[derive(Debug, Clone, Copy)]
+struct Waiting {
+    rank: usize,
+    size: u64,
+    /// Whether an image of it is going to be staged, where that is known.
+    is_staged: Option<bool>,
+}
+
 /// What is known of the archives of a run.
 #[derive(Debug, Default)]
 pub(super) struct Estimate {
     jobs: usize,
-    /// Sizes of those that have not begun, in their order.
-    waiting: VecDeque<u64>,
+    /// Those that have not begun, in their order.
+    waiting: VecDeque<Waiting>,
     total: u64,
     done: u64,
-    sums: Sums,
-    /// Of archives with an image that was staged, bytes and seconds.
-    staged: (f64, f64),
+    /// Of those that ended.
+    passed: Sums,
+    staged: Sums,
+    /// Compressed bytes of those with an image that is tried again when the others are done, one after the other.
+    deferred: u64,
 }
 
 /// Sums over archives of `size` bytes that took `seconds`.
@@ -50,6 +92,12 @@ struct Sums {
     inverse: f64,
     /// Of seconds / size.
     pace: f64,
+    /// Of seconds squared / size.
+    squares: f64,
+    /// Of size squared.
+    sizes: f64,
+    /// Of those that ended.
+    ended: f64,
 }
 
 impl Sums {
@@ -60,6 +108,21 @@ impl Sums {
         self.seconds += seconds;
         self.inverse += 1.0 / size;
         self.pace += seconds / size;
+        self.squares += seconds * seconds / size;
+        self.sizes += size * size;
+        self.ended += 1.0;
+    }
+
+    /// Takes account of one that has not ended: of so much of an archive as was read of it.
+    #[allow(clippy::cast_precision_loss)]
+    fn add_running(&mut self, archive: &Running) {
+        let share = archive.share();
+        if archive.seconds >= TELLS_AFTER.0 && share >= TELLS_AFTER.1 {
+            self.count += share;
+            self.bytes += archive.position as f64;
+            self.seconds += archive.seconds;
+            self.sizes += (archive.position as f64).powi(2);
+        }
     }
 
     /// What an archive takes by itself, in seconds: by least squares, in which an archive counts by the inverse of its size,
@@ -73,78 +136,274 @@ impl Sums {
         let fixed = (self.pace * self.bytes - self.count * self.seconds) / determinant;
         fixed.clamp(0.0, self.seconds / self.count / 2.0)
     }
+
+    /// What a byte takes besides, in seconds; none where none was read.
+    fn by_byte(&self, fixed: f64) -> Option<f64> {
+        (self.bytes > 0.0).then(|| ((self.seconds - fixed * self.count) / self.bytes).max(0.0))
+    }
+
+    /// The variance of what a byte takes, from one archive to the other, by those that ended: as a share of its square.
+    fn variance(&self, fixed: f64) -> f64 {
+        let bytes = self.bytes;
+        let mean = self.by_byte(fixed).unwrap_or(0.0);
+        let expected = DIFFER * DIFFER;
+        if self.ended < 2.0 || mean <= 0.0 {
+            return expected;
+        }
+        let squares = self.squares - 2.0 * fixed * self.pace + fixed * fixed * self.inverse;
+        let seen = (squares / bytes / (mean * mean) - 1.0).max(0.0) * self.ended / (self.ended - 1.0);
+        (seen * (self.ended - 1.0) + expected) / self.ended
+    }
+}
+
+/// What an archive of a class takes, in seconds: by itself, and for each byte.
+#[derive(Debug, Clone, Copy)]
+struct Cost {
+    fixed: f64,
+    by_byte: f64,
+}
+
+impl Cost {
+    #[allow(clippy::cast_precision_loss)]
+    fn of(self, size: u64) -> f64 {
+        self.fixed + self.by_byte * size as f64
+    }
+
+    /// Between this and `other`, `share` of which is `other`.
+    fn mixed(self, other: Cost, share: f64) -> Cost {
+        let mix = |one: f64, other: f64| one + (other - one) * share;
+        Cost { fixed: mix(self.fixed, other.fixed), by_byte: mix(self.by_byte, other.by_byte) }
+    }
+}
+
+/// What archives of each class take.
+struct Costs {
+    passed: Cost,
+    staged: Cost,
+    /// By how much what is known of each may be off: see [`Doubt`].
+    doubts: [Doubt; 2],
+    /// Share of the bytes of archives of which it is not known that is staged.
+    share: f64,
+}
+
+/// By how much what is known of a class may be off.
+#[derive(Debug, Clone, Copy, Default)]
+struct Doubt {
+    /// The variance of an archive, and of the mean, as shares of their squares.
+    archive: f64,
+    mean: f64,
+    /// What the rest of the class takes, and the sum of the squares of what each of its archives does.
+    seconds: f64,
+    squares: f64,
+    /// The variance of what else is not known.
+    other: f64,
+}
+
+impl Doubt {
+    /// By those that ended, and by all that were read, if only in part.
+    fn of(ended: &Sums, read: &Sums) -> Doubt {
+        let archive = ended.variance(ended.fixed());
+        let mean = archive * (read.sizes / (read.bytes * read.bytes).max(1.0)).min(1.0);
+        Doubt { archive, mean, ..Doubt::default() }
+    }
+
+    fn add(&mut self, seconds: f64) {
+        self.seconds += seconds;
+        self.squares += seconds * seconds;
+    }
+
+    fn variance(&self) -> f64 {
+        self.mean * self.seconds * self.seconds + self.archive * self.squares + self.other
+    }
+}
+
+/// A worker, and what it is going to do.
+#[derive(Debug, Clone, Copy)]
+struct Worker {
+    seconds: f64,
+    /// Of each class, by what it does of it.
+    doubts: [Doubt; 2],
+}
+
+impl Worker {
+    fn deviation(&self) -> f64 {
+        self.doubts.iter().map(Doubt::variance).sum::<f64>().sqrt()
+    }
+}
+
+impl Costs {
+    /// A worker that goes on with this archive.
+    fn going_on(&self, archive: &Running) -> Worker {
+        let [mut passed, mut staged] = self.doubts;
+        let seconds = archive.rest(self.of(Some(archive.is_staged)));
+        let class = if archive.is_staged { &mut staged } else { &mut passed };
+        class.add(seconds * (1.0 - archive.own_weight()));
+        Worker { seconds, doubts: [passed, staged] }
+    }
+
+    /// Has a worker take this archive, too.
+    fn take(&self, worker: &mut Worker, archive: &Waiting) {
+        worker.seconds += self.of(archive.is_staged).of(archive.size);
+        let [passed, staged] = &mut worker.doubts;
+        let share = archive.is_staged.map_or(self.share, |is_staged| f64::from(u8::from(is_staged)));
+        let takes = (self.passed.of(archive.size), self.staged.of(archive.size));
+        passed.add(takes.0 * (1.0 - share));
+        staged.add(takes.1 * share);
+        // Whether it is staged may not be known either.
+        staged.other += (takes.1 - takes.0).powi(2) * share * (1.0 - share);
+    }
+
+    fn of(&self, is_staged: Option<bool>) -> Cost {
+        match is_staged {
+            Some(true) => self.staged,
+            Some(false) => self.passed,
+            None => self.passed.mixed(self.staged, self.share),
+        }
+    }
 }
 
 impl Estimate {
-    /// Of archives of these sizes, in this order, so many at a time.
-    pub fn new(jobs: usize, sizes: &[u64]) -> Estimate {
-        let total = sizes.iter().sum();
-        Estimate { jobs: jobs.max(1), waiting: sizes.iter().copied().collect(), total, ..Estimate::default() }
+    /// Of archives of these ranks and sizes, in this order, so many at a time.
+    pub fn new(jobs: usize, archives: impl Iterator<Item = (usize, u64)>) -> Estimate {
+        let waiting: VecDeque<_> = archives.map(|(rank, size)| Waiting { rank, size, is_staged: None }).collect();
+        let total = waiting.iter().map(|archive| archive.size).sum();
+        Estimate { jobs: jobs.max(1), waiting, total, ..Estimate::default() }
     }
 
-    /// The next archive begins.
-    pub fn begin(&mut self) {
-        self.waiting.pop_front();
+    /// What is to be expected of an archive is known.
+    pub fn expect(&mut self, rank: usize, is_staged: bool) {
+        // Ranks ascend.
+        if let Ok(index) = self.waiting.binary_search_by_key(&rank, |archive| archive.rank)
+            && let Some(archive) = self.waiting.get_mut(index)
+        {
+            archive.is_staged = Some(is_staged);
+        }
+    }
+
+    /// The next archive begins. Whether an image of it is going to be staged, as far as it is known.
+    pub fn begin(&mut self) -> bool {
+        self.waiting.pop_front().and_then(|archive| archive.is_staged).unwrap_or(false)
     }
 
     /// An archive ended.
     #[allow(clippy::cast_precision_loss)]
     pub fn end(&mut self, size: u64, seconds: f64, is_staged: bool) {
         self.done += size;
-        if is_staged {
-            self.staged.0 += size as f64;
-            self.staged.1 += seconds;
-        }
-        self.sums.add(size as f64, seconds);
+        let class = if is_staged { &mut self.staged } else { &mut self.passed };
+        class.add(size as f64, seconds);
     }
 
-    /// Seconds that the rest takes, when the run has taken `elapsed`; none where nothing is known yet.
+    /// An archive was read, and an image of it is tried again later.
+    pub fn defer(&mut self, size: u64) {
+        self.deferred += size;
+    }
+
+    /// One of those is tried again.
+    pub fn try_again(&mut self, size: u64) {
+        self.deferred = self.deferred.saturating_sub(size);
+    }
+
+    /// What archives of each class take; none where too little is known.
     #[allow(clippy::cast_precision_loss)]
-    pub fn rest(&self, running: &[Running], elapsed: f64) -> Option<f64> {
+    fn costs(&self, running: &[Running]) -> Option<Costs> {
+        let (mut passed, mut staged) = (self.passed, self.staged);
+        // Compressed bytes to come of which it is known that they are passed over, or decoded, and others.
+        let (mut to_pass, mut to_stage, mut unknown) = (0.0, self.deferred as f64, 0.0);
+        let mut known = (self.passed.bytes, self.staged.bytes);
+        for archive in running {
+            let (class, to_come, known) = if archive.is_staged {
+                (&mut staged, &mut to_stage, &mut known.1)
+            } else {
+                (&mut passed, &mut to_pass, &mut known.0)
+            };
+            class.add_running(archive);
+            *to_come += archive.left() as f64;
+            *known += archive.size as f64;
+        }
+        for archive in &self.waiting {
+            let size = archive.size as f64;
+            match archive.is_staged {
+                Some(true) => (to_stage, known.1) = (to_stage + size, known.1 + size),
+                Some(false) => (to_pass, known.0) = (to_pass + size, known.0 + size),
+                None => unknown += size,
+            }
+        }
+        let share = known.1 / (known.0 + known.1).max(1.0);
+        let (to_pass, to_stage) = (to_pass + unknown * (1.0 - share), to_stage + unknown * share);
+        let doubts = [Doubt::of(&self.passed, &passed), Doubt::of(&self.staged, &staged)];
+        let fixed = passed.fixed();
+        let cost = |sums: &Sums, fixed| sums.by_byte(fixed).map(|by_byte| Cost { fixed, by_byte });
+        let (passed, staged) = (cost(&passed, fixed), cost(&staged, staged.fixed()));
+        let is_little = |of: f64, other: f64| of <= UNKNOWN_MOST * (of + other);
+        match (passed, staged) {
+            (Some(passed), Some(staged)) => Some(Costs { passed, staged, doubts, share }),
+            // To pass over is the cheaper of both.
+            (None, Some(staged)) if is_little(to_pass, to_stage) => {
+                Some(Costs { passed: staged, staged, doubts, share })
+            }
+            (Some(passed), None) if to_stage == 0.0 => Some(Costs { passed, staged: passed, doubts, share }),
+            _ => None,
+        }
+    }
+
+    /// Seconds that the rest takes, when the run has taken `elapsed`; none where too little is known yet.
+    #[allow(clippy::cast_precision_loss)]
+    pub fn rest(&self, running: &[Running], elapsed: f64) -> Option<Rest> {
         let read = self.done + running.iter().map(|archive| archive.position).sum::<u64>();
         if elapsed < SECONDS_LEAST || (read as f64) < SHARE_LEAST * self.total as f64 {
             return None;
         }
-        let fixed = self.sums.fixed();
-        // Of what is being read, so many archives as that is in sum.
-        let (mut archives, mut bytes, mut seconds) = (self.sums.count, self.sums.bytes, self.sums.seconds);
-        for archive in running {
-            archives += archive.position as f64 / archive.size.max(1) as f64;
-            bytes += archive.position as f64;
-            seconds += archive.seconds;
-        }
-        let by_byte = ((seconds - fixed * archives) / bytes.max(1.0)).max(0.0);
-        let by_staged_byte = if self.staged.0 > 0.0 { self.staged.1 / self.staged.0 } else { by_byte };
-        let rest = |archive: &Running| archive.rest(fixed, if archive.is_staged { by_staged_byte } else { by_byte });
+        let costs = self.costs(running)?;
+        let mut workers: Vec<Worker> = running.iter().take(self.jobs).map(|archive| costs.going_on(archive)).collect();
+        let idle = self.jobs.min(running.len() + self.waiting.len()).saturating_sub(workers.len());
+        workers.extend(std::iter::repeat_n(Worker { seconds: 0.0, doubts: costs.doubts }, idle));
         // When each worker is free, in microseconds from now, the earliest first.
-        let micros = |seconds: f64| std::cmp::Reverse(whole(seconds * 1e6));
-        let mut free: BinaryHeap<_> = running.iter().map(|archive| micros(rest(archive))).take(self.jobs).collect();
-        let idle = self.jobs.min(running.len() + self.waiting.len()).saturating_sub(free.len());
-        free.extend(std::iter::repeat_n(micros(0.0), idle));
-        let mut end = free.iter().map(|free| free.0).max()?;
-        for &size in &self.waiting {
-            let std::cmp::Reverse(at) = free.pop()?;
-            let std::cmp::Reverse(takes) = micros(fixed + by_byte * size as f64);
-            end = end.max(at + takes);
-            free.push(std::cmp::Reverse(at + takes));
+        let micros = |worker: &Worker| whole(worker.seconds * 1e6);
+        let mut free: BinaryHeap<_> =
+            workers.iter().enumerate().map(|(index, worker)| Reverse((micros(worker), index))).collect();
+        for archive in &self.waiting {
+            let Reverse((_, index)) = free.pop()?;
+            let worker = workers.get_mut(index)?;
+            costs.take(worker, archive);
+            free.push(Reverse((micros(worker), index)));
         }
-        Some(end as f64 / 1e6)
+        // The others may be the last ones yet, in as far as they are not known.
+        let most = |of: &dyn Fn(&Worker) -> f64| workers.iter().map(of).fold(0.0, f64::max);
+        let (last, deviated) = (most(&|worker| worker.seconds), most(&|worker| worker.seconds + worker.deviation()));
+        let deferred = costs.staged.by_byte * self.deferred as f64;
+        let seconds = last + deferred;
+        let deviation = (deviated - last).hypot(deferred * costs.doubts[1].archive.sqrt());
+        Some(Rest { seconds, error: if seconds > 0.0 { deviation / seconds } else { 0.0 } })
     }
 }
 
 impl Running {
-    /// Seconds that it still takes: at first as others did, then more and more as it did itself.
+    fn left(&self) -> u64 {
+        self.size.saturating_sub(self.position)
+    }
+
     #[allow(clippy::cast_precision_loss)]
-    fn rest(&self, fixed: f64, by_byte: f64) -> f64 {
-        let (size, position) = (self.size.max(1) as f64, self.position as f64);
-        let left = (size - position).max(0.0);
-        let as_others = by_byte * left + (fixed - self.seconds).max(0.0);
-        let share = position / size;
+    fn share(&self) -> f64 {
+        self.position.min(self.size) as f64 / self.size.max(1) as f64
+    }
+
+    /// How much its own pace counts, and not that of others.
+    fn own_weight(&self) -> f64 {
+        let square = self.share().powi(2);
+        square / (square + OWN_PACE_AT * OWN_PACE_AT)
+    }
+
+    /// Seconds that it still takes: at first as others did, then as it did itself, of which its first bytes tell nothing.
+    #[allow(clippy::cast_precision_loss)]
+    fn rest(&self, cost: Cost) -> f64 {
+        let left = self.left() as f64;
+        let as_others = cost.by_byte * left + (cost.fixed - self.seconds).max(0.0);
+        let share = self.share();
         if share <= 0.0 {
             return as_others;
         }
-        let as_before = left * self.seconds / position;
-        let weight = share.sqrt();
+        let as_before = left * self.seconds / self.position as f64;
+        let weight = self.own_weight();
         weight * as_before + (1.0 - weight) * as_others
     }
 }
@@ -155,59 +414,4 @@ fn whole(number: f64) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Plays a run through in which an archive takes `takes(size)`, and gives what was estimated after a tenth of the time,
-    /// as a share of what the rest really took.
-    fn estimated(sizes: &[u64], jobs: usize, takes: impl Fn(u64) -> f64) -> f64 {
-        // Of each: when it begins, and ends.
-        let mut free = vec![0.0_f64; jobs];
-        let mut spans = Vec::new();
-        for &size in sizes {
-            let worker = (0..jobs).min_by(|&a, &b| free[a].total_cmp(&free[b])).expect("a worker");
-            spans.push((size, free[worker], free[worker] + takes(size)));
-            free[worker] += takes(size);
-        }
-        let end = free.iter().copied().fold(0.0, f64::max);
-        let now = end / 10.0;
-        let mut estimate = Estimate::new(jobs, sizes);
-        let mut running = Vec::new();
-        for &(size, from, to) in spans.iter().filter(|(_, from, _)| *from <= now) {
-            estimate.begin();
-            if to <= now {
-                estimate.end(size, to - from, false);
-            } else {
-                #[allow(clippy::cast_precision_loss)]
-                let position = whole(size as f64 * (now - from) / (to - from));
-                running.push(Running { size, position, seconds: now - from, is_staged: false });
-            }
-        }
-        estimate.rest(&running, now).expect("known by now") / (end - now)
-    }
-
-    #[test]
-    fn after_a_tenth_of_the_time_the_rest_is_known_where_a_byte_costs_the_same_everywhere() {
-        let growing: Vec<u64> = (1..60).map(|rank| rank * rank * 20_000_000).collect();
-        let flat = vec![1_000_000_000; 200];
-        let one_is_large: Vec<u64> = flat.iter().copied().chain([60_000_000_000]).collect();
-        for (name, sizes) in [("growing", growing), ("flat", flat), ("one is large", one_is_large)] {
-            for jobs in [1, 2, 8] {
-                for (fixed, by_byte) in [(0.0, 1e-8), (0.05, 1e-8), (0.5, 1e-8)] {
-                    #[allow(clippy::cast_precision_loss)]
-                    let ratio = estimated(&sizes, jobs, |size| fixed + by_byte * size as f64);
-                    assert!((0.8..=1.2).contains(&ratio), "{name}, {jobs} jobs, {fixed}: {ratio}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn nothing_is_said_before_anything_is_known() {
-        let estimate = Estimate::new(2, &[10, 20]);
-        assert_eq!(estimate.rest(&[], 100.0), None);
-        let begun = Running { size: 10, position: 5, seconds: 1.0, is_staged: false };
-        assert_eq!(estimate.rest(&[begun], 1.0), None);
-        assert!(estimate.rest(&[begun], 5.0).is_some());
-    }
-}
+mod tests;

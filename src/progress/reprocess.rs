@@ -11,6 +11,7 @@ use crate::event::{Event, Live, StagedFile};
 use crate::sanitize::{printable, printable_short};
 use crate::units::{human, human_seconds};
 
+use super::layout::{Layout, Shown};
 use super::{HASH_SHOWN, NAME_SHOWN, Terminal, Verbosity};
 
 /// How far it is.
@@ -43,6 +44,7 @@ impl Counts {
     }
 
     pub(super) fn show(&self, bar: &ProgressBar) {
+        let layout = Layout::current();
         let mut message = String::new();
         if let Some(image) = self.running.first() {
             message.push_str(", ");
@@ -52,8 +54,9 @@ impl Counts {
             write!(message, " and {} more", self.running.len() - 1).expect("a String takes everything");
         }
         bar.set_length(self.bytes);
-        bar.set_prefix(format!("{} of {} images", self.done, self.images));
-        super::show(bar, self.done_bytes, self.bytes, &message);
+        bar.set_prefix(layout.count(self.done, self.images, "images"));
+        let (position, length) = (self.done_bytes, self.bytes);
+        layout.show(bar, &Shown { position, length, more: &message, ..Shown::default() });
     }
 }
 

@@ -282,6 +282,7 @@ fn totals(sums: &Sums) -> Value {
         "passed_over_bytes": sums.totals.passed_over_bytes,
         "bytes_written": sums.totals.bytes_written,
         "seconds": sums.totals.seconds,
+        "worker_seconds": sums.totals.seconds,
         "imgs": sums.images,
         "kept_imgs": sums.kept,
         "would_keep": sums.would_keep,

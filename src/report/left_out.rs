@@ -141,7 +141,7 @@ impl MembersOfRule<'_> {
                 format!("{} larger than {least} not named {suffix}", counted(self.count, "file"))
             }
             "not_a_file" => format!("{} named like an image but not a file", counted(self.count, "member")),
-            "same_content" => format!("{} to an image that was looked at", counted(self.count, "hard link")),
+            "same_content" => format!("{} to an image that was examined", counted(self.count, "hard link")),
             "link_target" => format!("{} to a file that is not there", counted(self.count, "hard link")),
             rule => format!("{} by the rule {}", self.count, printable_line(rule)),
         }

@@ -33,6 +33,8 @@ pub struct Report {
     pub log: PathBuf,
     /// How many there are.
     pub logs: usize,
+    /// What was named to be read, if that is more than one log: files, and folders of logs.
+    pub named: Vec<PathBuf>,
     /// What the log tells.
     pub account: Account,
     /// Where each image of each archive of the account stands.
@@ -48,8 +50,9 @@ impl Report {
             let runs = account::runs(logs).map_err(failed)?;
             return Err(Cause::new(Reason::Run, no_run(logs.newest().0, selection, &runs)));
         };
-        let (log, logs) = logs.newest();
-        Ok(Report { logs, ..Report::of(account, log) })
+        let (log, count) = logs.newest();
+        let named = if count > 1 { logs.named().to_vec() } else { Vec::new() };
+        Ok(Report { logs: count, named, ..Report::of(account, log) })
     }
 
     /// The report of a run that has just ended, and was logged at `log`.
@@ -60,7 +63,7 @@ impl Report {
             archive.images.iter().map(|image| ImageState::of(image, &account.staged)).collect()
         };
         let states = account.archives.iter().map(of_archive).collect();
-        Report { log: log.to_owned(), logs: 1, account, states }
+        Report { log: log.to_owned(), logs: 1, named: Vec::new(), account, states }
     }
 
     /// What there is to say of how the log read, a sentence each.
@@ -95,10 +98,8 @@ impl Report {
         let elsewhere = self.account.runs.iter().filter(|run| run.is_last).map(|run| run.resumed).sum::<u64>();
         let found = self.account.archives.iter().filter(|archive| !self.account.runs[archive.run].is_last).count();
         let elsewhere = elsewhere.saturating_sub(found as u64 + archives_more);
-        if elsewhere > 0 && self.account.runs.iter().any(|run| run.is_last) {
-            notes.push(format!(
-                "{elsewhere} archives were taken over from runs that are in other logs; name those, too, for all of it"
-            ));
+        if self.account.runs.iter().any(|run| run.is_last) {
+            notes.extend(elsewhere_note(elsewhere));
         }
         if self.account.other_shards > 0 {
             notes.push(format!(
@@ -138,6 +139,16 @@ impl Report {
         let is_last = |&(index, run): &(usize, &Run)| run.is_last || index + 1 == runs.len();
         runs.iter().enumerate().filter(is_last).map(|(_, run)| run.never_begun()).sum()
     }
+}
+
+/// What there is to say of so many archives that earlier runs completed whose logs were not read.
+fn elsewhere_note(archives: u64) -> Option<String> {
+    let what = match archives {
+        0 => return None,
+        1 => "1 archive was completed by a run that is in another log; name that".to_owned(),
+        _ => format!("{archives} archives were completed by runs that are in other logs; name those"),
+    };
+    Some(format!("{what}, too, to have everything"))
 }
 
 /// Whether an image has enough partitions to be kept, or was kept all the same.

@@ -16,7 +16,7 @@ pub(super) fn write<'a>(
     let mut left_out = Vec::new();
     for path in paths {
         if path.bytes().contains(&end) {
-            left_out.push(format!("{} is more than one line: use -0", printable(path.bytes())));
+            left_out.push(format!("{} has a newline in it: use -0", printable(path.bytes())));
         } else if !path.as_path().is_absolute() {
             // A command might take it for an option, and it was never logged by us.
             left_out.push(format!("{} is not an absolute path, and is left out", printable(path.bytes())));

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::account::{ArchiveEnd, Problem, RunEnd, ShardRun, Shards};
-use crate::config::{self, LogTarget, Origin, Site};
+use crate::config::{self, LogTarget, Origin, Site, full_path};
 use crate::log::record::PartitionCheck;
 use crate::reason::Reason;
 use crate::sanitize::shell_word;
@@ -150,6 +150,8 @@ impl Remaining {
             ImageState::Deferred => self.deferred += 1,
             ImageState::Error if image.partitions.is_some() => self.unstaged += 1,
             ImageState::Gone | ImageState::Changed(_) => self.lost += 1,
+            // It is there.
+            ImageState::WouldKeep if image.existing == Some(true) => {}
             ImageState::WouldKeep => {
                 self.would_keep += 1;
                 self.would_take = self.would_take.saturating_add(image.room().unwrap_or(image.size()));
@@ -221,19 +223,17 @@ fn is_undecided(image: &PartitionCheck) -> bool {
 /// The places that a command has to be told.
 struct Places<'a> {
     context: &'a Context,
-    log: Option<PathBuf>,
+    /// The log that commands append to, and those that they only read. None where the options or the site file say it.
+    logs: Vec<PathBuf>,
     staging: Option<&'a Path>,
     folders: BTreeSet<&'a Path>,
     /// The options of the last run, if it logged them; of several over shards, those of the first.
     options: Option<Vec<Vec<u8>>>,
-    /// The folder of the logs of shards.
-    logs: Option<PathBuf>,
 }
 
 impl<'a> Places<'a> {
     fn of(report: &'a Report, context: &'a Context) -> Places<'a> {
         let site = &context.site;
-        let log = std::path::absolute(&report.log).unwrap_or_else(|_| report.log.clone());
         let staging = report.images().find_map(|(archive, image, _)| {
             let path = image.path.as_ref()?.as_path();
             root(path, archive.hash.as_os_str())
@@ -250,26 +250,31 @@ impl<'a> Places<'a> {
             folders.clear();
         }
         let last = report.account.runs.last();
-        // With a slash, it is one of logs even where it is not there.
-        let folder = (report.logs > 1).then(|| log.parent().map(|folder| folder.join(""))).flatten();
-        Places {
-            context,
-            log: (log != site.log).then_some(log),
-            staging: staging.filter(|staging| *staging != site.staging),
-            folders,
-            options: last.and_then(|run| match &run.shards {
-                Some(shards) => shards.runs.first()?.options.clone(),
-                None => run.start.exact_options(),
-            }),
-            logs: last.and_then(|run| run.shards.as_ref()).and(folder),
-        }
+        let shards = last.and_then(|run| run.shards.as_ref());
+        let options = last.and_then(|run| match shards {
+            Some(shards) => shards.runs.first()?.options.clone(),
+            None => run.start.exact_options(),
+        });
+        // Each shard has a log of its own.
+        let logs = match shards.filter(|_| report.logs > 1) {
+            Some(_) => logs_of_shards(report),
+            None => logs(report, context, options.as_deref()),
+        };
+        Places { context, logs, staging: staging.filter(|staging| *staging != site.staging), folders, options }
     }
 
     /// A command that surveys as a run of these options did.
     fn scan(&self, words: &[&str], options: Option<&[Vec<u8>]>) -> String {
         let words = ["imgsieve"].iter().chain(words).map(|word| word.as_bytes());
         if let Some(options) = options {
-            return command(words.chain(options.iter().map(Vec::as_slice)));
+            let own = if self.logs.is_empty() || is_of_shard(options) {
+                options.iter().map(Vec::as_slice).collect()
+            } else {
+                without_logs(options)
+            };
+            let logs = self.of_logs().filter(|_| !is_of_shard(options));
+            // In front: archives and folders of them stand at the end.
+            return command(words.chain(logs).chain(own));
         }
         let folders = self.folders.iter().map(|folder| folder.as_os_str().as_bytes());
         command(words.chain(self.of_places()).chain(folders))
@@ -279,24 +284,92 @@ impl<'a> Places<'a> {
     fn reprocess(&self) -> String {
         let words = [&b"imgsieve"[..], b"reprocess"].into_iter();
         if let Some(options) = &self.options {
-            let is_of_place = |pair: &&[Vec<u8>]| match &*pair[0] {
-                b"--log" => self.logs.is_none(),
-                option => matches!(option, b"--config" | b"--staging"),
-            };
+            let is_log = |word: &[u8]| self.logs.is_empty() && word == b"--log";
+            let is_of_place = |pair: &&[Vec<u8>]| matches!(&*pair[0], b"--config" | b"--staging") || is_log(&pair[0]);
             let pairs = options.windows(2).filter(is_of_place).flatten().map(Vec::as_slice);
-            let logs = self.logs.iter().flat_map(|folder| [&b"--log"[..], folder.as_os_str().as_bytes()]);
-            return command(words.chain(pairs).chain(logs));
+            return command(words.chain(self.of_logs()).chain(pairs));
         }
         command(words.chain(self.of_places()))
     }
 
     /// The options that say where things are, of a run that did not log its own.
     fn of_places(&self) -> impl Iterator<Item = &[u8]> {
-        let options =
-            [("--config", self.context.config.as_deref()), ("--log", self.log.as_deref()), ("--staging", self.staging)];
-        let given =
-            options.into_iter().filter_map(|(option, value)| Some([option.as_bytes(), value?.as_os_str().as_bytes()]));
-        given.flatten()
+        let given = |option: &'static str, value: Option<&'a Path>| {
+            value.into_iter().flat_map(move |value| [option.as_bytes(), value.as_os_str().as_bytes()])
+        };
+        let config = given("--config", self.context.config.as_deref());
+        config.chain(self.of_logs()).chain(given("--staging", self.staging))
+    }
+
+    fn of_logs(&self) -> impl Iterator<Item = &[u8]> {
+        self.logs.iter().flat_map(|log| [&b"--log"[..], log.as_os_str().as_bytes()])
+    }
+}
+
+/// Options of a run but for its logs.
+fn without_logs(options: &[Vec<u8>]) -> Vec<&[u8]> {
+    let mut others = Vec::new();
+    let mut options = options.iter();
+    while let Some(option) = options.next() {
+        if option == b"--log" {
+            options.next();
+        } else {
+            others.push(option.as_slice());
+        }
+    }
+    others
+}
+
+/// Whether these are the options of a run over a shard, which has a log of its own.
+fn is_of_shard(options: &[Vec<u8>]) -> bool {
+    options.iter().any(|option| option.starts_with(b"--shard="))
+}
+
+/// The folder of the logs of shards, for commands that go by all of them; with a slash, so that it is seen to be one.
+fn logs_of_shards(report: &Report) -> Vec<PathBuf> {
+    full_path(&report.log).parent().map(|folder| folder.join("")).into_iter().collect()
+}
+
+/// The logs that a command has to be told, first the one that it appends to; none where `options`, which are those of the last
+/// run if it logged its own, or the site file in force say it.
+fn logs(report: &Report, context: &Context, options: Option<&[Vec<u8>]>) -> Vec<PathBuf> {
+    let full =
+        |path: &Path| if matches!(LogTarget::of(path), LogTarget::File(_)) { full_path(path) } else { path.to_owned() };
+    let own = full(&report.log);
+    let Some(options) = options else {
+        let is_site_s = report.named.is_empty() && own == context.site.log;
+        let mut logs = if is_site_s { Vec::new() } else { vec![own] };
+        add_all(&mut logs, report.named.iter().map(|named| full(named)));
+        return logs;
+    };
+    if report.named.is_empty() {
+        return Vec::new();
+    }
+    let mut logs: Vec<PathBuf> = Vec::new();
+    let mut config = None;
+    for pair in options.windows(2) {
+        let value = || PathBuf::from(OsStr::from_bytes(&pair[1]));
+        match &*pair[0] {
+            b"--log" => logs.push(value()),
+            b"--config" => config = Some(value()),
+            _ => {}
+        }
+    }
+    if logs.is_empty() {
+        // The first is appended to, and so has to be the run's own.
+        let of_run = config.map_or_else(|| Some(Site::built_in()), |path| Site::read(&path).ok());
+        logs.push(of_run.map_or(own, |site| site.log));
+    }
+    add_all(&mut logs, report.named.iter().map(|named| full(named)));
+    logs
+}
+
+/// Adds those that are not there yet.
+fn add_all(logs: &mut Vec<PathBuf>, more: impl Iterator<Item = PathBuf>) {
+    for log in more {
+        if !logs.contains(&log) {
+            logs.push(log);
+        }
     }
 }
 

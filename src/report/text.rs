@@ -47,6 +47,10 @@ impl Report {
         let shown = Shown::of(is_short);
         self.write_runs(out, shown.entries)?;
         self.write_verifications(out)?;
+        if self.account.runs.is_empty() {
+            // Nothing was surveyed.
+            return Ok(());
+        }
         writeln!(out)?;
         self.write_body(out, context, shown)
     }
@@ -88,7 +92,7 @@ impl Report {
         let others = if self.logs > 1 { format!(", and {} more", self.logs - 1) } else { String::new() };
         writeln!(out, "Log: {}{others}", printable(self.log.as_os_str().as_encoded_bytes()))?;
         if hidden > 0 {
-            writeln!(out, "{hidden} earlier runs, and:")?;
+            writeln!(out, "{hidden} earlier runs, then:")?;
         }
         let taken_over = |index| self.account.archives.iter().filter(|archive| archive.run == index).count() as u64;
         for (index, run) in runs.iter().enumerate().skip(hidden) {
@@ -108,7 +112,7 @@ impl Report {
         let more = &self.account.more;
         let unlisted = more.kept + more.would_keep + more.deferred;
         if unlisted > 0 {
-            writeln!(out, "{} kept, or to be kept, are too many to list: the log has them.", count(unlisted, "image"))?;
+            writeln!(out, "{} kept, or to be kept, are too many to list; the log has them.", count(unlisted, "image"))?;
         }
         if images.is_empty() {
             return if unlisted == 0 { writeln!(out, "No image qualifies.") } else { Ok(()) };
@@ -119,7 +123,7 @@ impl Report {
         // What is cut off of a long list is what went well.
         let (well, ill): (Vec<_>, Vec<_>) = images.iter().partition(|(_, _, state)| state.is_as_it_should_be());
         if !ill.is_empty() {
-            writeln!(out, "Not kept as it should be:")?;
+            writeln!(out, "Needs attention:")?;
         }
         for (archive, image, state) in ill.iter().take(shown) {
             self.write_image(out, root, archive, image, state)?;
@@ -160,13 +164,14 @@ impl Report {
         let doubt = if image.verified == Some(Some(false)) { ", not verified: its frame is damaged" } else { "" };
         // The list is one of what is kept.
         let words = match state {
+            ImageState::WouldKeep if image.existing == Some(true) => "  already in staging".to_owned(),
             ImageState::Kept | ImageState::WouldKeep => String::new(),
             state => format!("  {}", state.in_words()),
         };
         let since = if self.is_of_earlier(archive, image) { ", from an earlier run" } else { "" };
         let on_disk = match (image.allocated_bytes, image.at_most_bytes) {
             (Some(bytes), _) => format!(", {} on disk", human(bytes)),
-            (_, Some(bytes)) => format!(", at most {} on disk", human(bytes)),
+            (_, Some(bytes)) if image.existing != Some(true) => format!(", at most {} on disk", human(bytes)),
             _ => String::new(),
         };
         writeln!(out, "  {place}  {}{on_disk}{words}{since}{doubt}{why}", human(image.size()))?;
@@ -306,7 +311,7 @@ impl Report {
             writeln!(out, "{} without an image.", count(sums.without_image, "archive"))?;
         }
         if sums.totals.bytes_written > 0 {
-            let runs = if resumed > 0 { ", including earlier runs" } else { "" };
+            let runs = if resumed > 0 { ", in this run and earlier ones" } else { "" };
             writeln!(out, "Wrote {} to staging{runs}.", human(sums.totals.bytes_written))?;
         }
         if sums.totals.removed_files > 0 {
@@ -337,7 +342,7 @@ impl Report {
             (of(Soundness::Holds).len(), "of which every checksum holds"),
             (of(Soundness::NoChecksum).len(), "without a checksum"),
             (failed.len(), "that failed"),
-            (others.len(), "changed or out of sight since"),
+            (others.len(), "changed or not readable since"),
         ];
         let told: Vec<String> = counts
             .iter()
@@ -364,11 +369,16 @@ impl Report {
         }
         let mut reasons: Vec<_> = reasons.into_iter().collect();
         reasons.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
-        let total = count(reasons.iter().map(|(_, count)| count).sum(), "warning");
+        let total = reasons.iter().map(|(_, count)| count).sum();
+        let is_one_kind = reasons.len() == 1;
         let more = if reasons.len() > SHOWN { ", and more" } else { "" };
-        let reasons: Vec<String> =
-            reasons.iter().take(SHOWN).map(|(reason, count)| format!("{count} {}", printable_line(reason))).collect();
-        writeln!(out, "{total}: {}{more}.", reasons.join(", "))
+        // A reason is a word of the log.
+        let in_words = |(reason, count): &(&str, u64)| {
+            let reason = printable_line(reason).replace('_', " ");
+            if is_one_kind { reason } else { format!("{reason} ({count})") }
+        };
+        let reasons: Vec<String> = reasons.iter().take(SHOWN).map(in_words).collect();
+        writeln!(out, "{}: {}{more}.", count(total, "warning"), reasons.join(", "))
     }
 }
 
@@ -445,7 +455,7 @@ fn write_remaining(out: &mut dyn Write, remaining: &Remaining, report: &Report, 
     add(*never_begun, "archive", "never begun");
     add(*failed, "archive", "with an error that may pass");
     add(*deferred, "image", "without room: free some first");
-    add(*unstaged, "image", "not staged for an error: see above, and mend it first");
+    add(*unstaged, "image", "not staged for an error: see above, and fix it first");
     add(*lost, "image", "gone from staging, or changed");
     to_survey.extend(remaining.shards.iter().map(|trouble| format!("shards {trouble}")));
     let is_done = remaining.waiting == 0 && remaining.undecided == 0 && *would_keep == 0 && *broken == 0;
@@ -476,7 +486,7 @@ fn write_remaining(out: &mut dyn Write, remaining: &Remaining, report: &Report, 
         writeln!(out, "  {command}\n      {images} from all runs in the log, {size}")?;
     }
     if let Some((command, more)) = remaining.inspect(shown) {
-        let more = if more > 0 { format!("; {more} more archives have some") } else { String::new() };
+        let more = if more > 0 { format!("; {more} more archives have such images") } else { String::new() };
         let images = count(remaining.undecided, "image");
         writeln!(out, "  {command}\n      {images} that could not be decided on{more}")?;
     }

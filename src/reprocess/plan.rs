@@ -106,10 +106,7 @@ impl Plan {
             let cause = Cause::of(Reason::Log, &error);
             Cause { message: format!("{}; name the log of the scan with --log", cause.message), ..cause }
         };
-        // The log of a folder of logs is only begun now.
-        let own =
-            if options.more_logs.is_empty() || options.log.exists() { slice::from_ref(&options.log) } else { &[] };
-        let logs = Logs::open(&[own, &options.more_logs].concat(), false).map_err(failed)?;
+        let logs = options.logs().map_err(failed)?;
         let mut tail = Tail::open(&options.log).map_err(failed)?;
         let reading = logs.read(&mut reader).map_err(failed)?;
         let (staged, lacking) = (reader.staged, reader.lacking);
@@ -215,6 +212,13 @@ impl Plan {
 }
 
 impl Options {
+    /// The logs that say what was staged.
+    pub fn logs(&self) -> Result<Logs, log::Error> {
+        // The log of a folder of logs may still have to be begun.
+        let own = if self.more_logs.is_empty() || self.log.exists() { slice::from_ref(&self.log) } else { &[] };
+        Logs::open(&[own, &self.more_logs].concat(), false)
+    }
+
     /// What is done with an image in this state, if anything.
     pub(super) fn task(&self, state: &StagedState) -> Option<Task> {
         match state {

@@ -28,6 +28,28 @@ enum End {
 
 /// Whether `staged` has the bytes of `content`, of which every one is decoded.
 pub(super) fn is_same(zst: &ZstFile, content: &Content, staged: &File, control: &Control) -> Result<bool, Failure> {
+    compare_all(zst, content, staged, control).1
+}
+
+/// Why the archive ends in `content`, if `staged`, of `length` bytes, has all that there is of it; none if it is something
+/// else.
+pub(super) fn is_all_there_is(
+    zst: &ZstFile,
+    content: &Content,
+    (staged, length): (&File, u64),
+    control: &Control,
+) -> Result<Option<zst::Error>, Failure> {
+    match compare_all(zst, content, staged, control) {
+        (position, Err(Failure::Archive(error))) if is_end(&error) => Ok((position == length).then_some(error)),
+        // The archive has more than is staged.
+        (_, Err(Failure::Staged(error))) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        (_, Err(failure)) => Err(failure),
+        (_, Ok(_)) => Ok(None),
+    }
+}
+
+/// Compares up to the first difference or error, and says how far that is.
+fn compare_all(zst: &ZstFile, content: &Content, staged: &File, control: &Control) -> (u64, Result<bool, Failure>) {
     let mut position = 0;
     let mut buffer = vec![0; PIECE];
     for extent in content.extents() {
@@ -45,19 +67,24 @@ pub(super) fn is_same(zst: &ZstFile, content: &Content, staged: &File, control: 
                 });
                 match copied {
                     Ok(()) => Ok(()),
-                    Err(CopyError::Read(error)) => return Err(Failure::Archive(error)),
+                    Err(CopyError::Read(error)) => return (position, Err(Failure::Archive(error))),
                     Err(CopyError::Write(end)) => Err(end),
                 }
             }
         };
         match compared {
             Ok(()) => {}
-            Err(End::Differs) => return Ok(false),
-            Err(End::Stopped) => return Err(Failure::Archive(zst::Error::Interrupted)),
-            Err(End::Failed(error)) => return Err(Failure::Staged(error)),
+            Err(End::Differs) => return (position, Ok(false)),
+            Err(End::Stopped) => return (position, Err(Failure::Archive(zst::Error::Interrupted))),
+            Err(End::Failed(error)) => return (position, Err(Failure::Staged(error))),
         }
     }
-    Ok(true)
+    (position, Ok(true))
+}
+
+/// Whether the archive ends where its data should go on.
+pub(super) fn is_end(error: &zst::Error) -> bool {
+    matches!(error, zst::Error::EndOfData { .. } | zst::Error::Truncated { .. })
 }
 
 fn compare(staged: &File, position: u64, bytes: &[u8], buffer: &mut [u8]) -> Result<(), End> {

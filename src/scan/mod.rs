@@ -7,6 +7,7 @@
 mod compare;
 mod doubt;
 mod open;
+mod outlook;
 pub mod plan;
 pub mod preflight;
 mod process;
@@ -175,8 +176,7 @@ impl Shared<'_> {
                 part: plan.part,
             },
         });
-        let sizes: Vec<u64> = plan.archives.iter().map(|archive| archive.size).collect();
-        self.emit(&Event::Live(Live::Queue { jobs: self.config.jobs(), sizes: &sizes }));
+        self.emit(&Event::Live(Live::Queue { jobs: self.config.jobs(), archives: &plan.archives }));
         for (&rule, left_out) in &plan.left_out {
             self.tell_left_out(rule, left_out);
         }
@@ -267,6 +267,29 @@ impl Shared<'_> {
         };
         let queue = Queue::new(self.control, plan.archives.iter());
         let held = Mutex::new(Vec::new());
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            if self.config.outlook && self.staging.is_some() {
+                let name = format!("{}-outlook", panics::WORKER_NAME);
+                let look = || outlook::tell(self, &plan.archives, &is_over);
+                // Without the thread, less is known of how long it takes.
+                let _ = std::thread::Builder::new().name(name).spawn_scoped(scope, look);
+            }
+            self.work(&pool, &queue, &held);
+            is_over.store(true, Ordering::Relaxed);
+        });
+        queue.left().for_each(&mut leave);
+        (held.into_inner().unwrap_or_else(PoisonError::into_inner), not_begun)
+    }
+
+    /// Has every thread of `pool` survey archives off `queue` until none is left; those with images that found no room are
+    /// `held`.
+    fn work<'s, 'p>(
+        &'s self,
+        pool: &rayon::ThreadPool,
+        queue: &Queue<'_, impl Iterator<Item = &'p Arc<Archive>> + Send>,
+        held: &Mutex<Vec<Survey<'s>>>,
+    ) {
         // Each thread of the pool takes archives off one queue. Were they tasks of the pool, a worker that waits for
         // work inside its archive could begin another one, out of order and on top of its own memory.
         pool.broadcast(|context| {
@@ -276,8 +299,6 @@ impl Shared<'_> {
                 }
             }
         });
-        queue.left().for_each(&mut leave);
-        (held.into_inner().unwrap_or_else(PoisonError::into_inner), not_begun)
     }
 
     /// Tells of the next archive while the queue is locked: the log has them in the order of their ranks.

@@ -275,7 +275,7 @@ fn near(hash: &str, met: &BTreeSet<OsString>) -> String {
     });
     match (near.next(), near.next()) {
         (Some(only), None) => format!(" (is {} meant?)", printable(only.as_bytes())),
-        (Some(first), Some(_)) => format!(" (several begin so, {} first)", printable(first.as_bytes())),
+        (Some(first), Some(_)) => format!(" ({} and others begin with it)", printable(first.as_bytes())),
         _ => String::new(),
     }
 }
@@ -444,7 +444,7 @@ mod tests {
         assert_eq!(refused(&["ab12", "x"], &[]), message("--only x", ""));
         assert_eq!(refused(&[], &["AB12"]), message("--skip AB12", " (is ab12 meant?)"));
         assert_eq!(refused(&[], &["cd.tar.zst"]), message("--skip cd.tar.zst", " (is cd meant?)"));
-        assert_eq!(refused(&[], &["ab"]), message("--skip ab", " (several begin so, ab12 first)"));
+        assert_eq!(refused(&[], &["ab"]), message("--skip ab", " (ab12 and others begin with it)"));
         assert_eq!(refused(&["cd"], &["cd"]).as_deref(), Some("--only cd: also on the skip list; nothing was opened"));
     }
 

@@ -1,5 +1,6 @@
 //! An image on its way from archive to staging: when it may, how it fares, and what becomes of it.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -10,12 +11,12 @@ use crate::member::{Content, Extent};
 use crate::ptable::Damage;
 use crate::reason::Reason;
 use crate::run::Control;
-use crate::staging::{self, Keep, Place, Room, Staged, Staging};
+use crate::staging::{self, Folder, Keep, Place, Room, Staged, Staging};
 use crate::units::human;
 use crate::zst::{self, CopyError, ZstFile};
 
 use super::Shared;
-use super::compare;
+use super::compare::{self, is_end};
 
 /// What became of an image that is to be kept. What was found in it is what the file in staging says, where it can be read
 /// to its end.
@@ -28,8 +29,10 @@ pub(super) enum Outcome {
     There(Finding, Kept),
     /// It would be staged, but this is a dry run.
     WouldKeep {
-        /// Bytes of it that the archive does not tell to be holes.
+        /// Bytes of it that the archive does not tell to be holes; none where it is there.
         at_most: u64,
+        /// Whether an earlier run staged it.
+        existing: bool,
     },
     /// There is no room for it now.
     NoRoom(Cause),
@@ -78,7 +81,8 @@ impl<'r> Stager<'r> {
         }
         let run = self.run;
         let Some(staging) = &run.staging else {
-            return Outcome::WouldKeep { at_most: data_bytes(content) };
+            let existing = is_staged(&site.staging, &place, image.size, finding);
+            return Outcome::WouldKeep { at_most: if existing { 0 } else { data_bytes(content) }, existing };
         };
         let _lock = match staging.lock_archive(&archive.hash) {
             Ok(lock) => lock,
@@ -90,32 +94,8 @@ impl<'r> Stager<'r> {
             }
             Err(error) => return Outcome::Failed(Cause::from(&error)),
         };
-        match staging.existing(&place, image.size) {
-            Ok(None) => {}
-            Ok(Some(staged)) => {
-                let whole = finding.of_copy(&staged.file, image.size);
-                if !finding.agrees_with(&whole) {
-                    let message = format!(
-                        "{} is in the way: it has the image's length, but other partitions; move or remove it",
-                        staged.path.display()
-                    );
-                    return Outcome::Failed(Cause::new(Reason::InTheWay, message));
-                }
-                let is_doubted = run.doubted.contains(&archive.hash);
-                if (is_doubted || !run.vouched.contains(&staged.path))
-                    && let Some(outcome) = differs(zst, content, &staged, run.control)
-                {
-                    return outcome;
-                }
-                let (whole, kept) = kept(finding, whole, staged, image.size);
-                let kept = Kept { existing: true, ..kept };
-                return if is_doubted {
-                    Outcome::Staged(whole, kept)
-                } else {
-                    Outcome::There(whole, Kept { verified: None, ..kept })
-                };
-            }
-            Err(error) => return Outcome::Failed(Cause::from(&error)),
+        if let Some(outcome) = there(run, &archive, zst, content, (staging, &place), finding, image.size) {
+            return outcome;
         }
         if run.check_space() {
             if run.control.is_stopped() {
@@ -202,6 +182,49 @@ impl<'r> Stager<'r> {
     }
 }
 
+/// Whether an image is in the staging folder at `root`, which need not be there, by its length and its table.
+fn is_staged(root: &Path, place: &Place<'_>, size: u64, finding: &Finding) -> bool {
+    let staged = Folder::open(root).ok().and_then(|root| staging::find(&root, place, size).ok().flatten());
+    staged.is_some_and(|staged| finding.agrees_with(&finding.of_copy(&staged.file, size)))
+}
+
+/// What comes of an image that is in staging already, or in whose place something else is; none where nothing is there.
+fn there(
+    run: &Shared<'_>,
+    archive: &Archive,
+    zst: &ZstFile,
+    content: &Content,
+    (staging, place): (&Staging, &Place<'_>),
+    finding: &Finding,
+    size: u64,
+) -> Option<Outcome> {
+    let staged = match staging.existing(place, size) {
+        Ok(staged) => staged?,
+        Err(error) => {
+            let shorter = staging.shorter(place, size).ok().flatten();
+            let cut = shorter.and_then(|staged| there_cut(zst, content, finding, staged, size, run.control));
+            return Some(cut.unwrap_or_else(|| Outcome::Failed(Cause::from(&error))));
+        }
+    };
+    let whole = finding.of_copy(&staged.file, size);
+    if !finding.agrees_with(&whole) {
+        let message = format!(
+            "{} is in the way: it has the image's length, but other partitions; move or remove it",
+            staged.path.display()
+        );
+        return Some(Outcome::Failed(Cause::new(Reason::InTheWay, message)));
+    }
+    let is_doubted = run.doubted.contains(&archive.hash);
+    if (is_doubted || !run.vouched.contains(&staged.path))
+        && let Some(outcome) = differs(zst, content, &staged, run.control)
+    {
+        return Some(outcome);
+    }
+    let (whole, kept) = kept(finding, whole, staged, size);
+    let kept = Kept { existing: true, ..kept };
+    Some(if is_doubted { Outcome::Staged(whole, kept) } else { Outcome::There(whole, Kept { verified: None, ..kept }) })
+}
+
 /// What stands against an image in staging for which the log does not vouch; none where it has the bytes of the archive.
 fn differs(zst: &ZstFile, content: &Content, staged: &Staged, control: &Control) -> Option<Outcome> {
     match compare::is_same(zst, content, &staged.file, control) {
@@ -222,6 +245,28 @@ fn differs(zst: &ZstFile, content: &Content, staged: &Staged, control: &Control)
             let message = format!("reading {} to compare it with its archive: {error}", staged.path.display());
             Some(Outcome::Failed(Cause::new(Reason::StagingIo, message)))
         }
+    }
+}
+
+/// The beginning of an image that an earlier run staged as far as the archive goes; none where the file is something else.
+fn there_cut(
+    zst: &ZstFile,
+    content: &Content,
+    finding: &Finding,
+    staged: Staged,
+    size: u64,
+    control: &Control,
+) -> Option<Outcome> {
+    let length = staged.file.metadata().ok()?.len();
+    match compare::is_all_there_is(zst, content, (&staged.file, length), control) {
+        Ok(Some(error)) => match cut_short(finding, staged, size, cut(&error, size)) {
+            Outcome::Cut(found, kept, length, cause) => {
+                Some(Outcome::Cut(found, Kept { existing: true, ..kept }, length, cause))
+            }
+            other => Some(other),
+        },
+        Err(compare::Failure::Archive(zst::Error::Interrupted)) => Some(Outcome::Stopped),
+        Ok(None) | Err(_) => None,
     }
 }
 
@@ -258,11 +303,6 @@ fn kept(finding: &Finding, mut whole: Finding, staged: Staged, size: u64) -> (Fi
     (whole, Kept { path, bytes_written, allocated, verified: Some(true), existing: false })
 }
 
-/// Whether the archive ends where its data should go on.
-fn is_end(error: &zst::Error) -> bool {
-    matches!(error, zst::Error::EndOfData { .. } | zst::Error::Truncated { .. })
-}
-
 /// Why there is less of an image than its header says.
 fn cut(error: &zst::Error, size: u64) -> Cause {
     match error {
@@ -273,7 +313,7 @@ fn cut(error: &zst::Error, size: u64) -> Cause {
 
 /// The tar ends in the data of an image.
 pub(super) fn tar_cut(size: u64) -> Cause {
-    Cause::new(Reason::TarTruncated, format!("the tar ends before the {} of the image do", human(size)))
+    Cause::new(Reason::TarTruncated, format!("the tar ends before the image does, which has {}", human(size)))
 }
 
 /// The beginning of an image in staging.

@@ -131,9 +131,9 @@ impl<'r> Verdicts<'r> {
                 open.finding = Some(whole);
                 (Action::Kept(kept), Wait::NextMember)
             }
-            Outcome::WouldKeep { at_most } => {
+            Outcome::WouldKeep { at_most, existing } => {
                 open.finding = Some(finding);
-                (Action::WouldKeep { at_most }, Wait::NextMember)
+                (Action::WouldKeep { at_most, existing }, Wait::NextMember)
             }
             Outcome::NoRoom(cause) => {
                 open.finding = Some(finding);

@@ -105,6 +105,15 @@ impl Folder {
         rustix::fs::openat(&self.handle, name, flags, Mode::from_raw_mode(0o666)).map(File::from)
     }
 
+    /// Creates a file without a name, which [`Folder::link_new`] gives it one; none where the file system has no such files, or
+    /// there is no `/proc` to name it by.
+    #[must_use]
+    pub fn create_unnamed(&self) -> Option<File> {
+        let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
+        let file = File::from(rustix::fs::openat(&self.handle, ".", flags, Mode::from_raw_mode(0o666)).ok()?);
+        std::fs::symlink_metadata(opened_path(&file)).is_ok().then_some(file)
+    }
+
     /// Opens the file `name` for reading.
     pub fn open_file(&self, name: &OsStr) -> Result<File, Errno> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -198,9 +207,10 @@ impl Folder {
     /// Gives `file`, which was created here as `from`, the name `to`, which must not exist. It is the open file that gets the
     /// name, whatever stands under `from` by now: not there at all is `ESTALE`. Where the file system has no links, or there
     /// is no `/proc`, what is renamed is looked at first.
-    pub fn link_new(&self, file: &File, from: &OsStr, to: &OsStr) -> Result<(), Errno> {
-        let opened = format!("/proc/self/fd/{}", file.as_raw_fd());
-        match rustix::fs::linkat(CWD, &*opened, &self.handle, to, AtFlags::SYMLINK_FOLLOW) {
+    pub fn link_new(&self, file: &File, from: Option<&OsStr>, to: &OsStr) -> Result<(), Errno> {
+        let linked = rustix::fs::linkat(CWD, &*opened_path(file), &self.handle, to, AtFlags::SYMLINK_FOLLOW);
+        let Some(from) = from else { return linked };
+        match linked {
             Ok(()) => {
                 // Left behind by a failure, it is a second name of a whole image, which the next run sweeps.
                 if self.is_at(file, from) {
@@ -287,6 +297,11 @@ impl FreeSpace for Folder {
         let used = stat.f_blocks.saturating_sub(stat.f_bfree).saturating_mul(stat.f_frsize);
         Ok(Space { available, usable: used.saturating_add(available) })
     }
+}
+
+/// Where the open file can be found without a name.
+fn opened_path(file: &File) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
 }
 
 /// Turns an errno into an error that says what was done to which path.

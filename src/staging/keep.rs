@@ -34,7 +34,8 @@ pub enum Room {
 pub struct Keep {
     /// Staging, the hash's folder, and the numbered folder in it where there is one: the last holds the file.
     folders: Vec<Folder>,
-    partial: OsString,
+    /// The name that the file has until it is whole; none where it has none.
+    partial: Option<OsString>,
     name: OsString,
     file: File,
     room: Room,
@@ -76,11 +77,28 @@ impl Keep {
         if !folder.is_at(&file, &partial) {
             return Err(failure(io::ErrorKind::NotFound.into(), "locking"));
         }
+        Keep::of(folders, file, Some(partial), name, size, room, reservation)
+    }
+
+    /// To be written to `file`, which was created in the last of the folders as `partial`, or without a name.
+    pub(super) fn of(
+        folders: Vec<Folder>,
+        file: File,
+        partial: Option<OsString>,
+        name: &OsStr,
+        size: u64,
+        room: Room,
+        reservation: Reservation,
+    ) -> Result<Keep, Error> {
+        let folder = folders.last().expect("staging and the hash's folder");
         // At once, and all that is written is written into a hole: XFS allocates ahead of a file that grows, and free space
         // would fall by far more than the image takes.
         if let Err(source) = file.set_len(size) {
-            let _ = folder.remove(&partial);
-            return Err(failure(source, "setting the length of"));
+            let path = folder.join(partial.as_deref().unwrap_or(name));
+            if let Some(partial) = &partial {
+                let _ = folder.remove(partial);
+            }
+            return Err(write_failed(source, "setting the length of", path, 0));
         }
         Ok(Keep {
             folders,
@@ -102,7 +120,7 @@ impl Keep {
     }
 
     fn partial_path(&self) -> PathBuf {
-        self.folder().join(&self.partial)
+        self.folder().join(self.partial.as_ref().unwrap_or(&self.name))
     }
 
     /// Appends `bytes`; runs of zeros become holes.
@@ -202,7 +220,7 @@ impl Keep {
         let metadata = self.file.metadata().map_err(failure)?;
         let file = self.file.try_clone().map_err(failure)?;
         let path = self.folder().join(&self.name);
-        match self.folder().link_new(&self.file, &self.partial, &self.name) {
+        match self.folder().link_new(&self.file, self.partial.as_deref(), &self.name) {
             Ok(()) => {
                 self.finished = true;
                 self.reservation.keep();
@@ -226,7 +244,9 @@ impl Drop for Keep {
             return;
         }
         // Nothing can be done about a failure here; the next run sweeps partials.
-        let _ = self.folder().remove(&self.partial);
+        if let Some(partial) = &self.partial {
+            let _ = self.folder().remove(partial);
+        }
         for pair in self.folders.windows(2).rev() {
             if let Some(name) = pair[1].path().file_name() {
                 pair[0].remove_if_empty(name);

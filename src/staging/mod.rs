@@ -18,7 +18,7 @@ mod mounts;
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::ffi::{OsStr, OsString};
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, File};
 use std::hash::BuildHasher;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -28,6 +28,7 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
+use sha2::{Digest, Sha256};
 
 pub use budget::{Budget, FreeSpace, Refusal, Reservation, Space};
 pub use error::Error;
@@ -236,6 +237,11 @@ impl Staging {
         find(&self.root, place, size)
     }
 
+    /// As [`find_shorter`], in this staging folder.
+    pub fn shorter(&self, place: &Place<'_>, size: u64) -> Result<Option<Staged>, Error> {
+        find_shorter(&self.root, place, size)
+    }
+
     /// Begins to write an image of `size` bytes: room first, then folders, then the partial file.
     pub fn begin(&self, place: &Place<'_>, size: u64, room: Room) -> Result<Keep, Error> {
         let name = folder::check_name(place.name)?;
@@ -307,13 +313,58 @@ pub fn create(path: &Path, size: u64) -> Result<Keep, Error> {
     if folder.look(name).map_err(folder::failed("looking at", path))?.is_some() {
         return Err(Error::Exists { path: path.to_owned() });
     }
+    create_in(folder, name, size, true)
+}
+
+/// The same in `folder`; `may_be_unnamed`, in a file that has no name until it is whole, and that the kernel removes with the
+/// process, where the file system has such files.
+fn create_in(folder: Folder, name: &OsStr, size: u64, may_be_unnamed: bool) -> Result<Keep, Error> {
     let budget = Budget::new(Arc::new(folder.try_clone()?), MinFree::Bytes(Size(0)));
     let reservation = budget.try_reserve(0).map_err(|refusal| keep::refused(&folder, 0, refusal))?;
-    // Not a name that staging sweeps: nobody holds its lock here.
-    let partial = |number| OsString::from(format!(".imgsieve-{}-{number}.partial", std::process::id()));
-    let is_free = |name: &OsString| matches!(folder.look(name), Ok(None));
-    let partial = (0..u32::MAX).map(partial).find(is_free).unwrap_or_default();
-    Keep::create(vec![folder], partial, name, size, Room::Growing, reservation)
+    sweep_left(&folder, name);
+    if may_be_unnamed && let Some(file) = folder.create_unnamed() {
+        return Keep::of(vec![folder], file, None, name, size, Room::Growing, reservation);
+    }
+    let (file, partial) = create_named(&folder, name)?;
+    Keep::of(vec![folder], file, Some(partial), name, size, Room::Growing, reservation)
+}
+
+/// Files of the same name that processes may write at a time.
+const AT_A_TIME: u32 = 100;
+
+/// The partials of the file `name`. Not names that staging sweeps: nobody holds its lock here.
+fn partials_of(name: &OsStr) -> impl Iterator<Item = OsString> {
+    let digest = Sha256::digest(name.as_bytes());
+    let digest = digest.iter().take(8).fold(0_u64, |digest, &byte| digest << 8 | u64::from(byte));
+    (0..AT_A_TIME).map(move |number| format!(".imgsieve-{digest:016x}-{number}.extract.partial").into())
+}
+
+/// Removes partials of the file `name` that nobody holds the lock of: killed processes left them. Where the file system has
+/// no locks, they stay.
+fn sweep_left(folder: &Folder, name: &OsStr) {
+    for partial in partials_of(name) {
+        match folder.open_file(&partial) {
+            Ok(file) if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() => {
+                let _ = folder.remove(&partial);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A partial of the file `name`, locked while it is written.
+fn create_named(folder: &Folder, name: &OsStr) -> Result<(File, OsString), Error> {
+    for partial in partials_of(name) {
+        match folder.create(&partial) {
+            Ok(file) => {
+                let _ = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
+                return Ok((file, partial));
+            }
+            Err(Errno::EXIST) => {}
+            Err(errno) => return Err(folder::failed("creating", &folder.join(&partial))(errno)),
+        }
+    }
+    Err(Error::Exists { path: folder.join(&partials_of(name).next().unwrap_or_default()) })
 }
 
 /// `name`, which is untrusted, as that of a file.
@@ -369,15 +420,35 @@ impl Place<'_> {
 pub fn find(root: &Folder, place: &Place<'_>, size: u64) -> Result<Option<Staged>, Error> {
     let name = folder::check_name(place.name)?;
     let Some(folder) = place.folder_in(root)? else { return Ok(None) };
-    let path = folder.join(name);
-    match folder.look(name).map_err(folder::failed("looking at", &path))? {
+    match found_in(&folder, name)? {
         None => Ok(None),
-        Some(Found::File { length, allocated }) if length == size => {
-            let file = folder.open_file(name).map_err(folder::failed("opening", &path))?;
-            Ok(Some(Staged { path, bytes_written: 0, allocated, file }))
-        }
+        Some((Found::File { length, .. }, Some(staged))) if length == size => Ok(Some(staged)),
         Some(_) => Err(keep::in_the_way(&folder, name, size)),
     }
+}
+
+/// A file in this place that is shorter than an image of `size` bytes, as one is that was staged as far as it goes.
+pub fn find_shorter(root: &Folder, place: &Place<'_>, size: u64) -> Result<Option<Staged>, Error> {
+    let name = folder::check_name(place.name)?;
+    let Some(folder) = place.folder_in(root)? else { return Ok(None) };
+    Ok(match found_in(&folder, name)? {
+        Some((Found::File { length, .. }, staged)) if (1..size).contains(&length) => staged,
+        _ => None,
+    })
+}
+
+/// What stands under a name, opened if it is a file.
+fn found_in(folder: &Folder, name: &OsStr) -> Result<Option<(Found, Option<Staged>)>, Error> {
+    let path = folder.join(name);
+    let Some(found) = folder.look(name).map_err(folder::failed("looking at", &path))? else { return Ok(None) };
+    let staged = match found {
+        Found::File { allocated, .. } => {
+            let file = folder.open_file(name).map_err(folder::failed("opening", &path))?;
+            Some(Staged { path, bytes_written: 0, allocated, file })
+        }
+        _ => None,
+    };
+    Ok(Some((found, staged)))
 }
 
 /// Space where `path` is, or would be made: of the nearest folder above it that exists.
@@ -679,6 +750,32 @@ mod tests {
         keep.finish().expect("whole");
         assert_eq!(std::fs::read(staging.path().join("hash/x.img")).expect("an image"), b"whole");
         assert_eq!(std::fs::read(&partial).expect("theirs"), b"half");
+    }
+
+    #[test]
+    fn a_file_that_is_created_leaves_nothing_behind_and_sweeps_what_a_killed_process_left() {
+        let place = tempfile::tempdir().expect("a temporary folder");
+        let open = || Folder::open(place.path()).expect("a folder");
+        let names = || open().names().expect("its names");
+        let name = OsStr::new("x.img");
+        for may_be_unnamed in [true, false] {
+            let begin = || {
+                let mut keep = create_in(open(), name, 4, may_be_unnamed).expect("begun");
+                keep.data(b"half").expect("written");
+                keep
+            };
+            // The lock goes with the process, and the file stays.
+            drop(create_named(&open(), name).expect("a partial"));
+            let left = names();
+            // Two at once are in nobody's way.
+            let (one, other) = (begin(), begin());
+            assert_eq!((left.len(), names().len()), (1, if may_be_unnamed { 0 } else { 2 }));
+            one.finish().expect("whole");
+            assert!(matches!(other.finish(), Err(Error::InTheWay { .. })));
+            assert_eq!(std::fs::read(place.path().join(name)).expect("a file"), b"half");
+            std::fs::remove_file(place.path().join(name)).expect("ours");
+            assert!(names().is_empty(), "{:?}", names());
+        }
     }
 
     #[test]

@@ -63,7 +63,7 @@ impl Answer {
         let mut text = String::new();
         for (archive, verified) in &self.archives {
             let hash = printable_short(archive.hash.as_encoded_bytes(), HASH_SHOWN);
-            let what = verified.as_ref().map_or_else(|| "not verified: the run ended".to_owned(), line);
+            let what = verified.as_ref().map_or_else(|| "not verified: the run ended first".to_owned(), line);
             let _ = writeln!(text, "{hash}  {}  {what}", human(archive.size));
         }
         for (path, cause) in &self.problems {
@@ -95,9 +95,9 @@ impl Answer {
             }
         }
         if unsure > 0 {
-            let (have, decode) =
-                if unsure == 1 { ("has", "it decodes to its end") } else { ("have", "they decode to their ends") };
-            let _ = writeln!(text, "{} {have} no checksum, or not in every frame: {decode}.", archives(unsure));
+            let (lack, decode) = if unsure == 1 { ("lacks", "decodes") } else { ("lack", "decode") };
+            let archives = archives(unsure);
+            let _ = writeln!(text, "{archives} {lack} a checksum in some or all frames, but {decode} to the end.");
         }
         if fails > 0 {
             let fail = if fails == 1 { "fails" } else { "fail" };

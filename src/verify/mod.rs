@@ -27,8 +27,7 @@ pub fn run(config: &Config, control: &Control, observers: &[&dyn Observer]) -> R
     let observers = Observers::new(control, observers);
     let bytes = archives.iter().map(|archive| archive.size).sum();
     observers.emit(&Event::Live(Live::Verifying { archives: archives.len(), bytes }));
-    let sizes: Vec<u64> = archives.iter().map(|archive| archive.size).collect();
-    observers.emit(&Event::Live(Live::Queue { jobs: config.jobs(), sizes: &sizes }));
+    observers.emit(&Event::Live(Live::Queue { jobs: config.jobs(), archives: &archives }));
     let verified = all(config, control, observers, &archives);
     let mut answer = Answer::new(left_out, problems, part);
     for (archive, verified) in archives.into_iter().zip(verified) {

@@ -27,6 +27,9 @@ const MAX_STEPS: u64 = 8 << 20;
 const GOING_ON: u64 = 64 << 10;
 /// Most that is read ahead of those, in bytes.
 const MAX_AHEAD: u64 = 256 << 10;
+/// What stands at a file's end is followed together, if it is no more than this, in bytes: the members behind an image and
+/// the padding are read one by one, and have the same sources.
+const TAIL: u64 = 16 << 10;
 /// What one call may follow, in bytes: a longer read goes piece by piece.
 const MAX_PIECE: u64 = 1 << 20;
 /// Bytes that are kept because somebody said that he will ask for them.
@@ -161,7 +164,9 @@ impl Gears {
         if self.in_memory(position).is_empty() {
             let goes_on = position.checked_sub(self.last.end()).is_some_and(|gap| gap < GOING_ON);
             self.ahead = if goes_on { (self.ahead * 2).clamp(4 << 10, MAX_AHEAD) } else { 0 };
-            let end = position.saturating_add(wanted.min(MAX_PIECE).max(self.ahead)).min(self.index.reached());
+            let rest = self.index.size().map(|size| size.saturating_sub(position)).filter(|&rest| rest <= TAIL);
+            let len = rest.unwrap_or_else(|| wanted.min(MAX_PIECE).max(self.ahead));
+            let end = position.saturating_add(len).min(self.index.reached());
             if end <= position {
                 return Ok(&[]);
             }

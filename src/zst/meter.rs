@@ -7,6 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 #[derive(Debug, Default)]
 pub struct Meter {
     compressed: AtomicU64,
+    /// How far the headers of blocks were gone over, where that may have been all there is to do.
+    walked: AtomicU64,
+    was_walk_vain: AtomicBool,
     decoded: AtomicU64,
     stop: Arc<AtomicBool>,
 }
@@ -18,10 +21,21 @@ impl Meter {
         Meter { stop, ..Meter::default() }
     }
 
-    /// Byte of the compressed file up to which it was consumed. It grows, but for a file that was passed over whole, to
-    /// begin with, and is then read.
+    /// A meter of reads that bring the file no further, and that end with those of this one.
+    pub(super) fn aside(&self) -> Meter {
+        Meter::new(Arc::clone(&self.stop))
+    }
+
+    /// Byte of the compressed file up to which it was consumed, be it by the headers of its blocks alone. It grows, unless
+    /// it turns out that what was gone over in that way has to be decoded.
     #[must_use]
     pub fn compressed(&self) -> u64 {
+        self.read().max(self.walked.load(Ordering::Relaxed))
+    }
+
+    /// The same, of a file that is going to be decoded: that its headers were gone over spares it nothing.
+    #[must_use]
+    pub fn read(&self) -> u64 {
         self.compressed.load(Ordering::Relaxed)
     }
 
@@ -35,9 +49,28 @@ impl Meter {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Goes back to an earlier place, from which the file is read once more.
+    /// The headers of the blocks up to there were gone over.
+    pub(super) fn walk(&self, compressed: u64) {
+        self.walked.fetch_max(compressed, Ordering::Relaxed);
+    }
+
+    /// That the headers were gone over proved nothing, and has spared nothing.
+    pub(super) fn refute_walk(&self) {
+        self.was_walk_vain.store(true, Ordering::Relaxed);
+        self.walked.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether the headers of the file were gone over in vain; none where they were not.
+    #[must_use]
+    pub fn was_walk_vain(&self) -> Option<bool> {
+        let is_vain = self.was_walk_vain.load(Ordering::Relaxed);
+        (is_vain || self.walked.load(Ordering::Relaxed) > 0).then_some(is_vain)
+    }
+
+    /// Goes to an earlier place, from which the file is decoded, whatever was passed over behind it.
     pub(super) fn go_back(&self, compressed: u64) {
-        self.compressed.store(compressed, Ordering::Relaxed);
+        self.walked.store(0, Ordering::Relaxed);
+        self.compressed.fetch_min(compressed, Ordering::Relaxed);
     }
 
     pub(super) fn advance(&self, compressed: u64, decoded: u64) {

@@ -133,6 +133,7 @@ impl Reader {
             Err(Miss::Dear) => {
                 self.fallbacks += 1;
                 self.decoder.learn(compressed, decompressed);
+                self.decoder.tell_start(position);
                 Ok(Way::Decoder)
             }
             Err(Miss::Odd) => {
@@ -183,7 +184,6 @@ impl Reader {
             return Ok(());
         }
         let Some(Presumable { source, meter, voucher }) = self.presumable.take() else { return Ok(()) };
-        let begun = meter.compressed();
         let presumed = match Presumed::of(source, &meter, voucher.is_some()) {
             Ok(presumed) => presumed,
             Err(Error::Interrupted) => return Err(Error::Interrupted),
@@ -192,9 +192,11 @@ impl Reader {
         };
         match presumed.and_then(|presumed| presumed.into_proven(voucher)) {
             Some(proven) => *gears = proven,
-            None => self.refuted += 1,
+            None => {
+                self.refuted += 1;
+                meter.refute_walk();
+            }
         }
-        meter.go_back(begun);
         Ok(())
     }
 
@@ -220,7 +222,10 @@ impl Reader {
     pub fn fetch(&mut self, ranges: &[Range<u64>], only_cheap: bool) -> Result<(), Error> {
         self.dear.clear();
         let Some(end) = ranges.iter().map(|range| range.end).max() else { return Ok(()) };
-        if self.gears.is_none() || !self.advance(end)? {
+        let is_near = |range: &Range<u64>| {
+            self.engine == Engine::Auto && (self.decoder.holds(range.start) || self.decoder.is_near(range.start, NEAR))
+        };
+        if self.gears.is_none() || ranges.iter().all(is_near) || !self.advance(end)? {
             return Ok(());
         }
         let (engine, decoder) = (self.engine, &self.decoder);
@@ -275,12 +280,14 @@ impl Reader {
         Ok(())
     }
 
-    /// The decoder, told where the frame begins that holds `position`: for bytes that have to come from libzstd.
+    /// The decoder, told where the frame begins that holds `position`: for bytes that have to come from libzstd, whatever was
+    /// passed over on the way to it.
     pub fn decoder_for(&mut self, position: u64) -> &mut Decoder {
         if let Some(gears) = &self.gears {
             let (compressed, decompressed) = gears.frame_before(position);
             self.decoder.learn(compressed, decompressed);
         }
+        self.decoder.tell_start(position);
         &mut self.decoder
     }
 

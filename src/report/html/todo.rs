@@ -9,6 +9,7 @@ use std::path::Path;
 use crate::account::{ArchiveAccount, ArchiveEnd, StagedImage, Verification};
 use crate::event::Soundness;
 use crate::log::Name;
+use crate::log::record::PartitionCheck;
 use crate::reason::{Reason, Told};
 use crate::report::{Context, ImageState, Remaining, Report};
 use crate::sanitize::shell_word;
@@ -203,13 +204,20 @@ fn images(report: &Report, remaining: &Remaining) -> Vec<Item> {
             command: command(remaining.stage.as_ref()),
             ..Item::default()
         };
-        for (archive, image, _) in report.images().filter(|(_, _, state)| **state == ImageState::WouldKeep) {
+        for (archive, image, _) in would_keep(report) {
             let text = format!("{}, {}", human(image.size()), image.found());
             add(&mut item, || Entry::of(&archive.hash, image.image.img.bytes(), &text));
         }
         items.push(item);
     }
     items
+}
+
+/// Images that a run would stage that is not dry.
+fn would_keep(report: &Report) -> impl Iterator<Item = (&ArchiveAccount, &PartitionCheck, &ImageState)> {
+    let is_one =
+        |image: &PartitionCheck, state: &ImageState| *state == ImageState::WouldKeep && image.existing != Some(true);
+    report.images().filter(move |(_, image, state)| is_one(image, state))
 }
 
 fn staged(image: &StagedImage, state: &ImageState) -> Entry {

@@ -266,6 +266,7 @@ impl Decoder {
         self.size = None;
         self.failed = None;
         self.reached = start;
+        self.options.meter.go_back(start.compressed);
         self.decoded = Ranges::default();
         Ok(())
     }
@@ -278,6 +279,13 @@ impl Decoder {
             return Ok(());
         }
         self.begin_at(start)
+    }
+
+    /// Tells whoever watches from where it is decoded up to `position`.
+    pub fn tell_start(&self, position: u64) {
+        let start = self.start_for(position);
+        let is_ahead = self.is_on_the_way(position, start);
+        self.options.meter.go_back(if is_ahead { self.input.position() } else { start.compressed });
     }
 
     /// The last known start of a frame that is not behind `position`.

@@ -28,7 +28,7 @@ const SIZED_FIRST: u64 = 4;
 /// Compressed blocks that are remembered, for the tables that the last block of a frame repeats.
 const REMEMBERED: usize = 1 << 12;
 /// Blocks between two looks at whether somebody wants an end.
-const ROUND: u64 = 1 << 12;
+const ROUND: u64 = 1 << 8;
 
 /// A pass by the headers of blocks.
 pub(in crate::zst) struct FullPass {
@@ -123,7 +123,7 @@ impl FullPass {
     fn block(&mut self) -> Result<Block, Stop> {
         self.blocks += 1;
         if self.blocks.is_multiple_of(ROUND) {
-            self.meter.advance(self.place.compressed, 0);
+            self.meter.walk(self.place.compressed);
             if self.meter.is_stopped() {
                 return Err(Stop::Read(Error::Interrupted));
             }

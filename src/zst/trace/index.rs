@@ -290,8 +290,9 @@ impl Index {
         let dear = || Error::Dear { position };
         let (place, next, again) = self.map.before(&self.source, position)?.ok_or_else(dear)?;
         let end = next.unwrap_or(u64::MAX).min(self.reached());
+        let aside = Arc::new(self.meter.aside());
         if let Again::Full { end: frame_end } = again {
-            let mut pass = FullPass::again(Arc::clone(&self.source), Arc::clone(&self.meter), place, frame_end);
+            let mut pass = FullPass::again(Arc::clone(&self.source), aside, place, frame_end);
             let mut stretch = Stretch::at(place.decompressed);
             while stretch.end < end && stretch.blocks.len() < MAX_STRETCH {
                 match pass.next(None) {
@@ -303,7 +304,7 @@ impl Index {
             }
             return if stretch.contains(position) { Ok(stretch) } else { Err(dear()) };
         }
-        let mut pass = Pass::new(Arc::clone(&self.source), Arc::clone(&self.meter), place, SHORT_SLAB_LEN);
+        let mut pass = Pass::new(Arc::clone(&self.source), aside, place, SHORT_SLAB_LEN);
         let mut stretch = Stretch::at(place.decompressed);
         while pass.place().decompressed < end && !pass.is_at_end() {
             if self.meter.is_stopped() {
