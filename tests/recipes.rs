@@ -323,9 +323,6 @@ fn slurm_runs_all_shards_whatever_happens_to_some_and_then_the_report() {
 #[test]
 #[cfg_attr(not(feature = "oracles"), ignore = "compares with other programs: tests/run")]
 fn duckdb_answers_as_the_report_does() {
-    if !has_module("duckdb") {
-        return;
-    }
     const SCRIPT: &str = "\
 import duckdb, json, sys
 db = duckdb.connect()
@@ -338,6 +335,9 @@ images = [dict(zip(columns, row)) for row in rows.fetchall()]
 ends = dict(db.sql('SELECT hash, \"end\" FROM archives').fetchall())
 print(json.dumps({'images': images, 'ends': ends}))
 ";
+    if !has_module("duckdb") {
+        return;
+    }
     let scan = scan();
     let logs = format!("{}/", scan.folder().join("logs").display());
     let shard = |shard: &str, more: &[&str]| {

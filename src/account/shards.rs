@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::time::SystemTime;
 
-use crate::log::record::{LEFT_OUT_MOST, LeftOut, ScriptComplete, ScriptStart};
+use crate::log::record::{LEFT_OUT_MOST, LeftOut, ScriptStart};
 use crate::shard::Shard;
 
 use super::{Account, PROBLEMS_MOST, Run, RunEnd, Sums};
@@ -62,7 +62,7 @@ impl Shards {
         };
         let groups = [
             ("missing", self.missing().collect()),
-            ("unfinished", of(|end| end.is_none())),
+            ("unfinished", of(Option::is_none)),
             ("interrupted", of(|end| matches!(end, Some(RunEnd::Interrupted(_))))),
             ("failed", of(|end| matches!(end, Some(RunEnd::Aborted(_))))),
         ];
@@ -182,9 +182,7 @@ fn sum(mut runs: Vec<Run>) -> Run {
     let end = runs.iter().find(|run| !matches!(run.end, Some(RunEnd::Complete(_)))).map(|run| run.end.clone());
     all.end = match end {
         Some(end) => end,
-        None if all.shards.as_ref().is_some_and(Shards::are_complete) => {
-            Some(RunEnd::Complete(Box::new(ScriptComplete::default())))
-        }
+        None if all.shards.as_ref().is_some_and(Shards::are_complete) => Some(RunEnd::Complete(Box::default())),
         None => None,
     };
     all

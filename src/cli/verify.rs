@@ -32,6 +32,7 @@ Examples:
 
 /// `imgsieve verify`.
 #[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools)]
 pub struct VerifyArguments {
     /// Archives, and folders whose archives are verified whatever their size
     #[arg(value_name = "ARCHIVE|FOLDER")]

@@ -144,7 +144,7 @@ impl Folder {
     #[must_use]
     pub fn is_local(&self) -> bool {
         /// `EXT4_SUPER_MAGIC`, `XFS_SUPER_MAGIC`, `BTRFS_SUPER_MAGIC`, `TMPFS_MAGIC`, `OVERLAYFS_SUPER_MAGIC`, `F2FS_SUPER_MAGIC`
-        /// of `linux/magic.h`; `ZFS_SUPER_MAGIC` of OpenZFS.
+        /// of `linux/magic.h`; `ZFS_SUPER_MAGIC` of `OpenZFS`.
         const LOCAL: [u32; 7] = [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0x794C_7630, 0xF2F5_2010, 0x2FC1_2FC1];
         let kind =
             rustix::fs::fstatfs(&self.handle).ok().and_then(|stat| u32::try_from(stat.f_type & 0xFFFF_FFFF).ok());
