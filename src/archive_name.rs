@@ -1,7 +1,10 @@
 //! How the name of an archive ends.
 
+/// The ending that an archive has as a rule.
+pub const ENDING: &[u8] = b".tar.zst";
+
 /// The endings, ASCII case ignored: what GNU tar and bsdtar take for a tar in Zstandard (`--auto-compress`), and the long form.
-const ENDINGS: [&[u8]; 3] = [b".tar.zst", b".tzst", b".tar.zstd"];
+const ENDINGS: [&[u8]; 3] = [ENDING, b".tzst", b".tar.zstd"];
 
 /// The endings for a person.
 pub const IN_WORDS: &str = ".tar.zst, .tzst or .tar.zstd";

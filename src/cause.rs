@@ -1,5 +1,8 @@
 //! Why something is not as it should be, in the log's words: what the errors of all layers become once they are told.
 
+use std::io;
+
+use crate::exit::Exit;
 use crate::reason::Reason;
 use crate::zst;
 use crate::{member, ptable, staging};
@@ -11,12 +14,48 @@ pub struct Cause {
     pub code: Reason,
     /// The sentence.
     pub message: String,
+    /// Whether trying again later may mend it, with nothing done by anybody who reads it.
+    pub may_pass: bool,
+}
+
+/// Whether an error is that of a place that is not there now, or of a disk that is full: not mounted, its server not in
+/// reach.
+#[must_use]
+pub fn is_out_of_reach(error: &io::Error) -> bool {
+    use io::ErrorKind as K;
+    use rustix::io::Errno;
+    let is_of_device = [Errno::IO, Errno::NXIO, Errno::NODEV, Errno::HOSTDOWN].map(Errno::raw_os_error);
+    error.raw_os_error().is_some_and(|raw| is_of_device.contains(&raw))
+        || matches!(
+            error.kind(),
+            K::NotFound
+                | K::NotConnected
+                | K::StaleNetworkFileHandle
+                | K::TimedOut
+                | K::HostUnreachable
+                | K::NetworkUnreachable
+                | K::NetworkDown
+                | K::StorageFull
+                | K::QuotaExceeded
+        )
 }
 
 impl Cause {
     /// A cause in our own words.
     pub fn new(code: Reason, message: impl Into<String>) -> Cause {
-        Cause { code, message: message.into() }
+        Cause { code, message: message.into(), may_pass: false }
+    }
+
+    /// The same, where trying again later may mend it.
+    #[must_use]
+    pub fn passing(self, may_pass: bool) -> Cause {
+        Cause { may_pass, ..self }
+    }
+
+    /// How a command ends for it.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        if self.may_pass { Exit::TryAgain } else { Exit::Failure }
     }
 
     /// An error and all that caused it, as one sentence.
@@ -33,7 +72,7 @@ impl Cause {
             }
             source = cause.source();
         }
-        Cause { code, message }
+        Cause { code, message, may_pass: false }
     }
 }
 
@@ -52,7 +91,7 @@ impl From<zst::Padding> for Cause {
 
 impl From<&staging::Error> for Cause {
     fn from(error: &staging::Error) -> Cause {
-        Cause::of(error.code(), error)
+        Cause::of(error.code(), error).passing(error.may_pass())
     }
 }
 

@@ -11,6 +11,8 @@ pub enum Exit {
     Failure,
     /// 2: the command line was not understood.
     Usage,
+    /// 75, `EX_TEMPFAIL` of sysexits.h: nothing was done, and trying again later may do it, with nothing changed by hand.
+    TryAgain,
     /// 128 + the number of the signal that ended it: 129, 130, 143.
     Signal(i32),
 }
@@ -23,6 +25,7 @@ impl Exit {
             Exit::Success => 0,
             Exit::Failure => 1,
             Exit::Usage => 2,
+            Exit::TryAgain => 75,
             Exit::Signal(number) => u8::try_from(number).unwrap_or(127).saturating_add(128),
         }
     }

@@ -32,6 +32,7 @@
 //! - [`ptable`]: bytes in, partition table out.
 //! - [`member`]: the members of a tar, and their content as bytes at an offset.
 //! - [`zst`]: the decompressed bytes of a `.zst`, at any offset.
+//! - [`shard`]: a part of a collection, by the names in it.
 //! - [`config`], [`suffixes`], [`units`], [`sanitize`]: what a run is told; how names of images end; sizes; names on their
 //!   way to a terminal; `wrap`: lines of
 //!   prose on a terminal.
@@ -77,6 +78,8 @@ pub mod run;
 pub mod sanitize;
 #[doc(hidden)]
 pub mod scan;
+#[doc(hidden)]
+pub mod shard;
 #[doc(hidden)]
 pub mod staging;
 #[doc(hidden)]

@@ -172,6 +172,8 @@ reasons! {
     Gone = "gone",
     /// Another run is using it.
     Locked = "locked",
+    /// `--max-staged` allows no more.
+    MaxStaged = "max_staged",
     /// The command's output file cannot be used.
     Output = "output",
     /// The command cannot be run.
@@ -262,6 +264,8 @@ reasons! {
     Forced = "forced",
     /// The run is waiting for a program to end.
     Waiting = "waiting",
+    /// Locks on staging are those of one machine: runs on others are not seen.
+    LocalLocks = "local_locks",
     /// Processes of other users are hidden.
     ProcHidden = "proc_hidden",
     /// Lines of the log cannot be read.

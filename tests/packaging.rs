@@ -77,7 +77,7 @@ fn bash_completes_subcommands_and_options() {
     let script = printed(&["completions", "bash"]) + complete;
     assert_eq!(
         run("bash", "bash", &["--norc", "-s"], &script),
-        "inspect\n--max-window --max-image-size\nscan schedule\n"
+        "inspect\n--max-window --max-image-size --max-staged\nscan schedule\n"
     );
 }
 
@@ -131,7 +131,15 @@ fn bash_completes_runs_and_archives_from_the_log() {
     assert!(lines[0].contains("-F _imgsieve_with_log"), "{}", lines[0]);
     assert_eq!(
         lines[1..8],
-        ["last all 2c3d 0a1b", "0a1b", "last all 2c3d 0a1b", "abd2 abc1", "abc1", "", "--max-window --max-image-size"]
+        [
+            "last all 2c3d 0a1b",
+            "0a1b",
+            "last all 2c3d 0a1b",
+            "abd2 abc1",
+            "abc1",
+            "",
+            "--max-window --max-image-size --max-staged"
+        ]
     );
     assert!(!lines[8].contains("ab"), "what follows -- is another command's: {}", lines[8]);
     assert!(!folder.path().join("owned").exists());
@@ -200,7 +208,7 @@ fn there_is_a_page_for_the_program_each_subcommand_and_the_log() {
     let (_folder, pages) = manual();
     let names: Vec<&str> = pages.iter().map(|(_, name)| name.as_str()).collect();
     let mut expected: Vec<String> = subcommands().iter().map(|name| format!("imgsieve-{name}")).collect();
-    expected.extend(["imgsieve", "imgsieve-log", "imgsieve-schedule"].map(str::to_owned));
+    expected.extend(["imgsieve", "imgsieve-log", "imgsieve-schedule", "imgsieve-shards"].map(str::to_owned));
     expected.sort();
     assert_eq!(names, expected);
     for (path, name) in &pages {
@@ -247,7 +255,9 @@ fn a_command_of_an_example_is_one_line_that_is_not_filled() {
 #[test]
 fn a_page_has_each_section_and_every_option_of_the_help() {
     let (_folder, pages) = manual();
-    for (path, name) in pages.into_iter().filter(|(_, name)| !["imgsieve-log", "imgsieve-schedule"].contains(&&**name))
+    for (path, name) in pages
+        .into_iter()
+        .filter(|(_, name)| !["imgsieve-log", "imgsieve-schedule", "imgsieve-shards"].contains(&&**name))
     {
         let page = fs::read_to_string(&path).expect("a page");
         let sections: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix(".SH ")).collect();

@@ -526,7 +526,7 @@ fn runs_that_are_mixed_are_told_apart() {
 fn a_run_that_was_refused_is_told_as_such() {
     let scan = after(&[SINGLE]);
     let scan = scan.site("min_free = '100%'");
-    assert_eq!(scan.run().code, 1);
+    assert_eq!(scan.run().code, 75);
     assert!(report(&scan, &[]).contains("; complete after "));
     let text = report(&scan, &["--run", "all"]);
     assert!(text.contains("; refused: "), "{text}");

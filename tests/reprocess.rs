@@ -280,6 +280,7 @@ fn a_signal_while_the_log_is_read_is_not_taken_for_nothing_to_do() {
         command: vec!["true".into(), "{}".into()],
         jobs: 1,
         only: Vec::new(),
+        shard: None,
         remove: false,
         again: false,
         follow: false,
@@ -332,6 +333,7 @@ fn nothing_is_removed_before_its_success_is_logged_and_synced() {
             command: ["true", "{}"].map(Into::into).to_vec(),
             jobs: 1,
             only: Vec::new(),
+            shard: None,
             remove: true,
             again: false,
             follow: false,
@@ -398,7 +400,9 @@ fn what_has_to_be_in_order_is_checked_before_anything_starts() {
         let mut command = imgsieve();
         command.arg("reprocess").arg("--config").arg(scan.site_file()).args(args);
         let ended = end(&mut command);
-        assert_eq!((ended.code, &*ended.stdout), (1, ""), "{args:?}: {ended:?}");
+        // A folder that is not there may only not be mounted.
+        let code = if what.starts_with("staging: No such file") { 75 } else { 1 };
+        assert_eq!((ended.code, &*ended.stdout), (code, ""), "{args:?}: {ended:?}");
         assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
         assert!(ended.stderr.starts_with("imgsieve: error: ") && ended.stderr.contains(what), "{}", ended.stderr);
     };

@@ -5,6 +5,7 @@ mod known;
 mod live;
 mod recent;
 mod select;
+mod shards;
 mod staged;
 mod sums;
 mod tally;
@@ -22,6 +23,7 @@ pub use known::Known;
 pub use live::{Earlier, Live};
 pub use recent::Recent;
 pub use select::{Runs, runs};
+pub use shards::{ShardRun, Shards};
 pub use staged::{Staged, StagedImage, StagedState};
 pub use sums::Sums;
 pub use tally::{Lack, Tallies};
@@ -37,7 +39,8 @@ const SPACES_MOST: usize = 4096;
 /// Which runs an account is of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selection {
-    /// The last run in each log, with what it took over from earlier ones.
+    /// The last run in each log, with what it took over from earlier ones; the last runs over the shards of a collection as
+    /// the one run that they stand for.
     Last,
     /// The run of this name, with what it took over from earlier ones.
     Run(String),
@@ -66,6 +69,8 @@ pub struct Account {
     pub lines_more: u64,
     /// What is not listed, in total.
     pub more: Sums,
+    /// Runs over shards of another division of the collection, which are older and left out.
+    pub other_shards: u64,
 }
 
 /// One run.
@@ -99,6 +104,8 @@ pub struct Run {
     pub end: Option<RunEnd>,
     /// Errors of the run itself, or about files that have an archive's name and are not one.
     pub problems: Vec<Problem>,
+    /// The runs over the shards of a collection that this one stands for.
+    pub shards: Option<Shards>,
 }
 
 /// How a run ended.
@@ -140,8 +147,12 @@ pub struct ArchiveAccount {
     pub size: u64,
     /// The run: an index into [`Account::runs`].
     pub run: usize,
+    /// Where that stands for several, which of them: an index into [`Shards::runs`].
+    pub shard: usize,
     /// Which worker read it.
     pub worker: u32,
+    /// The same among the workers of all runs that the run stands for.
+    pub lane: u32,
     /// When it was begun.
     pub began: Option<SystemTime>,
     /// How it ended.
@@ -173,7 +184,9 @@ impl ArchiveAccount {
             path: start.archive.clone(),
             size: start.size_bytes.unwrap_or(0),
             run,
+            shard: 0,
             worker: start.worker,
+            lane: start.worker,
             began: time,
             end: ArchiveEnd::Open,
             images: Vec::new(),
@@ -234,6 +247,14 @@ impl Account {
         }
         sums.warnings += self.runs.iter().map(|run| run.warnings.len() as u64 + run.warnings_more).sum::<u64>();
         sums
+    }
+
+    /// The name of the run that found what there is of an archive.
+    #[must_use]
+    pub fn run_of(&self, archive: &ArchiveAccount) -> &str {
+        let Some(run) = self.runs.get(archive.run) else { return "" };
+        let shard = run.shards.as_ref().and_then(|shards| shards.runs.get(archive.shard));
+        shard.map_or(&run.id, |shard| &shard.id)
     }
 
     /// What went wrong, and with what: a file, an image or an archive.

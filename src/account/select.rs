@@ -6,9 +6,10 @@ use std::hash::BuildHasher;
 use std::time::SystemTime;
 
 use crate::log::{At, Entry, Error, Head, Listener, Logs, Name, Record};
+use crate::shard::Shard;
 
 use super::fold::{Fold, MEMORY};
-use super::{Account, Selection, Staged, Verifications};
+use super::{Account, Selection, Staged, Verifications, shards};
 
 /// Archives remembered as taken over by a run.
 const RESUMED_MOST: usize = 8_000_000;
@@ -51,15 +52,26 @@ pub(super) struct Wanted<'a> {
     selection: &'a Selection,
     /// The log that is being read.
     log: usize,
-    /// The run of each log; none for all.
-    runs: HashMap<usize, Taken>,
+    /// The run of each log, or of each shard in it; none for all.
+    runs: HashMap<Place, Taken>,
+    /// Where each of them is.
+    places: HashMap<String, Place>,
+    /// Runs that were begun.
+    begun: u64,
+    /// Runs over shards of an older division, which are left out.
+    other_shards: u64,
     hasher: RandomState,
 }
+
+/// The log, and the shard if the run is of one.
+type Place = (usize, Option<Shard>);
 
 /// A run, and what it took over.
 #[derive(Default)]
 struct Taken {
     run: String,
+    /// Its place in the order in which runs were begun.
+    order: u64,
     /// The runs that it took something over from.
     resumed_runs: HashSet<String>,
     /// What it took over: by which run, and which archive, as one number.
@@ -72,28 +84,45 @@ impl Listener for Wanted<'_> {
         self.log = if *self.selection == Selection::Last { log } else { 0 };
     }
 
-    /// Finds the run.
+    /// Finds the run that is named.
     fn wants(&mut self, head: &Head<'_>) -> bool {
-        match self.selection {
-            // A run that was refused says nothing more.
-            Selection::Run(id) if self.runs.is_empty() && head.run == **id => {
-                self.runs.insert(0, Taken { run: id.clone(), ..Taken::default() });
-            }
-            Selection::Last if head.stage == "script_start" => {
-                self.runs.insert(self.log, Taken { run: head.run.clone().into_owned(), ..Taken::default() });
-            }
-            _ => {}
+        // A run that was refused says nothing more.
+        if let Selection::Run(id) = self.selection
+            && self.runs.is_empty()
+            && head.run == **id
+        {
+            self.take((0, None), id.clone());
         }
-        head.stage == "archive_resumed" && self.runs.get(&self.log).is_some_and(|taken| taken.run == head.run)
+        match &*head.stage {
+            "script_start" => *self.selection == Selection::Last,
+            "archive_resumed" => self.places.contains_key(&*head.run),
+            _ => false,
+        }
     }
 
-    /// Finds what it took over.
+    /// Finds the last ones, and what they took over.
     fn note(&mut self, entry: Entry, _at: At) {
-        if let Record::ArchiveResumed(resumed) = entry.record
-            && let Some(taken) = self.runs.get_mut(&self.log).filter(|taken| taken.resumed.len() < RESUMED_MOST)
-        {
-            taken.resumed.insert(self.hasher.hash_one((resumed.by_run.as_str(), &resumed.hash)));
-            taken.resumed_runs.insert(resumed.by_run);
+        match entry.record {
+            Record::ScriptStart(start) => {
+                let log = self.log;
+                let replaces = |place: &Place| {
+                    let is_other_division = place.1.map(Shard::count) != start.shard.map(Shard::count);
+                    place.0 == log && (place.1 == start.shard || is_other_division)
+                };
+                self.runs.retain(|place, _| !replaces(place));
+                self.places.retain(|_, place| !replaces(place));
+                self.take((log, start.shard), entry.run);
+            }
+            Record::ArchiveResumed(resumed) => {
+                let place = self.places.get(&entry.run);
+                if let Some(taken) = place.and_then(|place| self.runs.get_mut(place))
+                    && taken.resumed.len() < RESUMED_MOST
+                {
+                    taken.resumed.insert(self.hasher.hash_one((resumed.by_run.as_str(), &resumed.hash)));
+                    taken.resumed_runs.insert(resumed.by_run);
+                }
+            }
+            _ => {}
         }
     }
 }
@@ -101,14 +130,43 @@ impl Listener for Wanted<'_> {
 impl Wanted<'_> {
     /// What the selection needs of the logs; none if they have no selected run.
     pub fn read<'a>(logs: &Logs, selection: &'a Selection) -> Result<Option<Wanted<'a>>, Error> {
-        let mut wanted = Wanted { selection, log: 0, runs: HashMap::new(), hasher: RandomState::new() };
+        let mut wanted = Wanted {
+            selection,
+            log: 0,
+            runs: HashMap::new(),
+            places: HashMap::new(),
+            begun: 0,
+            other_shards: 0,
+            hasher: RandomState::new(),
+        };
         if *selection != Selection::All {
             logs.read(&mut wanted)?;
             if wanted.runs.is_empty() {
                 return Ok(None);
             }
+            wanted.choose_shards();
         }
         Ok(Some(wanted))
+    }
+
+    fn take(&mut self, place: Place, run: String) {
+        self.begun += 1;
+        self.places.insert(run.clone(), place);
+        self.runs.insert(place, Taken { run, order: self.begun, ..Taken::default() });
+    }
+
+    /// Of runs over shards, leaves the last one of each shard of the division that was begun last.
+    fn choose_shards(&mut self) {
+        let of_shards = || self.runs.iter().filter_map(|(place, taken)| Some((place.1?, taken.order)));
+        let Some((newest, _)) = of_shards().max_by_key(|&(_, order)| order) else { return };
+        let mut last: HashMap<Shard, u64> = HashMap::new();
+        for (shard, order) in of_shards().filter(|(shard, _)| shard.count() == newest.count()) {
+            let known = last.entry(shard).or_default();
+            *known = order.max(*known);
+        }
+        let other = of_shards().filter(|(shard, _)| shard.count() != newest.count()).count();
+        self.other_shards = other as u64;
+        self.runs.retain(|place, taken| place.1.is_none_or(|shard| last.get(&shard) == Some(&taken.order)));
     }
 
     /// Whether it was selected, and not only taken something over from.
@@ -176,7 +234,12 @@ impl Listener for Selected<'_> {
 /// The account of the logs. None where they have no run of those that were selected.
 pub(super) fn read(logs: &Logs, selection: &Selection) -> Result<Option<Account>, Error> {
     let Some(wanted) = Wanted::read(logs, selection)? else { return Ok(None) };
-    read_wanted(logs, &wanted, MEMORY).map(Some)
+    let mut account = read_wanted(logs, &wanted, MEMORY)?;
+    account.other_shards = wanted.other_shards;
+    if *selection == Selection::Last {
+        shards::merge(&mut account);
+    }
+    Ok(Some(account))
 }
 
 fn read_wanted(logs: &Logs, wanted: &Wanted<'_>, memory: usize) -> Result<Account, Error> {

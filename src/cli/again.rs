@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::fmt::Display;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::config::{LogTarget, Origin, full_path};
@@ -17,7 +18,10 @@ struct Words(Vec<OsString>);
 
 impl Words {
     fn path(&mut self, option: &str, path: &Path) {
-        self.0.extend([option.into(), full_path(path).into_os_string()]);
+        let full = full_path(path);
+        // The slash at its end says that it is a folder.
+        let full = if path.as_os_str().as_bytes().ends_with(b"/") { full.join("") } else { full };
+        self.0.extend([option.into(), full.into_os_string()]);
     }
 
     fn value(&mut self, option: &str, value: Option<impl Display>) {
@@ -77,7 +81,15 @@ pub(super) fn options(arguments: &ScanArguments, origin: &Origin) -> Vec<OsStrin
     for hash in &arguments.only {
         words.value("--only", Some(hash));
     }
+    words.value("--shard", arguments.shard);
+    match &arguments.files_from {
+        Some(list) if list.as_os_str() == "-" => words.0.extend(["--files-from".into(), "-".into()]),
+        Some(list) => words.path("--files-from", list),
+        None => {}
+    }
+    words.flag("--null", arguments.null);
     words.value("--limit", arguments.limit);
+    words.value("--max-staged", arguments.max_staged.as_ref());
     words.flag("--recursive", arguments.recursive);
     words.flag("--wait", arguments.wait);
     words.flag("--force", arguments.force);

@@ -10,18 +10,22 @@ use super::version;
 use crate::account::Selection;
 use crate::config::{self, Config};
 use crate::progress::Verbosity;
+use crate::shard::Shard;
 use crate::suffixes::Suffixes;
 use crate::units::Size;
 use crate::zst::Engine;
 
 use super::config::ConfigArguments;
 use super::extract::{self, ExtractArguments};
+use super::logging;
 use super::reprocess::{self, ReprocessArguments};
 use super::site::SiteArguments;
 use super::verify::{self, VerifyArguments};
 
 pub(super) const EXIT_CODES: &str = "\
 Exit codes: 0 success; 1 an error, an image left without room, or a precondition not met; 2 wrong usage; \
+75 not done, and trying again later may mend it: another run uses staging, too little room at the start, collection or staging \
+not there, log not to be opened; \
 129, 130, 143 after SIGHUP, SIGINT, SIGTERM.";
 
 const SCAN_EXAMPLES: &str = "\
@@ -34,6 +38,8 @@ Examples:
       try it on the three smallest archives of another folder
   imgsieve scan --only 2c26b46b68ffc68ff99b453c1d304134 --min-free 500GB
       one archive, with another minimum of free space
+  imgsieve scan --shard 3/8 --log logs/
+      one of eight parts of the collection, wherever the others are surveyed
   imgsieve scan --resume
       continue after a crash, or once there is more room; completed archives are not read again
   imgsieve scan --dry-run --json --no-progress > survey.json
@@ -190,6 +196,17 @@ pub struct ScanArguments {
     /// that decides.
     #[arg(long, conflicts_with_all = ["verify", "keep_undecided", "fs", "engine"])]
     pub quick: bool,
+    /// Survey only shard K of N, K from 0: archives of whose names, HASH.tar.zst, the SHA-256 is K modulo N. All shards together
+    /// survey the collection [default: all of it]
+    #[arg(long, value_name = "K/N")]
+    pub shard: Option<Shard>,
+    /// Survey the archives in this list, a path per line, `-` for standard input; besides COLLECTION, if that is given
+    /// [default: no list]
+    #[arg(long, value_name = "FILE")]
+    pub files_from: Option<PathBuf>,
+    /// Paths in the list end with NUL instead of a newline
+    #[arg(short = '0', long = "null", requires = "files_from")]
+    pub null: bool,
     /// Also enter folders within the collection's folders; never through links
     #[arg(long)]
     pub recursive: bool,
@@ -211,6 +228,9 @@ pub struct ScanArguments {
     /// Also stage images that cannot be decided on
     #[arg(long)]
     pub keep_undecided: bool,
+    /// Stage at most SIZE in this run; what is beyond it is deferred [default: no limit]
+    #[arg(long, value_name = "SIZE")]
+    pub max_staged: Option<Size>,
     /// End the run when free space falls below the minimum, instead of going on without writing
     #[arg(long)]
     pub abort_on_low_space: bool,
@@ -375,10 +395,15 @@ impl ScanArguments {
             (true, _) => Engine::Decode,
             (false, engine) => engine,
         };
-        let is_elsewhere = !self.site.collection.is_empty();
+        let is_elsewhere = !self.site.collection.is_empty() || self.files_from.is_some();
+        let has_only_a_list = self.site.collection.is_empty() && self.files_from.is_some();
         let mut skip_expected = self.site.skip.clone();
-        let more_logs = self.site.more_logs();
-        let site = self.site.site()?;
+        let mut more_logs = self.site.more_logs();
+        let mut site = self.site.site()?;
+        if has_only_a_list {
+            site.collection.clear();
+        }
+        more_logs.extend(logging::into_folder(&mut site, "scan", self.shard));
         // The skip list of a site file is of the site's collection, and not of what is named instead.
         if site.has_own_skip && !is_elsewhere {
             skip_expected = site.skip.keys().cloned().collect();
@@ -389,6 +414,8 @@ impl ScanArguments {
             recursive: self.recursive,
             dry_run: self.dry_run || self.quick,
             quick: self.quick,
+            shard: self.shard,
+            max_staged: self.max_staged,
             limit: self.limit,
             only: self.only,
             wait: self.wait,

@@ -1,12 +1,15 @@
 //! The log of a run, opened as the site and the command line have it.
 
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use super::{failure, log_cause, usage_text, warn};
 use crate::config::{LogTarget, Site};
 use crate::exit::Exit;
 use crate::log::{self, Journal};
 use crate::run::Control;
+use crate::scan::plan;
+use crate::shard::Shard;
 
 /// What is done where the log cannot be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,8 +22,13 @@ pub(super) enum Need {
 
 /// The log of the site; none where there is to be none, or where it cannot be opened and is not [`Need::Required`]. The
 /// exit code of the failure, which has been told.
-pub(super) fn open(site: &Site, need: Need, prints_json: bool, control: &Control) -> Result<Option<Journal>, Exit> {
-    let run = log::new_run_id();
+pub(super) fn open(
+    site: &Site,
+    need: Need,
+    prints_json: bool,
+    control: &Control,
+    run: String,
+) -> Result<Option<Journal>, Exit> {
     let opened = match site.log_target() {
         LogTarget::Nowhere => return Ok(None),
         LogTarget::Stdout if prints_json => {
@@ -38,6 +46,22 @@ pub(super) fn open(site: &Site, need: Need, prints_json: bool, control: &Control
         }
         Err(error) => Err(failure(&log_cause(&error))),
     }
+}
+
+/// Where the log is to be in a folder, makes it the file there that a command of this name appends to, for its shard, and
+/// gives the folder, the other logs in which are read.
+pub(super) fn into_folder(site: &mut Site, command: &str, shard: Option<Shard>) -> Option<PathBuf> {
+    let LogTarget::File(path) = site.log_target() else { return None };
+    let is_named_as_folder = path.as_os_str().as_bytes().ends_with(b"/");
+    // So a slip of the hand puts none among archives.
+    let holds_archives = || plan::has_archives(path);
+    if !(is_named_as_folder && !holds_archives() || log::is_folder_of_logs(path)) {
+        return None;
+    }
+    let folder = path.to_owned();
+    let shard = shard.map_or(String::new(), |shard| format!("-{}", shard.file_name()));
+    site.log = folder.join(format!("{command}{shard}.jsonl"));
+    Some(folder)
 }
 
 /// Refuses a log that is not a file, for commands that read what earlier runs logged. The error was printed; this is its exit

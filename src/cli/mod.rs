@@ -5,6 +5,7 @@ mod args;
 mod completions;
 mod config;
 mod extract;
+mod list;
 mod logging;
 mod pages;
 mod report;
@@ -14,12 +15,13 @@ mod verify;
 mod version;
 
 use std::io::{BufWriter, IsTerminal, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::FromArgMatches;
 
 use crate::account::Known;
-use crate::cause::Cause;
+use crate::cause::{self, Cause};
 use crate::config::{Config, LogTarget, Origin, Site};
 use crate::exit::Exit;
 use crate::inspect;
@@ -77,9 +79,14 @@ fn run_scan(arguments: ScanArguments) -> Exit {
         Ok(origin) => again::options(&arguments, &origin),
         Err(error) => return usage(&error),
     };
+    let list = arguments.files_from.clone().map(|list| (list, arguments.null));
     let config = match arguments.config() {
         Ok(config) => Config { options, ..config },
         Err(error) => return usage(&error),
+    };
+    let config = match listed(config, list) {
+        Ok(config) => config,
+        Err(cause) => return failure(&cause),
     };
     let context = match Context::of(site_file.as_deref()) {
         Ok(context) => context,
@@ -96,7 +103,9 @@ fn run_scan(arguments: ScanArguments) -> Exit {
         return exit;
     }
     let need = if config.dry_run { Need::Wanted } else { Need::Required };
-    let journal = match logging::open(&config.site, need, wants_json, &control) {
+    let run = log::new_run_id();
+    let config = Config { run: Some(run.clone()), ..config };
+    let journal = match logging::open(&config.site, need, wants_json, &control, run) {
         Ok(journal) => journal,
         Err(exit) => return exit,
     };
@@ -117,6 +126,17 @@ fn run_scan(arguments: ScanArguments) -> Exit {
         (false, true) => Ok(()),
         _ => write_prose(out, |out| report.write_end(out, &context, std::io::stdout().is_terminal())),
     })
+}
+
+/// The configuration with the archives in a list, whose paths end with NUL or not.
+fn listed(config: Config, list: Option<(PathBuf, bool)>) -> Result<Config, Cause> {
+    let Some((path, null)) = list else { return Ok(config) };
+    let read = list::read(&path, null);
+    let listed = read.map_err(|error| {
+        Cause::new(Reason::Collection, format!("reading the list of archives {}: {error}", path.display()))
+            .passing(cause::is_out_of_reach(&error))
+    })?;
+    Ok(Config { listed, ..config })
 }
 
 /// Has `write` write prose to `out`, which is standard output's.
@@ -182,7 +202,7 @@ fn run_inspect(arguments: InspectArguments) -> Exit {
         } else {
             print_prose(&inspection.to_text(verbose))
         };
-        if printed == Exit::Failure {
+        if printed != Exit::Success {
             return Exit::Failure;
         }
     }
@@ -236,7 +256,7 @@ fn log_cause(error: &log::OpenError) -> Cause {
     let cause = Cause::of(Reason::Log, error);
     let mend =
         if error.is_foreign() { "name the log with --log" } else { "make it writable, or name another with --log" };
-    Cause { message: format!("{}; {mend}", cause.message), ..cause }
+    Cause { message: format!("{}; {mend}", cause.message), ..cause }.passing(!error.is_foreign())
 }
 
 fn usage(error: &dyn std::error::Error) -> Exit {
@@ -250,5 +270,5 @@ fn usage_text(message: &str) -> Exit {
 
 fn failure(cause: &Cause) -> Exit {
     tell(&format!("imgsieve: error: {}", cause.message));
-    Exit::Failure
+    cause.exit()
 }

@@ -30,8 +30,11 @@ const LOG_PAGE: &str = "log";
 /// The page that is about no subcommand either: runs by the clock, and logs that are rotated.
 const SCHEDULE_PAGE: &str = "schedule";
 
+/// Nor is this one: a collection in shards, under an engine that runs them.
+const SHARDS_PAGE: &str = "shards";
+
 /// Pages about no subcommand.
-const TOPICS: [&str; 2] = [LOG_PAGE, SCHEDULE_PAGE];
+const TOPICS: [&str; 3] = [LOG_PAGE, SCHEDULE_PAGE, SHARDS_PAGE];
 
 /// Files to begin with, and what each is for. The package has them as examples.
 const SAMPLES: [(&str, &str); 4] = [
@@ -39,6 +42,15 @@ const SAMPLES: [(&str, &str); 4] = [
     ("/etc/cron.d/imgsieve", include_str!("samples/cron")),
     ("/etc/systemd/system/imgsieve.service", include_str!("samples/imgsieve.service")),
     ("/etc/systemd/system/imgsieve.timer", include_str!("samples/imgsieve.timer")),
+];
+
+/// What runs shards, and what reads all their logs, likewise.
+const SHARD_SAMPLES: [(&str, &str); 5] = [
+    ("Slurm: slurm", include_str!("samples/slurm")),
+    ("GNU parallel: parallel", include_str!("samples/parallel")),
+    ("Kubernetes: kubernetes.yaml", include_str!("samples/kubernetes.yaml")),
+    ("Snakemake: Snakefile", include_str!("samples/Snakefile")),
+    ("DuckDB: survey.sql", include_str!("samples/survey.sql")),
 ];
 
 /// Longest line of a page that mandoc has nothing to say about, in bytes.
@@ -186,10 +198,10 @@ fn topic_page(program: &clap::Command, topic: &str) -> String {
     let version = concat!("imgsieve ", env!("CARGO_PKG_VERSION"));
     let title = format!("IMGSIEVE-{}", topic.to_uppercase());
     roff.control("TH", [&*title, "1", released(), version, "User Commands"]);
-    if topic == LOG_PAGE {
-        log_page(&mut roff);
-    } else {
-        schedule_page(&mut roff);
+    match topic {
+        LOG_PAGE => log_page(&mut roff),
+        SHARDS_PAGE => shards_page(&mut roff),
+        _ => schedule_page(&mut roff),
     }
     let own = format!("imgsieve-{topic}");
     see_also(&mut roff, program, &own);
@@ -219,9 +231,48 @@ fn schedule_page(roff: &mut Roff) {
              OLD NEW, or the folder that they are in.",
         ],
     );
+    samples(roff, &SAMPLES);
+}
+
+/// How a collection is surveyed in parts.
+fn shards_page(roff: &mut Roff) {
+    roff.control("SH", ["NAME"]);
+    roff.text([roman("imgsieve-shards - a collection surveyed in parts, on many machines")]);
+    roff.control("SH", ["DESCRIPTION"]);
+    paragraphs(
+        roff,
+        &[
+            "imgsieve scan --shard K/N surveys one of N parts of a collection, K from 0. The part of an archive is the SHA-256 \
+             of its name, HASH.tar.zst, as a big-endian number, modulo N; a name that ends otherwise, as HASH.tzst, counts as \
+             HASH.tar.zst. It is decided before anything is asked of the file, so that shards that list the collection at \
+             different times agree, and an archive that comes or goes moves no other. Files that are no archives belong to a \
+             shard by their whole names. 8 to 32 shards per machine let the engine's queue balance them. Name N everywhere: \
+             engines that run one task of an array again may count it as the only one. Archives of --files-from are taken as \
+             they are, or by shards of them.",
+            "With --log FOLDER/, each shard has a log of its own there, scan-K-of-N.jsonl, and reads all others. imgsieve \
+             report FOLDER is the report of one run over the whole collection: of each shard, the last run counts, and shards \
+             that are missing, unfinished, interrupted or failed are named. With --resume, a shard goes on where its log ends, \
+             and takes over what shards of another number have done. imgsieve reprocess --log FOLDER/ goes by all logs, and \
+             takes --shard K/N, too.",
+            "Shards stage to one folder: each holds a shared lock on it, and an exclusive one on the folder of the archive that \
+             it stages from; a run that is no shard has it alone. Room is asked for anew by each; what found none is tried \
+             again at the end of a run, by one run at a time. --max-staged limits what a run stages. Partial files have the \
+             run's ID in their names, and only those that nobody writes to are removed. Where the mount says that locks are \
+             those of one machine (local_lock, nolock, localflock), a run warns of that, and leaves alone what was written to \
+             within a day. Without locks, too, no image is half, and none is replaced.",
+            "Exit code 75 is for what trying again may mend by itself: another run uses staging, or writes to the archive's \
+             folder; too little room at the start; the collection or staging is not there; the log cannot be opened. 1 means \
+             that the shard is done, and that somebody should look. On SIGTERM, as before a preemption, a run ends within a \
+             second, with 143 and without partial files.",
+        ],
+    );
+    samples(roff, &SHARD_SAMPLES);
+}
+
+fn samples(roff: &mut Roff, samples: &[(&str, &str)]) {
     roff.control("SH", ["EXAMPLES"]);
-    for (path, text) in SAMPLES {
-        roff.control("SS", [path]);
+    for (path, text) in samples {
+        roff.control("SS", [*path]);
         roff.control("EX", []);
         for line in text.lines() {
             roff.text([roman(line)]);

@@ -16,6 +16,7 @@ use crate::progress::{Summary, Terminal, Verbosity};
 use crate::reason::Reason;
 use crate::reprocess::{Options, Reprocess};
 use crate::run::{Control, Observer};
+use crate::shard::Shard;
 
 use super::site::SiteArguments;
 
@@ -40,13 +41,17 @@ pub struct ReprocessArguments {
     /// Site file (TOML); see `imgsieve config` [default: the one in force]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The log that says which images were staged; appended to. If repeated, the others are only read: logs, rotated
-    /// logs, or folders of them
-    #[arg(long, value_name = "FILE")]
+    /// The log that says which images were staged; appended to. Of a folder, all logs are read, and reprocess.jsonl is appended
+    /// to, or reprocess-K-of-N.jsonl. If repeated, the others are only read: logs, rotated logs, or folders of them
+    #[arg(long, value_name = "FILE|FOLDER")]
     log: Vec<PathBuf>,
     /// Folder with the staged images
     #[arg(long, value_name = "FOLDER")]
     staging: Option<PathBuf>,
+    /// Process only images from the archives of shard K of N, K from 0: see `imgsieve scan --help`
+    /// [default: of all]
+    #[arg(long, value_name = "K/N")]
+    shard: Option<Shard>,
     /// Commands to run at a time
     #[arg(long, short, value_name = "N", default_value = "1")]
     jobs: NonZeroUsize,
@@ -81,8 +86,9 @@ impl ReprocessArguments {
         }
         let places =
             SiteArguments { config: self.config, staging: self.staging, log: self.log, ..SiteArguments::default() };
-        let more_logs = places.more_logs();
-        let site = places.site()?;
+        let mut more_logs = places.more_logs();
+        let mut site = places.site()?;
+        more_logs.extend(super::logging::into_folder(&mut site, "reprocess", self.shard));
         let command = if self.command.is_empty() {
             site.reprocess.into_iter().map(OsString::from).collect()
         } else {
@@ -96,6 +102,7 @@ impl ReprocessArguments {
             command,
             jobs: self.jobs.get(),
             only: self.only,
+            shard: self.shard,
             remove: self.remove,
             again: self.again,
             follow: self.verbose > 0,

@@ -1,5 +1,6 @@
 //! The options that override keys of the site file, for every command that uses one.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -20,9 +21,10 @@ pub struct SiteArguments {
     /// Folder for the images that are kept
     #[arg(long, value_name = "FOLDER")]
     pub staging: Option<PathBuf>,
-    /// The log, in JSON Lines, appended to; `-` for standard output, `none` for no log. If repeated, the others are only read,
-    /// for what earlier runs found: logs, rotated logs, or folders of them
-    #[arg(long, value_name = "FILE")]
+    /// The log, in JSON Lines, appended to; `-` for standard output, `none` for no log. Of a folder, all logs are read for what
+    /// earlier runs found, and scan.jsonl, or scan-K-of-N.jsonl of a shard, is appended to. If repeated, the others are only
+    /// read: logs, rotated logs, or folders of them
+    #[arg(long, value_name = "FILE|FOLDER")]
     pub log: Vec<PathBuf>,
     /// Leave out archives in folders that are no larger than this
     #[arg(long, value_name = "SIZE")]
@@ -70,8 +72,12 @@ impl SiteArguments {
         // The log and `imgsieve config` are read from anywhere.
         let absolute = |path: PathBuf| full_path(&path);
         // `-` and `none` are not files.
-        let absolute_log =
-            |path: PathBuf| if LogTarget::of(&path) == LogTarget::File(&path) { absolute(path) } else { path };
+        let absolute_log = |path: PathBuf| match LogTarget::of(&path) {
+            // The slash at its end says that it is a folder.
+            LogTarget::File(_) if path.as_os_str().as_bytes().ends_with(b"/") => absolute(path).join(""),
+            LogTarget::File(_) => absolute(path),
+            _ => path,
+        };
         if !self.collection.is_empty() {
             site.collection = self.collection.into_iter().map(absolute).collect();
         }

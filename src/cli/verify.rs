@@ -9,10 +9,12 @@ use crate::cause::Cause;
 use crate::config::{self, Config};
 use crate::event::{Event, Scope};
 use crate::exit::Exit;
+use crate::log;
 use crate::progress::{Terminal, Verbosity};
 use crate::reason::Reason;
 use crate::run::{Control, Observer};
 use crate::sanitize;
+use crate::shard::Shard;
 use crate::units::Size;
 use crate::verify;
 
@@ -30,15 +32,27 @@ Examples:
 
 /// `imgsieve verify`.
 #[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools)]
 pub struct VerifyArguments {
     /// Archives, and folders whose archives are verified whatever their size
     #[arg(value_name = "ARCHIVE|FOLDER")]
     collection: Vec<PathBuf>,
+    /// Verify only shard K of N, K from 0: see `imgsieve scan --help` [default: all of it]
+    #[arg(long, value_name = "K/N")]
+    shard: Option<Shard>,
+    /// Verify the archives in this list, a path per line, `-` for standard input; besides the others that are named
+    /// [default: no list]
+    #[arg(long, value_name = "FILE")]
+    files_from: Option<PathBuf>,
+    /// Paths in the list end with NUL instead of a newline
+    #[arg(short = '0', long = "null", requires = "files_from")]
+    null: bool,
     /// Site file (TOML); see `imgsieve config` [default: the one in force]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The log, JSON Lines, that gets the result of each archive; `-` for standard output, `none` for no log
-    #[arg(long, value_name = "FILE")]
+    /// The log, JSON Lines, that gets the result of each archive; `-` for standard output, `none` for no log. In a folder, it is
+    /// verify.jsonl, or verify-K-of-N.jsonl
+    #[arg(long, value_name = "FILE|FOLDER")]
     log: Option<PathBuf>,
     /// Archives read at a time [default: one per processor]
     #[arg(long, short, value_name = "N")]
@@ -62,6 +76,7 @@ pub struct VerifyArguments {
 
 impl VerifyArguments {
     fn config(self) -> Result<Config, config::Error> {
+        let has_only_a_list = self.collection.is_empty() && self.files_from.is_some();
         let site = SiteArguments {
             collection: self.collection,
             config: self.config,
@@ -71,7 +86,12 @@ impl VerifyArguments {
             max_window: self.max_window,
             ..SiteArguments::default()
         };
-        Ok(Config::new(site.site()?))
+        let mut site = site.site()?;
+        if has_only_a_list {
+            site.collection.clear();
+        }
+        let more_logs = logging::into_folder(&mut site, "verify", self.shard).into_iter().collect();
+        Ok(Config { shard: self.shard, more_logs, ..Config::new(site) })
     }
 }
 
@@ -83,15 +103,20 @@ pub fn run(arguments: VerifyArguments) -> Exit {
         (false, _) => Verbosity::Archives,
     };
     let (wants_json, is_quiet, wants_bars) = (arguments.json, arguments.quiet, !arguments.no_progress);
+    let list = arguments.files_from.clone().map(|list| (list, arguments.null));
     let config = match arguments.config() {
         Ok(config) => config,
         Err(error) => return super::usage(&error),
+    };
+    let config = match super::listed(config, list) {
+        Ok(config) => config,
+        Err(cause) => return super::failure(&cause),
     };
     let control = Control::new();
     if let Err(error) = control.listen() {
         return super::failure(&Cause::of(Reason::Signals, &error));
     }
-    let journal = match logging::open(&config.site, Need::Wanted, wants_json, &control) {
+    let journal = match logging::open(&config.site, Need::Wanted, wants_json, &control, log::new_run_id()) {
         Ok(journal) => journal,
         Err(exit) => return exit,
     };

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::log::record::Rules;
 use crate::log::{self, Logs};
+use crate::shard::Shard;
 use crate::suffixes::Suffixes;
 use crate::units::{MinFree, Size};
 use crate::zst::Engine;
@@ -294,6 +295,14 @@ pub struct Config {
     pub skip_expected: Vec<String>,
     /// Enter folders in the folders of the collection.
     pub recursive: bool,
+    /// Only what belongs to this part of the collection; none for all.
+    pub shard: Option<Shard>,
+    /// The run's name.
+    pub run: Option<String>,
+    /// Most bytes that the run stages; none for no limit.
+    pub max_staged: Option<Size>,
+    /// Archives from a list, besides those of the site's collection.
+    pub listed: Vec<PathBuf>,
     /// The options that a command has to be given to survey as this run does.
     pub options: Vec<OsString>,
     /// Wait for the program that must not run, rather than refuse.
@@ -328,6 +337,10 @@ impl Config {
             only: Vec::new(),
             skip_expected: Vec::new(),
             recursive: false,
+            shard: None,
+            listed: Vec::new(),
+            run: None,
+            max_staged: None,
             options: Vec::new(),
             wait: false,
             force: false,

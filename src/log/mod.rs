@@ -14,5 +14,5 @@ mod write;
 pub use name::Name;
 pub use read::{At, Error, Head, Listener, Reading, Tail};
 pub use record::{Entry, Record};
-pub use source::Logs;
+pub use source::{Logs, is_folder_of_logs};
 pub use write::{Journal, Lost, OpenError, new_run_id};

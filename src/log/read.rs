@@ -82,7 +82,7 @@ pub struct At {
 
 /// Receives the lines of a log.
 pub trait Listener {
-    /// Another file begins, which is a part of this log.
+    /// What comes next is of another file, which is a part of this log.
     fn begin(&mut self, _log: usize) {}
 
     /// Whether a line has to be read beyond its head.
@@ -211,15 +211,19 @@ pub enum Error {
 #[derive(Debug)]
 pub struct Tail {
     path: PathBuf,
-    file: File,
+    /// None where there is none yet.
+    file: Option<File>,
     /// Where the last line ends that was read, and is whole.
     end: u64,
 }
 
 impl Tail {
-    /// The log at `path`, of which nothing was read yet.
+    /// The log at `path`, of which nothing was read yet, and which may still have to be begun.
     pub fn open(path: &Path) -> Result<Tail, Error> {
-        let file = File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        let file = match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            opened => Some(opened.map_err(|source| Error::Io { path: path.to_owned(), source })?),
+        };
         Ok(Tail { path: path.to_owned(), file, end: 0 })
     }
 
@@ -236,7 +240,7 @@ impl Tail {
     pub fn read(&mut self, listener: &mut impl Listener) -> Result<(), Error> {
         self.read_own(listener).map_err(|source| self.failed(source))?;
         if let Some(file) = self.successor().map_err(|source| self.failed(source))? {
-            (self.file, self.end) = (file, 0);
+            (self.file, self.end) = (Some(file), 0);
             self.read_own(listener).map_err(|source| self.failed(source))?;
         }
         Ok(())
@@ -247,7 +251,7 @@ impl Tail {
     }
 
     fn read_own(&mut self, listener: &mut impl Listener) -> io::Result<()> {
-        let mut file = &self.file;
+        let Some(mut file) = self.file.as_ref() else { return Ok(()) };
         // One that was truncated is written to from its start.
         let start = if file.metadata()?.len() < self.end { 0 } else { self.end };
         file.seek(SeekFrom::Start(start))?;
@@ -266,7 +270,8 @@ impl Tail {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other?,
         };
-        let (own, there) = (self.file.metadata()?, other.metadata()?);
+        let Some(file) = &self.file else { return Ok(Some(other)) };
+        let (own, there) = (file.metadata()?, other.metadata()?);
         Ok(((own.dev(), own.ino()) != (there.dev(), there.ino())).then_some(other))
     }
 }

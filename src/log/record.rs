@@ -7,8 +7,10 @@
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
+use crate::event::Part;
 use crate::reason::Told;
 use crate::sanitize;
+use crate::shard::Shard;
 use crate::zst::Engine;
 
 use super::form;
@@ -185,9 +187,25 @@ pub struct ScriptStart {
     /// The same exactly, in base64, where they are not UTF-8.
     #[serde(deserialize_with = "form::optional_list", skip_serializing_if = "Option::is_none")]
     pub options_bytes: Option<Vec<String>>,
+    /// The part of the collection that is surveyed, `K/N`; absent if it is all of it.
+    #[serde(deserialize_with = "form::lenient", skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
+    /// Archives that belong to this part by their names, whatever their size.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shard_archives: Option<u64>,
+    /// Archives of the whole collection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listed_archives: Option<u64>,
 }
 
 impl ScriptStart {
+    /// The part of the collection that is surveyed, if it is not all of it.
+    #[must_use]
+    pub fn part(&self) -> Option<Part> {
+        let (archives, of_archives) = (self.shard_archives.unwrap_or(0), self.listed_archives.unwrap_or(0));
+        self.shard.map(|shard| Part { shard, archives, of_archives })
+    }
+
     /// The options, exactly; none where they are not known.
     #[must_use]
     pub fn exact_options(&self) -> Option<Vec<Vec<u8>>> {

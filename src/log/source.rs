@@ -1,7 +1,7 @@
 //! Where logs are: files, folders of them, what logrotate made of them, pipes.
 
 use std::cmp::Reverse;
-use std::collections::HashSet;
+use std::collections::{BinaryHeap, HashSet, VecDeque};
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
@@ -17,6 +17,11 @@ const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 const LINES_TO_A_TIME: usize = 100;
 /// Bytes of a file without a line of a log, after which no more of it is read.
 const FOREIGN_MOST: u64 = 16 << 20;
+/// Bytes of all logs that are read at a time, and least of one.
+const BUFFERS: usize = 16 << 20;
+const BUFFER_LEAST: usize = 16 << 10;
+/// Length of `2026-01-01T00:00:00Z`.
+const TIME_LENGTH: usize = 20;
 /// Digits of the date that logrotate's `dateext` adds.
 const DATE_DIGITS: usize = 8;
 
@@ -94,20 +99,43 @@ impl Logs {
         Ok(logs)
     }
 
-    /// Reads them and tells `listener`, in order. An empty log has no runs.
+    /// Reads them and tells `listener`: the parts of a log one after the other, several logs line by line in the order of
+    /// their times. An empty log has no runs.
     pub fn read(&self, listener: &mut impl Listener) -> Result<Reading, Error> {
-        let mut sum = Reading::default();
+        let mut chains: Vec<Chain<'_>> = Vec::new();
         for (index, source) in self.sources.iter().enumerate() {
-            listener.begin(source.group);
-            let mut lines = source.lines()?;
-            let mut reading = Reading::default();
-            let failed = |error| Error::Io { path: source.path.clone(), source: error };
-            while !listener.is_done() && lines.advance().map_err(failed)? {
-                reading.note(&lines.line, index, listener);
-                if reading.lines == 0 && lines.end > FOREIGN_MOST {
+            match chains.iter_mut().find(|chain| chain.group == source.group) {
+                Some(chain) => chain.sources.push_back((index, source)),
+                None => chains.push(Chain::new(source.group, index, source)),
+            }
+        }
+        let buffer = (BUFFERS / chains.len().max(1)).clamp(BUFFER_LEAST, BUFFER);
+        let mut readings: Vec<(Reading, u64)> = vec![(Reading::default(), 0); self.sources.len()];
+        // The chain with the earliest next line is read on.
+        let mut next = BinaryHeap::new();
+        for (rank, chain) in chains.iter_mut().enumerate() {
+            next.extend(chain.advance(buffer, &mut readings)?.map(|key| Reverse((key, rank))));
+        }
+        let mut group = None;
+        while !listener.is_done()
+            && let Some(Reverse((_, rank))) = next.pop()
+        {
+            let chain = &mut chains[rank];
+            loop {
+                if group != Some((chain.group, chain.index)) {
+                    group = Some((chain.group, chain.index));
+                    listener.begin(chain.group);
+                }
+                readings[chain.index].0.note(chain.line(), chain.index, listener);
+                let Some(key) = chain.advance(buffer, &mut readings)? else { break };
+                if listener.is_done() || next.peek().is_some_and(|Reverse(first)| *first < (key, rank)) {
+                    next.push(Reverse((key, rank)));
                     break;
                 }
             }
+        }
+        let mut sum = Reading::default();
+        for (source, (reading, end)) in self.sources.iter().zip(&readings) {
             if reading.lines == 0 && reading.total() > 0 {
                 let foreign = Error::Foreign { path: source.path.clone(), lines: reading.total() };
                 if !source.is_listed {
@@ -116,7 +144,7 @@ impl Logs {
                 sum.notes.push(format!("{foreign}; skipped"));
                 continue;
             }
-            sum.add(&reading, &source.path, lines.end);
+            sum.add(reading, &source.path, *end);
         }
         Ok(sum)
     }
@@ -165,6 +193,64 @@ impl Logs {
     }
 }
 
+/// The parts of one log, being read.
+struct Chain<'a> {
+    group: usize,
+    /// The part that is read: its place among all sources.
+    index: usize,
+    lines: Option<Lines<Box<dyn Read + 'a>>>,
+    /// Those that are still to be read.
+    sources: VecDeque<(usize, &'a Source)>,
+    key: Key,
+    path: &'a Path,
+}
+
+/// The place of a line among those of other logs: its time, and whether it is of a staged image. Within a second, what was done
+/// with an image comes after what staged it.
+type Key = ([u8; TIME_LENGTH], bool);
+
+impl<'a> Chain<'a> {
+    fn new(group: usize, index: usize, source: &'a Source) -> Chain<'a> {
+        let sources = VecDeque::from([(index, source)]);
+        Chain { group, index, lines: None, sources, key: ([0; TIME_LENGTH], false), path: &source.path }
+    }
+
+    /// The line that was read last.
+    fn line(&self) -> &[u8] {
+        self.lines.as_ref().map_or(&[], |lines| &lines.line)
+    }
+
+    /// Reads a line, of the next part where one is at its end; its place, if there was one. Into `readings` goes where the last
+    /// whole line of each part ends.
+    fn advance(&mut self, buffer: usize, readings: &mut [(Reading, u64)]) -> Result<Option<Key>, Error> {
+        loop {
+            if let Some(lines) = &mut self.lines {
+                let (reading, end) = &mut readings[self.index];
+                let is_foreign = reading.lines == 0 && lines.end > FOREIGN_MOST;
+                let path = self.path;
+                let failed = |source| Error::Io { path: path.to_owned(), source };
+                let is_line = !is_foreign && lines.advance().map_err(failed)?;
+                if is_line {
+                    self.key = key(&lines.line).unwrap_or(self.key);
+                    return Ok(Some(self.key));
+                }
+                *end = lines.end;
+                self.lines = None;
+            }
+            let Some((index, source)) = self.sources.pop_front() else { return Ok(None) };
+            (self.index, self.path) = (index, &source.path);
+            self.lines = Some(source.lines(buffer)?);
+        }
+    }
+}
+
+/// The place of a line, if it has a time where lines have it.
+fn key(line: &[u8]) -> Option<Key> {
+    let behind = line.strip_prefix(b"{\"ts\":\"").or_else(|| line.strip_prefix(b"{\"ts\": \""))?;
+    let (time, rest) = behind.split_first_chunk::<TIME_LENGTH>()?;
+    Some((*time, rest.starts_with(b"\",\"stage\":\"re")))
+}
+
 impl Source {
     /// Its first bytes.
     fn magic(&self) -> io::Result<Vec<u8>> {
@@ -181,7 +267,7 @@ impl Source {
         Ok(magic.starts_with(&GZIP_MAGIC) || magic == ZSTD_MAGIC)
     }
 
-    fn lines(&self) -> Result<Lines<Box<dyn Read + '_>>, Error> {
+    fn lines(&self, buffer: usize) -> Result<Lines<Box<dyn Read + '_>>, Error> {
         let open = || -> io::Result<Box<dyn Read + '_>> {
             let file = &self.file;
             let magic = self.magic()?;
@@ -194,12 +280,12 @@ impl Source {
             })
         };
         let input = open().map_err(|source| Error::Io { path: self.path.clone(), source })?;
-        Ok(Lines::new(BufReader::with_capacity(BUFFER, input), 0))
+        Ok(Lines::new(BufReader::with_capacity(buffer, input), 0))
     }
 
     /// The first time that it tells; times are compared as the text that they are.
     fn first_time(&self) -> Result<String, Error> {
-        let mut lines = self.lines()?;
+        let mut lines = self.lines(BUFFER_LEAST)?;
         for _ in 0..LINES_TO_A_TIME {
             if !lines.advance().map_err(|source| Error::Io { path: self.path.clone(), source })? {
                 break;
@@ -223,6 +309,17 @@ fn spool(mut pipe: File) -> io::Result<File> {
     io::copy(&mut pipe, &mut file)?;
     file.flush()?;
     Ok(file)
+}
+
+/// Whether a path is that of a folder that logs can be in: there are some, or nothing is in it but hidden files. A folder in the
+/// place of a log is none of logs.
+#[must_use]
+pub fn is_folder_of_logs(path: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(path) else { return false };
+    let names = entries.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()));
+    let mut names = names.filter(|name| !name.starts_with('.')).peekable();
+    let is_of_log = path.extension().is_some_and(|extension| extension == "jsonl");
+    !is_of_log && (names.peek().is_none() || names.any(|name| is_log_name(&name)))
 }
 
 /// Whether a file in a folder is a log, or what logrotate made of one.
@@ -304,6 +401,45 @@ mod tests {
             ["a.jsonl-20251231.gz", "a.jsonl-20260101", "a.jsonl.10.gz", "a.jsonl.2.zst", "a.jsonl.1", "a.jsonl"];
         let ages: Vec<Reverse<u64>> = names.iter().map(|name| Reverse(age(Path::new(name)))).collect();
         assert!(ages.is_sorted(), "{ages:?}");
+    }
+
+    #[test]
+    fn a_folder_of_logs_has_some_or_nothing() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let at = |name: &str| folder.path().join(name);
+        for (file, is_one) in [(".hidden", true), ("a.tar.zst", false), ("a.jsonl.1", true)] {
+            std::fs::write(at(file), "").expect("a file");
+            assert_eq!(is_folder_of_logs(folder.path()), is_one, "{file}");
+        }
+        std::fs::create_dir(at("b.jsonl")).expect("a folder");
+        for path in ["a.jsonl.1", "b.jsonl", "none"] {
+            assert!(!is_folder_of_logs(&at(path)), "{path}");
+        }
+    }
+
+    #[test]
+    fn lines_of_several_logs_come_in_the_order_of_their_times_and_of_one_in_its_own() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let line = |second: u32, stage: &str, run: &str| {
+            format!("{{\"ts\":\"2026-01-01T00:00:{second:02}Z\",\"stage\":\"{stage}\",\"run\":\"{run}\"}}\n")
+        };
+        let write =
+            |name: &str, lines: &[String]| std::fs::write(folder.path().join(name), lines.concat()).expect("a log");
+        write("a.jsonl", &[line(1, "abort", "a"), line(5, "abort", "b"), line(4, "abort", "c"), line(9, "abort", "d")]);
+        write(
+            "b.jsonl",
+            &[line(2, "abort", "x"), line(4, "abort", "y"), "no line\n".to_owned(), line(7, "abort", "z")],
+        );
+        // What was done with an image comes after what staged it, though it is said within the same second.
+        write("0.jsonl", &[line(4, "removed", "R"), line(9, "removed", "S")]);
+        let logs = Logs::open(&[folder.path().to_owned()], false).expect("logs");
+        let mut runs = Runs::default();
+        let reading = logs.read(&mut runs).expect("logs");
+        assert_eq!(runs.0.iter().map(|(_, run)| run.as_str()).collect::<String>(), "axyRbczdS");
+        assert_eq!((reading.lines, reading.unreadable, reading.ends.len()), (9, 1, 3));
+        for (path, end) in &reading.ends {
+            assert_eq!(path.metadata().expect("a log").len(), *end);
+        }
     }
 
     #[test]

@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(said(200.0, 0.2).as_deref(), Some("1–5 min"));
         assert_eq!(said(40.0, 0.2).as_deref(), Some("20–60 s"));
         assert_eq!(said(36000.0, 0.2).as_deref(), Some("5–15 h"));
-        assert_eq!(said(200.0, 0.5).as_deref(), Some("up to 7 min"));
+        assert_eq!(said(200.0, 0.5).as_deref(), Some("up to 8 min"));
         assert_eq!(said(200.0, 0.7), None);
     }
 

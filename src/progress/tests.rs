@@ -88,6 +88,7 @@ fn eight_archives_have_eight_bars_and_one_for_the_run_and_none_when_done() {
         resumed: None,
         space: None,
         minimum: None,
+        part: None,
     };
     terminal.observe(&Event::ScriptStart { start: &start }).expect("taken");
     for rank in 1..=8 {

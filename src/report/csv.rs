@@ -40,7 +40,7 @@ impl Report {
     pub fn write_csv(&self, out: &mut dyn Write) -> io::Result<()> {
         write_row(out, &HEADER.map(str::to_owned))?;
         for (archive, states) in self.account.archives.iter().zip(&self.states) {
-            let run = &self.account.runs[archive.run];
+            let run = self.account.run_of(archive);
             let verification = self.account.verifications.get(&archive.hash).map_or("", Verification::state);
             for (image, state) in archive.images.iter().zip(states) {
                 write_row(out, &row(run, archive, image, state, verification))?;
@@ -64,7 +64,7 @@ impl Report {
 }
 
 fn row(
-    run: &Run,
+    run: &str,
     archive: &ArchiveAccount,
     image: &PartitionCheck,
     state: &ImageState,
@@ -80,7 +80,7 @@ fn row(
         .map(|partition| word(Some(partition.fs.as_deref().unwrap_or("?"))));
     let table = image.table.as_ref().filter(|table| table.label.is_some());
     [
-        printable(run.id.as_bytes()),
+        printable(run.as_bytes()),
         name(Some(&archive.hash)),
         name(archive.path.as_ref()),
         name(Some(&image.image.img)),
@@ -117,7 +117,7 @@ fn completeness(archive: &ArchiveAccount) -> &'static str {
 }
 
 /// An archive in which no image was found.
-fn row_of_archive(run: &Run, archive: &ArchiveAccount, verification: &str) -> [String; HEADER.len()] {
+fn row_of_archive(run: &str, archive: &ArchiveAccount, verification: &str) -> [String; HEADER.len()] {
     let (state, reason, message) = match &archive.end {
         ArchiveEnd::Open => ("unfinished", String::new(), String::new()),
         ArchiveEnd::Failed(problem) => ("error", printable_line(&problem.reason), printable_line(&problem.message)),
@@ -133,7 +133,7 @@ fn row_of_archive(run: &Run, archive: &ArchiveAccount, verification: &str) -> [S
     };
     let path = archive.path.as_ref().map_or(String::new(), |path| printable(path.bytes()));
     sparse_row(&[
-        ("run", printable(run.id.as_bytes())),
+        ("run", printable(run.as_bytes())),
         ("hash", printable(archive.hash.bytes())),
         ("archive", path),
         ("state", state.to_owned()),

@@ -5,13 +5,13 @@ use std::time::SystemTime;
 
 use serde_json::{Map, Value, json};
 
-use crate::account::{ArchiveAccount, ArchiveEnd, Problem, Run, RunEnd, Sums};
+use crate::account::{ArchiveAccount, ArchiveEnd, Problem, Run, RunEnd, Shards, Sums};
 use crate::log::Name;
 use crate::log::record::PartitionCheck;
 use crate::sanitize::{self, printable, printable_line};
 
 use super::left_out::{FilesOfRule, MembersOfRule};
-use super::{Context, ImageState, Remaining, Report, duration, end_of};
+use super::{Context, ImageState, Remaining, Report, duration, end_of, word_of};
 
 impl Report {
     /// Writes the object, an archive a line.
@@ -73,6 +73,11 @@ impl Report {
         let start = run.map(|run| run.start.clone()).unwrap_or_default();
         object.insert("dry_run".to_owned(), json!(start.dry_run));
         object.insert("total_archives".to_owned(), json!(start.total_archives));
+        if let Some(part) = start.part() {
+            object.insert("shard".to_owned(), json!(part.shard));
+            object.insert("shard_archives".to_owned(), json!(part.archives));
+            object.insert("listed_archives".to_owned(), json!(part.of_archives));
+        }
         if let Value::Object(fields) = json!(end.cloned().unwrap_or_else(|| self.account.complete())) {
             object.extend(fields);
         }
@@ -117,7 +122,7 @@ impl Report {
         insert_name(&mut object, ("hash", "hash_bytes"), archive.hash.bytes());
         insert_optional(&mut object, ("archive", "archive_bytes"), archive.path.as_ref());
         object.insert("size_bytes".to_owned(), json!(archive.size));
-        object.insert("run".to_owned(), json!(self.account.runs[archive.run].id));
+        object.insert("run".to_owned(), json!(self.account.run_of(archive)));
         object.insert("worker".to_owned(), json!(archive.worker));
         object.insert("began".to_owned(), json!(moment(archive.began)));
         let (end, time) = match &archive.end {
@@ -181,11 +186,32 @@ fn run(run: &Run) -> Value {
         "archives_resumed": run.resumed,
         "archives_never_begun": run.never_begun(),
         "minimum_bytes": run.start.minimum_bytes,
+        "shard": run.start.shard,
+        "shard_archives": run.start.shard_archives,
+        "listed_archives": run.start.listed_archives,
+        "shards": run.shards.as_ref().map(shards),
         "totals": totals(&run.sums),
         "errors": run.problems.iter().map(problem).collect::<Vec<_>>(),
         "errors_not_listed": run.problems_more,
         "warnings": run.warnings.iter().map(problem).collect::<Vec<_>>(),
     })
+}
+
+/// The runs that a run stands for, and the shards of which there is none.
+fn shards(shards: &Shards) -> Value {
+    let runs = shards.runs.iter().map(|run| {
+        let (end, why) = word_of(run.end.as_ref());
+        json!({
+            "shard": format!("{}/{}", run.index, shards.count),
+            "run": run.id,
+            "began": moment(run.began),
+            "heard": moment(run.heard),
+            "end": end,
+            "end_message": why,
+            "archives_never_begun": run.never_begun,
+        })
+    });
+    json!({"count": shards.count, "runs": runs.collect::<Vec<_>>(), "missing": shards.missing().collect::<Vec<_>>()})
 }
 
 /// An image as the log has it, and where it stands.

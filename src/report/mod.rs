@@ -101,6 +101,12 @@ impl Report {
         if self.account.runs.iter().any(|run| run.is_last) {
             notes.extend(elsewhere_note(elsewhere));
         }
+        if self.account.other_shards > 0 {
+            notes.push(format!(
+                "{} runs over shards of another division of the collection are older, and left out; name them with --run",
+                self.account.other_shards
+            ));
+        }
         if staged.more() > 0 {
             notes.push(format!("{} more staged images are not listed: there are too many", staged.more()));
         }
@@ -162,10 +168,17 @@ fn is_refused(run: &Run) -> bool {
 /// How a run ended: a word, and what more there is to say.
 fn end_of(run: &Run) -> (Option<&'static str>, Option<&str>) {
     match &run.end {
+        None if is_refused(run) => (Some("refused"), run.problems.first().map(|problem| problem.message.as_str())),
+        end => word_of(end.as_ref()),
+    }
+}
+
+/// The same of an end that is logged.
+fn word_of(end: Option<&RunEnd>) -> (Option<&'static str>, Option<&str>) {
+    match end {
         Some(RunEnd::Complete(_)) => (Some("complete"), None),
         Some(RunEnd::Interrupted(signal)) => (Some("interrupted"), Some(signal)),
         Some(RunEnd::Aborted(message)) => (Some("aborted"), Some(message)),
-        None if is_refused(run) => (Some("refused"), run.problems.first().map(|problem| problem.message.as_str())),
         None => (None, None),
     }
 }

@@ -5,9 +5,9 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::account::{ArchiveEnd, Problem};
+use crate::account::{ArchiveEnd, Problem, RunEnd, ShardRun, Shards};
 use crate::config::{self, LogTarget, Origin, Site, full_path};
-use crate::log::record::PartitionCheck;
+use crate::log::record::{PartitionCheck, ScriptStart};
 use crate::reason::Reason;
 use crate::sanitize::shell_word;
 
@@ -16,6 +16,8 @@ use super::{ImageState, Report};
 
 /// Folders of archives that a command names.
 const FOLDERS_MOST: usize = 8;
+/// Commands for shards that are given.
+const COMMANDS_MOST: usize = 1000;
 /// Archives that `imgsieve inspect` is given.
 const INSPECTED_MOST: usize = 1000;
 
@@ -69,9 +71,11 @@ pub struct Remaining {
     pub undecided: u64,
     /// Archives of these: paths, or as many as fit into a command.
     pub undecided_archives: Vec<PathBuf>,
-    /// What surveys what was not surveyed, or was without success.
+    /// Shards of the collection that are not done, by what is wrong with them.
+    pub shards: Vec<String>,
+    /// What surveys what was not surveyed, or was without success: a command, or one a line, each for a shard.
     pub resume: Option<String>,
-    /// What stages what a dry run would keep.
+    /// What stages what a dry run would keep, in the same form.
     pub stage: Option<String>,
     /// What surveys whole archives of which only the beginning was looked at.
     pub rest: Option<String>,
@@ -120,21 +124,35 @@ impl Remaining {
             // Nothing could be read back.
             return remaining;
         }
-        if remaining.to_resume() > 0 {
-            let start = report.account.runs.last().map(|run| &run.start);
-            let is_quick = start.and_then(|start| start.rules.as_ref()).is_some_and(|rules| rules.quick);
-            let words: &[&str] = match start {
-                Some(_) if is_quick => &["scan", "--quick", "--resume"],
+        let last = report.account.runs.last();
+        let shards = last.and_then(|run| run.shards.as_ref());
+        remaining.shards = shards.map_or(Vec::new(), Shards::troubles);
+        let (to_resume, to_stage) = shards.map_or_else(Default::default, |shards| of_shards(report, shards));
+        let all = |words: &[&str], chosen: &BTreeSet<usize>, is_resumed: bool| match shards {
+            None => Some(places.scan(words, places.options.as_deref())),
+            Some(shards) => {
+                let of_runs = chosen.iter().filter_map(|&index| shards.runs.get(index)).map(|run| run.options.clone());
+                let of_missing = shards.missing().filter(|_| is_resumed).map(|index| missing(shards, index));
+                let commands = of_runs.chain(of_missing).flatten().take(COMMANDS_MOST);
+                let commands: Vec<String> = commands.map(|options| places.scan(words, Some(&options))).collect();
+                (!commands.is_empty()).then(|| commands.join("\n"))
+            }
+        };
+        if remaining.to_resume() > 0 || !remaining.shards.is_empty() {
+            let is_quick = |start: &ScriptStart| start.rules.as_ref().is_some_and(|rules| rules.quick);
+            let words: &[&str] = match last.map(|run| &run.start) {
+                Some(start) if is_quick(start) => &["scan", "--quick", "--resume"],
                 Some(start) if start.dry_run => &["scan", "--dry-run", "--resume"],
                 _ => &["scan", "--resume"],
             };
-            remaining.resume = Some(places.scan(words));
+            remaining.resume = all(words, &to_resume, true);
         }
         if remaining.partial > 0 {
-            remaining.rest = Some(places.scan(&["scan", "--dry-run", "--resume"]));
+            let all_shards = (0..shards.map_or(0, |shards| shards.runs.len())).collect();
+            remaining.rest = all(&["scan", "--dry-run", "--resume"], &all_shards, false);
         }
         if remaining.would_keep > 0 {
-            remaining.stage = Some(places.scan(&["scan", "--resume"]));
+            remaining.stage = all(&["scan", "--resume"], &to_stage, false);
         }
         if remaining.waiting > 0 {
             remaining.reprocess = Some(places.reprocess());
@@ -172,6 +190,47 @@ impl Remaining {
     }
 }
 
+/// The runs over shards that left something to be surveyed again, and those that would keep an image.
+fn of_shards(report: &Report, shards: &Shards) -> (BTreeSet<usize>, BTreeSet<usize>) {
+    let is_over = |run: &&ShardRun| matches!(run.end, Some(RunEnd::Complete(_))) && run.never_begun == 0;
+    let open = shards.runs.iter().enumerate().filter(|(_, run)| !is_over(run)).map(|(index, _)| index);
+    let mut resume: BTreeSet<usize> = open.collect();
+    let mut stage = BTreeSet::new();
+    let last = report.account.runs.len().saturating_sub(1);
+    for (archive, states) in report.account.archives.iter().zip(&report.states) {
+        if archive.run != last {
+            continue;
+        }
+        let mut remaining = Remaining::default();
+        archive.images.iter().zip(states).for_each(|(image, state)| remaining.note(image, state));
+        let is_open = match &archive.end {
+            ArchiveEnd::Open => true,
+            ArchiveEnd::Failed(problem) => may_pass(problem),
+            ArchiveEnd::Complete { .. } => false,
+        };
+        if is_open || remaining.to_resume() > 0 {
+            resume.insert(archive.shard);
+        }
+        if remaining.would_keep > 0 {
+            stage.insert(archive.shard);
+        }
+    }
+    (resume, stage)
+}
+
+/// The options of a run over a shard of which there is none, as of another one's, where they log to a folder.
+fn missing(shards: &Shards, index: u32) -> Option<Vec<Vec<u8>>> {
+    let mut options = shards.runs.first()?.options.clone()?;
+    let log = options.windows(2).find(|pair| pair[0] == b"--log").map(|pair| pair[1].clone())?;
+    let log = Path::new(OsStr::from_bytes(&log));
+    if log.extension().is_some_and(|extension| extension == "jsonl") || !log.is_dir() {
+        return None;
+    }
+    let shard = options.iter_mut().find(|option| option.starts_with(b"--shard="))?;
+    *shard = format!("--shard={index}/{}", shards.count).into_bytes();
+    Some(options)
+}
+
 /// Whether nobody knows how many partitions an image has.
 fn is_undecided(image: &PartitionCheck) -> bool {
     image.partitions.is_none() && matches!(image.action.as_str(), "KEPT" | "error")
@@ -184,7 +243,7 @@ struct Places<'a> {
     logs: Vec<PathBuf>,
     staging: Option<&'a Path>,
     folders: BTreeSet<&'a Path>,
-    /// The options of the last run, if it logged them.
+    /// The options of the last run, if it logged them; of several over shards, those of the first.
     options: Option<Vec<Vec<u8>>>,
 }
 
@@ -206,24 +265,32 @@ impl<'a> Places<'a> {
         {
             folders.clear();
         }
-        let options = report.account.runs.last().and_then(|run| run.start.exact_options());
-        Places {
-            context,
-            logs: logs(report, context, options.as_deref()),
-            staging: staging.filter(|staging| *staging != site.staging),
-            folders,
-            options,
-        }
+        let last = report.account.runs.last();
+        let shards = last.and_then(|run| run.shards.as_ref());
+        let options = last.and_then(|run| match shards {
+            Some(shards) => shards.runs.first()?.options.clone(),
+            None => run.start.exact_options(),
+        });
+        // Each shard has a log of its own.
+        let logs = match shards.filter(|_| report.logs > 1) {
+            Some(_) => logs_of_shards(report),
+            None => logs(report, context, options.as_deref()),
+        };
+        Places { context, logs, staging: staging.filter(|staging| *staging != site.staging), folders, options }
     }
 
-    /// A command that surveys as the last run did.
-    fn scan(&self, words: &[&str]) -> String {
+    /// A command that surveys as a run of these options did.
+    fn scan(&self, words: &[&str], options: Option<&[Vec<u8>]>) -> String {
         let words = ["imgsieve"].iter().chain(words).map(|word| word.as_bytes());
-        if let Some(options) = &self.options {
-            let own =
-                if self.logs.is_empty() { options.iter().map(Vec::as_slice).collect() } else { without_logs(options) };
+        if let Some(options) = options {
+            let own = if self.logs.is_empty() || is_of_shard(options) {
+                options.iter().map(Vec::as_slice).collect()
+            } else {
+                without_logs(options)
+            };
+            let logs = self.of_logs().filter(|_| !is_of_shard(options));
             // In front: archives and folders of them stand at the end.
-            return command(words.chain(self.of_logs()).chain(own));
+            return command(words.chain(logs).chain(own));
         }
         let folders = self.folders.iter().map(|folder| folder.as_os_str().as_bytes());
         command(words.chain(self.of_places()).chain(folders))
@@ -267,6 +334,16 @@ fn without_logs(options: &[Vec<u8>]) -> Vec<&[u8]> {
         }
     }
     others
+}
+
+/// Whether these are the options of a run over a shard, which has a log of its own.
+fn is_of_shard(options: &[Vec<u8>]) -> bool {
+    options.iter().any(|option| option.starts_with(b"--shard="))
+}
+
+/// The folder of the logs of shards, for commands that go by all of them; with a slash, so that it is seen to be one.
+fn logs_of_shards(report: &Report) -> Vec<PathBuf> {
+    full_path(&report.log).parent().map(|folder| folder.join("")).into_iter().collect()
 }
 
 /// The logs that a command has to be told, first the one that it appends to; none where `options`, which are those of the last

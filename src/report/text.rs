@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::SystemTime;
 
-use crate::account::{ArchiveAccount, ArchiveEnd, Currency, Problem, Run, Sums};
+use crate::account::{ArchiveAccount, ArchiveEnd, Currency, Problem, Run, Shards, Sums};
 use crate::config::LogTarget;
 use crate::event::Soundness;
 use crate::log::record::PartitionCheck;
@@ -61,9 +61,11 @@ impl Report {
         let Some(run) = self.account.runs.last().filter(|run| !is_refused(run)) else { return Ok(()) };
         if run.start.total_archives == 0 && run.problems.is_empty() {
             writeln!(out, "There was no archive to check.")?;
+            write_part(out, run)?;
             return self.write_left_out(out, SHOWN);
         }
         self.write_body(out, context, Shown::of(is_short))?;
+        write_part(out, run)?;
         match LogTarget::of(&self.log) {
             LogTarget::File(path) => {
                 writeln!(out, "No archive was changed. The log is {}.", printable(path.as_os_str().as_encoded_bytes()))
@@ -416,8 +418,18 @@ impl Report {
     }
 }
 
+/// Which part of the collection a run surveyed, if it was not all of it.
+fn write_part(out: &mut dyn Write, run: &Run) -> io::Result<()> {
+    run.start.part().map_or(Ok(()), |part| writeln!(out, "This was {}.", part.in_words()))
+}
+
 fn write_run(out: &mut dyn Write, run: &Run) -> io::Result<()> {
-    let mut facts = vec![name(run)];
+    let mut facts = vec![
+        run.shards
+            .as_ref()
+            .filter(|_| run.start.shard.is_none())
+            .map_or_else(|| name(run), |shards| format!("over {} shards", shards.count)),
+    ];
     facts.extend(run.start.version.as_ref().map(|version| format!("imgsieve {}", printable(version.as_bytes()))));
     if run.start.jobs > 0 {
         facts.push(format!("{} at a time", count(run.start.jobs, "archive")));
@@ -435,14 +447,21 @@ fn write_run(out: &mut dyn Write, run: &Run) -> io::Result<()> {
         }
         (Some("aborted"), why) => format!("aborted{lasted}: {}", printable_line(why.unwrap_or_default())),
         (Some(_), why) => format!("refused: {}", printable_line(why.unwrap_or_default())),
+        (None, _) if run.shards.as_ref().is_some_and(|shards| shards.runs.len() > 1) => format!("not complete{lasted}"),
         (None, _) => {
             let heard = run.heard.map_or(String::new(), |time| format!(", last log line {} UTC", moment(time)));
             format!("no end in the log: killed, or still running{heard}")
         }
     };
     writeln!(out, "  begun {began}; {how}")?;
+    for trouble in run.shards.iter().flat_map(Shards::troubles) {
+        writeln!(out, "  shards {trouble}")?;
+    }
     if is_refused(run) {
         return Ok(());
+    }
+    if let Some(part) = run.start.part() {
+        writeln!(out, "  {}", part.in_words())?;
     }
     let resumed =
         if run.resumed > 0 { format!(", {} taken over from earlier runs", run.resumed) } else { String::new() };
@@ -474,6 +493,7 @@ fn write_remaining(out: &mut dyn Write, remaining: &Remaining, report: &Report, 
     add(*deferred, "image", "without room: free some first");
     add(*unstaged, "image", "not staged for an error: see above, and fix it first");
     add(*lost, "image", "gone from staging, or changed");
+    to_survey.extend(remaining.shards.iter().map(|trouble| format!("shards {trouble}")));
     let is_done = remaining.waiting == 0
         && remaining.undecided == 0
         && remaining.partial == 0
@@ -484,7 +504,8 @@ fn write_remaining(out: &mut dyn Write, remaining: &Remaining, report: &Report, 
     }
     writeln!(out, "What remains to be done:")?;
     if let Some(command) = &remaining.resume {
-        writeln!(out, "  {command}\n      {}", to_survey.join("; "))?;
+        write_commands(out, command, shown)?;
+        writeln!(out, "      {}", to_survey.join("; "))?;
         if report.account.runs.last().is_some_and(|run| end_of(run).0.is_none()) {
             writeln!(out, "      unless that run is still going")?;
         }
@@ -494,11 +515,13 @@ fn write_remaining(out: &mut dyn Write, remaining: &Remaining, report: &Report, 
     }
     if let Some(command) = &remaining.stage {
         let most = human(*would_take);
-        writeln!(out, "  {command}\n      {} to stage without --dry-run, {most} at most", count(*would_keep, "image"))?;
+        write_commands(out, command, shown)?;
+        writeln!(out, "      {} to stage without --dry-run, {most} at most", count(*would_keep, "image"))?;
     }
     if let Some(command) = &remaining.rest {
         let archives = count(remaining.partial, "archive");
-        writeln!(out, "  {command}\n      {archives} of which only the beginning was looked at")?;
+        write_commands(out, command, shown)?;
+        writeln!(out, "      {archives} of which only the beginning was looked at")?;
     }
     if *broken > 0 {
         writeln!(out, "  {} that cannot be read to the end: see the errors above", count(*broken, "archive"))?;
@@ -513,6 +536,14 @@ fn write_remaining(out: &mut dyn Write, remaining: &Remaining, report: &Report, 
         writeln!(out, "  {command}\n      {images} that could not be decided on{more}")?;
     }
     Ok(())
+}
+
+/// Commands, a line each.
+fn write_commands(out: &mut dyn Write, commands: &str, shown: usize) -> io::Result<()> {
+    for command in commands.lines().take(shown) {
+        writeln!(out, "  {command}")?;
+    }
+    write_more(out, "  ", commands.lines().count(), shown, "see imgsieve report --json")
 }
 
 fn write_more(out: &mut dyn Write, indent: &str, total: usize, shown: usize, where_they_are: &str) -> io::Result<()> {

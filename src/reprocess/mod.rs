@@ -20,6 +20,7 @@ use crate::cause::Cause;
 use crate::event::{Event, Live, Scope, StagedFile};
 use crate::exit::Exit;
 use crate::run::{Control, End, Observer, Observers, Queue, Stop, panics};
+use crate::shard::Shard;
 use crate::staging::Folder;
 use crate::suffixes::Suffixes;
 
@@ -46,6 +47,8 @@ pub struct Options {
     pub jobs: usize,
     /// Only images of these hashes; empty for all.
     pub only: Vec<String>,
+    /// Only images of archives that belong to this part of the collection; none for all.
+    pub shard: Option<Shard>,
     /// Remove an image that was processed again.
     pub remove: bool,
     /// Process images again that were so before.

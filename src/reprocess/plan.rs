@@ -157,7 +157,8 @@ impl Plan {
                     (*is_known, is_wanted) = (true, true);
                 }
             }
-            if !is_wanted {
+            let is_of_shard = options.shard.is_none_or(|shard| shard.has_hash(staged.hash.bytes()));
+            if !is_wanted || !is_of_shard {
                 continue;
             }
             let was_reprocessed = staged.state == StagedState::Reprocessed;
@@ -213,7 +214,9 @@ impl Plan {
 impl Options {
     /// The logs that say what was staged.
     pub fn logs(&self) -> Result<Logs, log::Error> {
-        Logs::open(&[slice::from_ref(&self.log), &self.more_logs].concat(), false)
+        // The log of a folder of logs may still have to be begun.
+        let own = if self.more_logs.is_empty() || self.log.exists() { slice::from_ref(&self.log) } else { &[] };
+        Logs::open(&[own, &self.more_logs].concat(), false)
     }
 
     /// What is done with an image in this state, if anything.

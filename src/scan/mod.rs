@@ -21,7 +21,7 @@ mod verdicts;
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::account::{self, Account, ArchiveEnd, Earlier};
@@ -57,6 +57,8 @@ struct Shared<'a> {
     account: Mutex<account::Live>,
     space_is_low: AtomicBool,
     space_was_low: AtomicBool,
+    /// Images that were not staged because another run stages of their archive.
+    busy: AtomicU64,
 }
 
 /// Files that a line of the log names which are not surveyed.
@@ -88,6 +90,7 @@ pub fn run(config: &Config, control: &Control, observers: &[&dyn Observer]) -> E
         account: Mutex::default(),
         space_is_low: AtomicBool::new(false),
         space_was_low: AtomicBool::new(false),
+        busy: AtomicU64::new(0),
     };
     let exit = run.all();
     let account = run.account.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -100,7 +103,7 @@ impl Shared<'_> {
             Ok(prepared) => prepared,
             Err(cause) => {
                 self.emit(&Event::Error { scope: Scope::Run, cause: &cause });
-                return self.end_early().unwrap_or(Exit::Failure);
+                return self.end_early().unwrap_or_else(|| cause.exit());
             }
         };
         if let Some(exit) = self.end_early() {
@@ -110,7 +113,9 @@ impl Shared<'_> {
         let (mut held, not_begun) = self.survey_all(&plan);
         // What found no room is tried again one image at a time, the smallest archive's first.
         held.sort_by_key(Survey::rank);
+        let turn = if held.is_empty() { None } else { self.take_turn() };
         held.into_iter().for_each(Survey::retry);
+        drop(turn);
         self.tell_left_out(Rule::NotBegun, &not_begun);
         if let Some(exit) = self.end_early() {
             return exit;
@@ -122,8 +127,21 @@ impl Shared<'_> {
         if let Some(exit) = self.end_early() {
             return exit;
         }
-        let is_clean = complete.errors == 0 && complete.deferred == 0 && !self.space_was_low.load(Ordering::SeqCst);
-        if is_clean { Exit::Success } else { Exit::Failure }
+        let busy = self.busy.load(Ordering::SeqCst);
+        if complete.errors != busy || complete.deferred != busy || self.space_was_low.load(Ordering::SeqCst) {
+            return Exit::Failure;
+        }
+        // Nothing is amiss but that another run had what this one was to stage.
+        if busy > 0 { Exit::TryAgain } else { Exit::Success }
+    }
+
+    /// The turn to stage what found no room, where others may stage, too. Without it, it is tried all the same.
+    fn take_turn(&self) -> Option<staging::Lock> {
+        let waits = || {
+            let message = "another run stages what found no room; waiting for it to end";
+            self.emit(&Event::Warning { scope: Scope::Run, cause: &Cause::new(Reason::Waiting, message) });
+        };
+        self.staging.as_ref()?.take_turn(&|| self.control.is_stopped(), &waits).ok().flatten()
     }
 
     /// Tells what is going to be done, and what earlier runs have done of it.
@@ -156,6 +174,7 @@ impl Shared<'_> {
                 resumed: of_resumed,
                 space,
                 minimum: self.staging.as_ref().zip(space).map(|(staging, space)| staging.budget().minimum(&space)),
+                part: plan.part,
             },
         });
         self.emit(&Event::Live(Live::Queue { jobs: self.config.jobs(), archives: &plan.archives }));
@@ -183,6 +202,14 @@ impl Shared<'_> {
         let mut plan = plan::select(self.config)?;
         if !self.config.dry_run && !self.control.is_stopped() {
             let staging = preflight::open_staging(self.config)?;
+            if let Some(options) = staging.local_locks() {
+                let message = format!(
+                    "{} is mounted with {options}: its locks hold for this machine only, and runs on others are not seen; let \
+                     no other machine stage there, or mount it without",
+                    staging.path().display()
+                );
+                self.emit(&Event::Warning { scope: Scope::Run, cause: &Cause::new(Reason::LocalLocks, message) });
+            }
             self.swept = staging.sweep().map_err(|error| Cause::from(&error))?;
             let mut swept_elsewhere = 0;
             for (hash, count) in &self.swept {

@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::archive_name;
-use crate::cause::Cause;
+use crate::cause::{self, Cause};
 use crate::config::Config;
-use crate::event::{Archive, LeftOutBy, Rule, Unsurveyed};
+use crate::event::{Archive, LeftOutBy, Part, Rule, Unsurveyed};
 use crate::reason::Reason;
 use crate::sanitize::printable;
+use crate::shard::Shard;
 
 /// The archives of a run.
 #[derive(Debug, Default)]
@@ -25,6 +26,25 @@ pub struct Plan {
     pub left_out: LeftOutBy,
     /// What has an archive's name, and cannot be one.
     pub problems: Vec<(PathBuf, Cause)>,
+    /// The part of the collection that this is of, if it is not all of it.
+    pub part: Option<Part>,
+}
+
+/// The names that were met, and which of them count.
+struct Names {
+    shard: Option<Shard>,
+    /// Hashes of archives, those of other shards, too.
+    archives: BTreeSet<OsString>,
+    /// How many of them belong to the shard.
+    of_shard: u64,
+}
+
+/// How a collection is listed.
+struct Listing {
+    recursive: bool,
+    /// Folders that were entered: device and inode.
+    entered: HashSet<(u64, u64)>,
+    names: Names,
 }
 
 impl Plan {
@@ -35,28 +55,44 @@ impl Plan {
     }
 }
 
-/// Chooses the archives. Fails where a folder or archive that was named cannot be read, for the collection may only not be
-/// mounted, and where a hash that was named is not in it: nothing is surveyed then.
+/// Chooses the archives. Fails where a folder or archive that was named cannot be read, or nothing of a list is there, for
+/// the collection may only not be mounted, and where a hash that was named is not in it: nothing is surveyed then.
 pub fn select(config: &Config) -> Result<Plan, Cause> {
     let mut plan = Plan::default();
     let mut candidates = Vec::new();
-    let mut folders = HashSet::new();
+    let names = Names { shard: config.shard, archives: BTreeSet::new(), of_shard: 0 };
+    let mut listing = Listing { recursive: config.recursive, entered: HashSet::new(), names };
     for place in &config.site.collection {
         let unreadable = |error: io::Error| {
             let message = format!("cannot read the collection {}: {error}; is it mounted?", place.display());
-            Cause::new(Reason::Collection, message)
+            Cause::new(Reason::Collection, message).passing(cause::is_out_of_reach(&error))
         };
+        // A shard of archives that are named one by one is decided on by their names alone.
+        if config.shard.is_some() && is_named_as_archive(place) && !listing.names.note(place) {
+            continue;
+        }
         let metadata = std::fs::metadata(place).map_err(unreadable)?;
-        if metadata.is_dir() {
+        if metadata.is_dir() && !(config.shard.is_some() && is_named_as_archive(place)) {
             // A folder that is named twice is entered once.
-            if folders.insert((metadata.dev(), metadata.ino())) {
-                let paths = plan.enter(place, config.recursive, &mut folders).map_err(unreadable)?;
+            if listing.entered.insert((metadata.dev(), metadata.ino())) {
+                let paths = plan.enter(place, &mut listing).map_err(unreadable)?;
                 candidates.extend(paths.into_iter().map(|path| (path, false)));
             }
-        } else {
+        } else if listing.names.note(place) {
             candidates.push((place.clone(), true));
         }
     }
+    let listed = config.listed.iter().filter(|path| listing.names.note(path)).cloned();
+    let listed: Vec<PathBuf> = listed.collect();
+    if let Some(first) = listed.first()
+        && candidates.is_empty()
+        && listed.iter().all(|path| !path.try_exists().unwrap_or(true))
+    {
+        let message = format!("nothing of the list is there, {} first; is the collection mounted?", first.display());
+        return Err(Cause::new(Reason::Collection, message).passing(true));
+    }
+    candidates.extend(listed.into_iter().map(|path| (path, true)));
+    let names = listing.names;
     // What was named comes first: a folder that it also lies in must not make it one of the folder's small archives.
     candidates.sort_by_key(|(_, is_named)| !is_named);
     // A minimum of 0 is none: an empty file then is an archive that cannot be read, and told as such.
@@ -65,7 +101,6 @@ pub fn select(config: &Config) -> Result<Plan, Cause> {
     let mut hashes = HashSet::new();
     let mut files = HashSet::new();
     let mut chosen = Vec::new();
-    let mut met = BTreeSet::new();
     for (path, is_named) in candidates {
         let (hash, metadata) = match check(&path) {
             Ok(found) => found,
@@ -78,7 +113,6 @@ pub fn select(config: &Config) -> Result<Plan, Cause> {
         if !files.insert((metadata.dev(), metadata.ino(), hash.clone())) {
             continue;
         }
-        met.extend(hash.to_str().map(str::to_owned));
         let size = metadata.len();
         let skip_reason = hash.to_str().and_then(|hash| config.site.skip.get(hash));
         if let Some(reason) = skip_reason {
@@ -103,13 +137,13 @@ pub fn select(config: &Config) -> Result<Plan, Cause> {
     for (option, reason, named) in
         [("--only", Reason::Only, &config.only), ("--skip", Reason::Skip, &config.skip_expected)]
     {
-        if let Some(hash) = named.iter().find(|hash| !met.contains(*hash)) {
+        if let Some(hash) = named.iter().find(|hash| !names.archives.contains(OsStr::new(hash))) {
             let is_of_file = config.site.skip.get(hash).is_some_and(|reason| reason != "--skip");
             let option = if option == "--skip" && is_of_file { "[skip] of the site file," } else { option };
             let message = format!(
                 "{option} {}: the collection has no archive of that hash{}; nothing was opened",
                 printable(hash.as_bytes()),
-                near(hash, &met)
+                near(hash, &names.archives)
             );
             return Err(Cause::new(reason, message));
         }
@@ -124,6 +158,8 @@ pub fn select(config: &Config) -> Result<Plan, Cause> {
             plan.leave_out(Rule::NotSelected, path, Some(size), None);
         }
     }
+    let (archives, of_archives) = (names.of_shard, names.archives.len() as u64);
+    plan.part = config.shard.map(|shard| Part { shard, archives, of_archives });
     plan.archives = (1..).zip(chosen).map(|(rank, archive)| Arc::new(Archive { rank, ..archive })).collect();
     Ok(plan)
 }
@@ -133,24 +169,33 @@ impl Plan {
         self.left_out.entry(rule).or_default().add(Unsurveyed { path, size, reason });
     }
 
-    /// What has an archive's name in `folder`, sorted; `recursive`, in the folders in it, too. Links to folders are not
-    /// followed, and no folder is entered twice. What else there is, is left out.
-    fn enter(&mut self, folder: &Path, recursive: bool, entered: &mut HashSet<(u64, u64)>) -> io::Result<Vec<PathBuf>> {
+    /// What has an archive's name in `folder`, sorted; of a recursive listing, in the folders in it, too. Links to folders are
+    /// not followed, and no folder is entered twice. What else there is, is left out. Of another shard nothing is told.
+    fn enter(&mut self, folder: &Path, listing: &mut Listing) -> io::Result<Vec<PathBuf>> {
         let mut paths = Vec::new();
         let mut folders = Vec::new();
         let mut others = Vec::new();
         for entry in std::fs::read_dir(folder)? {
             let entry = entry?;
+            let path = entry.path();
+            let is_of_archive = is_named_as_archive(&path);
+            if is_of_archive && !listing.recursive {
+                if listing.names.note(&path) {
+                    paths.push(path);
+                }
+                continue;
+            }
             let kind = entry.file_type()?;
-            let is_folder = kind.is_dir();
-            if archive_name::hash(entry.file_name().as_bytes()).is_some() && !(recursive && is_folder) {
-                paths.push(entry.path());
-            } else if is_folder {
-                folders.push(entry.path());
-            } else if kind.is_symlink() && entry.path().is_dir() {
-                self.leave_out(Rule::Folder, entry.path(), None, None);
-            } else {
-                others.push(entry.path());
+            if kind.is_dir() {
+                folders.push(path);
+            } else if is_of_archive && listing.names.note(&path) {
+                paths.push(path);
+            } else if !is_of_archive && listing.names.has(&path) {
+                if kind.is_symlink() && path.is_dir() {
+                    self.leave_out(Rule::Folder, path, None, None);
+                } else {
+                    others.push(path);
+                }
             }
         }
         paths.sort();
@@ -161,18 +206,22 @@ impl Plan {
             self.leave_out(Rule::OtherEnding, path, Some(size), None);
         }
         for path in folders {
-            if !recursive {
-                self.leave_out(Rule::Folder, path, None, None);
+            let is_told = listing.names.has(&path);
+            if !listing.recursive {
+                if is_told {
+                    self.leave_out(Rule::Folder, path, None, None);
+                }
                 continue;
             }
             let metadata = std::fs::symlink_metadata(&path)?;
-            if entered.insert((metadata.dev(), metadata.ino())) {
-                match self.enter(&path, recursive, entered) {
+            if listing.entered.insert((metadata.dev(), metadata.ino())) {
+                match self.enter(&path, listing) {
                     Ok(more) => paths.extend(more),
-                    Err(error) => {
+                    Err(error) if is_told => {
                         let cause = Cause::new(Reason::Io, format!("the folder cannot be read: {error}"));
                         self.problems.push((path, cause));
                     }
+                    Err(_) => {}
                 }
             }
         }
@@ -180,13 +229,47 @@ impl Plan {
     }
 }
 
+impl Names {
+    /// Whether what is at `path` belongs to the shard.
+    fn has(&self, path: &Path) -> bool {
+        self.shard.is_none_or(|shard| shard.has(file_name(path)))
+    }
+
+    /// The same of what may be an archive, of which note is taken.
+    fn note(&mut self, path: &Path) -> bool {
+        let has = self.has(path);
+        if let Some(hash) = archive_name::hash(file_name(path)) {
+            let is_new = self.archives.insert(OsStr::from_bytes(hash).to_owned());
+            self.of_shard += u64::from(is_new && has);
+        }
+        has
+    }
+}
+
+/// Whether something in the folder is named as an archive.
+#[must_use]
+pub fn has_archives(folder: &Path) -> bool {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    entries.filter_map(Result::ok).any(|entry| archive_name::hash(entry.file_name().as_bytes()).is_some())
+}
+
+fn file_name(path: &Path) -> &[u8] {
+    path.file_name().map(OsStr::as_bytes).unwrap_or_default()
+}
+
+/// Whether a path is one of an archive by its name. With a slash at its end, it is that of a folder.
+fn is_named_as_archive(path: &Path) -> bool {
+    !path.as_os_str().as_bytes().ends_with(b"/") && archive_name::hash(file_name(path)).is_some()
+}
+
 /// What may have been meant with a hash that is not there.
-fn near(hash: &str, met: &BTreeSet<String>) -> String {
+fn near(hash: &str, met: &BTreeSet<OsString>) -> String {
+    let met = || met.iter().filter_map(|hash| hash.to_str());
     let bare = archive_name::hash(hash.as_bytes()).and_then(|bare| std::str::from_utf8(bare).ok()).unwrap_or(hash);
-    if let Some(same) = met.iter().find(|other| *other == bare || hash != bare && other.eq_ignore_ascii_case(bare)) {
+    if let Some(same) = met().find(|other| *other == bare || hash != bare && other.eq_ignore_ascii_case(bare)) {
         return format!(" (is {} meant?)", printable(same.as_bytes()));
     }
-    let mut near = met.iter().filter(|other| {
+    let mut near = met().filter(|other| {
         let begins = other.get(..bare.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(bare));
         !bare.is_empty() && begins
     });
@@ -199,8 +282,7 @@ fn near(hash: &str, met: &BTreeSet<String>) -> String {
 
 /// The hash of the archive at `path`, and what the file system says of it, if it can be an archive.
 fn check(path: &Path) -> Result<(OsString, Metadata), Cause> {
-    let name = path.file_name().map(OsStr::as_bytes).unwrap_or_default();
-    let Some(hash) = archive_name::hash(name) else {
+    let Some(hash) = archive_name::hash(file_name(path)) else {
         return Err(Cause::new(Reason::NotAnArchive, format!("its name does not end in {}", archive_name::IN_WORDS)));
     };
     if matches!(hash, b"" | b"." | b"..") {

@@ -6,7 +6,7 @@ use crate::cause::Cause;
 use crate::config::Config;
 use crate::reason::Reason;
 use crate::run::Control;
-use crate::staging::{self, Staging};
+use crate::staging::{self, Access, Sharing, Staging};
 use crate::units::human;
 
 use super::process;
@@ -87,7 +87,10 @@ pub fn open_staging(config: &Config) -> Result<Staging, Cause> {
         let cause = Cause::from(error);
         Cause { message: format!("{}; {mend}", cause.message), ..cause }
     };
-    let staging = Staging::open(path, config.site.min_free).map_err(|error| match error {
+    let sharing = if config.shard.is_some() { Sharing::Together } else { Sharing::Alone };
+    let most = config.max_staged.map(|most| most.0);
+    let access = Access { sharing, run: config.run.clone(), most };
+    let staging = Staging::open_as(path, config.site.min_free, &access).map_err(|error| match error {
         staging::Error::Locked { .. } => failed(&error, "wait for it to end, which may take hours"),
         _ => failed(&error, "make it a folder that you can write to, or name another with --staging"),
     })?;
@@ -103,7 +106,7 @@ pub fn open_staging(config: &Config) -> Result<Staging, Cause> {
             path.display(),
             config.site.min_free
         );
-        return Err(Cause::new(Reason::MinFree, message));
+        return Err(Cause::new(Reason::MinFree, message).passing(true));
     }
     Ok(staging)
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::cause::Cause;
 use crate::event::{Archive, Event, Image, Kept};
@@ -83,6 +84,16 @@ impl<'r> Stager<'r> {
             let existing = is_staged(&site.staging, &place, image.size, finding);
             return Outcome::WouldKeep { at_most: if existing { 0 } else { data_bytes(content) }, existing };
         };
+        let _lock = match staging.lock_archive(&archive.hash) {
+            Ok(lock) => lock,
+            Err(error @ staging::Error::Busy { .. }) => {
+                if room == Room::Growing {
+                    run.busy.fetch_add(1, Ordering::SeqCst);
+                }
+                return Outcome::NoRoom(Cause::from(&error));
+            }
+            Err(error) => return Outcome::Failed(Cause::from(&error)),
+        };
         if let Some(outcome) = there(run, &archive, zst, content, (staging, &place), finding, image.size) {
             return outcome;
         }
@@ -144,6 +155,9 @@ impl<'r> Stager<'r> {
         let cause = Cause::from(error);
         if !error.is_space() {
             return Outcome::Failed(cause);
+        }
+        if let staging::Error::MaxStaged { .. } = error {
+            return Outcome::NoRoom(cause);
         }
         if let staging::Error::LowSpace { missing, .. } = error {
             self.run.space_fell_short(*missing);

@@ -42,6 +42,11 @@ pub enum Refusal {
         /// What could be had, in bytes.
         available: u64,
     },
+    /// The run has staged as much as it may, or would then.
+    Most {
+        /// What it may still stage, in bytes.
+        left: u64,
+    },
     /// The file system does not say.
     Unknown(io::Error),
 }
@@ -51,19 +56,38 @@ pub enum Refusal {
 pub struct Budget {
     disk: Arc<dyn FreeSpace>,
     min_free: MinFree,
-    reserved: Arc<Mutex<u64>>,
+    /// Most bytes that are written and stay; none for no limit.
+    most: Option<u64>,
+    promised: Arc<Mutex<Promised>>,
+}
+
+/// What is promised.
+#[derive(Debug, Default)]
+struct Promised {
+    /// Bytes reserved and not yet written.
+    reserved: u64,
+    /// Bytes written.
+    written: u64,
 }
 
 /// Space that is promised to one file and not yet written.
 pub struct Reservation {
     budget: Budget,
     left: u64,
+    /// Bytes written, which do not count if the file does not stay.
+    written: u64,
 }
 
 impl Budget {
     /// A budget over `disk`, of which `min_free` has to stay free.
     pub fn new(disk: Arc<dyn FreeSpace>, min_free: MinFree) -> Budget {
-        Budget { disk, min_free, reserved: Arc::default() }
+        Budget { disk, min_free, most: None, promised: Arc::default() }
+    }
+
+    /// The same, of which no more than `most` bytes are ever written and stay.
+    #[must_use]
+    pub fn limited(self, most: Option<u64>) -> Budget {
+        Budget { most, ..self }
     }
 
     /// Space on the file system now.
@@ -92,7 +116,7 @@ impl Budget {
 
     /// Reserves `bytes`, if they are there now. 0 bytes can always be had, and grown later.
     pub fn try_reserve(&self, bytes: u64) -> Result<Reservation, Refusal> {
-        let mut reservation = Reservation { budget: self.clone(), left: 0 };
+        let mut reservation = Reservation { budget: self.clone(), left: 0, written: 0 };
         reservation.try_grow(bytes)?;
         Ok(reservation)
     }
@@ -100,11 +124,11 @@ impl Budget {
     /// Bytes reserved and not yet written, by all.
     #[must_use]
     pub fn reserved(&self) -> u64 {
-        *self.lock()
+        self.lock().reserved
     }
 
-    fn lock(&self) -> MutexGuard<'_, u64> {
-        self.reserved.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Promised> {
+        self.promised.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -115,14 +139,20 @@ impl Reservation {
             return Ok(());
         }
         // Asked with the lock held: between the question and the promise nobody else may be promised the same bytes.
-        let mut reserved = self.budget.lock();
+        let mut promised = self.budget.lock();
+        if let Some(most) = self.budget.most {
+            let left = most.saturating_sub(promised.reserved).saturating_sub(promised.written);
+            if bytes > left {
+                return Err(Refusal::Most { left });
+            }
+        }
         let space = self.budget.space().map_err(Refusal::Unknown)?;
-        let kept_free = self.budget.minimum(&space).saturating_add(*reserved);
+        let kept_free = self.budget.minimum(&space).saturating_add(promised.reserved);
         let available = space.available.saturating_sub(kept_free);
         if bytes > available {
             return Err(Refusal::NotNow { available });
         }
-        *reserved += bytes;
+        promised.reserved += bytes;
         self.left += bytes;
         Ok(())
     }
@@ -139,17 +169,32 @@ impl Reservation {
         self.left
     }
 
-    /// Gives back up to `bytes`, which were written and so are no longer free, or will never be written.
+    /// Gives back up to `bytes`, which will never be written.
     pub fn release(&mut self, bytes: u64) {
         let released = bytes.min(self.left);
         self.left -= released;
-        *self.budget.lock() -= released;
+        self.budget.lock().reserved -= released;
+    }
+
+    /// Gives back up to `bytes`, which were written and so are no longer free.
+    pub fn spend(&mut self, bytes: u64) {
+        self.release(bytes);
+        self.written = self.written.saturating_add(bytes);
+        let mut promised = self.budget.lock();
+        promised.written = promised.written.saturating_add(bytes);
+    }
+
+    /// What was written stays.
+    pub fn keep(&mut self) {
+        self.written = 0;
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
         self.release(self.left);
+        let mut promised = self.budget.lock();
+        promised.written = promised.written.saturating_sub(self.written);
     }
 }
 
@@ -209,6 +254,23 @@ mod tests {
         assert!(reservation.try_grow(1).is_err());
         disk.used.store(950, Ordering::SeqCst);
         assert_eq!(budget.shortfall().expect("it says"), Some(50));
+    }
+
+    #[test]
+    fn no_more_is_written_than_a_run_may_and_what_does_not_stay_does_not_count() {
+        let (budget, _) = budget(1000, "0");
+        let budget = budget.limited(Some(300));
+        let mut first = budget.try_reserve(200).expect("there");
+        assert!(matches!(budget.try_reserve(101), Err(Refusal::Most { left: 100 })));
+        first.spend(50);
+        first.release(100);
+        let mut second = budget.try_reserve(200).expect("50 are written, 50 reserved");
+        second.spend(200);
+        drop(second);
+        first.keep();
+        drop(first);
+        assert!(matches!(budget.try_reserve(251), Err(Refusal::Most { left: 250 })));
+        assert!(budget.try_reserve(250).is_ok());
     }
 
     #[test]

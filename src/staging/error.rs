@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::cause;
 use crate::reason::Reason;
 
 /// Why something in staging could not be done.
@@ -24,6 +25,22 @@ pub enum Error {
     Locked {
         /// The folder.
         path: PathBuf,
+    },
+    /// Another run stages images of the same archive.
+    #[error("another run is writing to {path}")]
+    Busy {
+        /// The archive's folder.
+        path: PathBuf,
+    },
+    /// The run may not stage so much.
+    #[error("--max-staged leaves {left} bytes to this run, and {wanted} are wanted in {path}")]
+    MaxStaged {
+        /// The folder.
+        path: PathBuf,
+        /// What was asked for.
+        wanted: u64,
+        /// What it may still stage.
+        left: u64,
     },
     /// There is something that is not a folder.
     #[error("{path} is not a folder (links are not followed)")]
@@ -95,7 +112,8 @@ impl Error {
     pub fn code(&self) -> Reason {
         match self {
             Error::Io { .. } | Error::Lost { .. } => Reason::StagingIo,
-            Error::Locked { .. } => Reason::Locked,
+            Error::Locked { .. } | Error::Busy { .. } => Reason::Locked,
+            Error::MaxStaged { .. } => Reason::MaxStaged,
             Error::NotAFolder { .. } => Reason::NotAFolder,
             Error::InTheWay { .. } | Error::Exists { .. } => Reason::InTheWay,
             Error::Name { .. } => Reason::Name,
@@ -105,11 +123,21 @@ impl Error {
         }
     }
 
+    /// Whether trying again may mend it by itself: somebody else uses it, or it is not there as it should be.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Error::Locked { .. } | Error::Busy { .. } => true,
+            Error::Io { source, .. } => cause::is_out_of_reach(source),
+            _ => false,
+        }
+    }
+
     /// Whether more room later could mend it.
     #[must_use]
     pub fn is_space(&self) -> bool {
         match self {
-            Error::NoSpace { .. } | Error::LowSpace { .. } => true,
+            Error::NoSpace { .. } | Error::LowSpace { .. } | Error::MaxStaged { .. } => true,
             // A folder takes room too.
             Error::Io { source, .. } => {
                 matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)

@@ -127,6 +127,40 @@ impl Folder {
         rustix::fs::openat(&self.handle, name, flags, Mode::from_raw_mode(0o666)).map(File::from)
     }
 
+    /// Opens the file `name` to lock it, creating it if it is missing. Where it is another user's, it can only be read, which is
+    /// enough for a lock on a local file system.
+    pub fn open_to_lock(&self, name: &OsStr) -> Result<File, Errno> {
+        let flags = OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let open = |flags| rustix::fs::openat(&self.handle, name, flags, Mode::from_raw_mode(0o666)).map(File::from);
+        match open(flags | OFlags::RDWR) {
+            Err(refused @ (Errno::ACCESS | Errno::PERM)) => {
+                open(flags.difference(OFlags::CREATE) | OFlags::RDONLY).map_err(|_| refused)
+            }
+            opened => opened,
+        }
+    }
+
+    /// Whether it is on a disk of this machine, as far as is known: nobody else sees it, or locks on it.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        /// `EXT4_SUPER_MAGIC`, `XFS_SUPER_MAGIC`, `BTRFS_SUPER_MAGIC`, `TMPFS_MAGIC`, `OVERLAYFS_SUPER_MAGIC`, `F2FS_SUPER_MAGIC`
+        /// of `linux/magic.h`; `ZFS_SUPER_MAGIC` of `OpenZFS`.
+        const LOCAL: [u32; 7] = [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0x794C_7630, 0xF2F5_2010, 0x2FC1_2FC1];
+        let kind =
+            rustix::fs::fstatfs(&self.handle).ok().and_then(|stat| u32::try_from(stat.f_type & 0xFFFF_FFFF).ok());
+        kind.is_some_and(|kind| LOCAL.contains(&kind))
+    }
+
+    /// Opens the file `name`, which exists, to find out whether anybody holds a lock on it.
+    pub fn open_locked(&self, name: &OsStr) -> Result<File, Errno> {
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let open = |flags| rustix::fs::openat(&self.handle, name, flags, Mode::empty()).map(File::from);
+        match open(flags | OFlags::RDWR) {
+            Err(Errno::ACCESS | Errno::PERM) => open(flags | OFlags::RDONLY),
+            opened => opened,
+        }
+    }
+
     /// Holds what stands under `name`, links not followed, without opening it for anything; none where there is nothing.
     pub fn hold(&self, name: &OsStr) -> Result<Option<Held>, Errno> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -191,7 +225,7 @@ impl Folder {
     }
 
     /// Whether `file` stands under `name`.
-    fn is_at(&self, file: &File, name: &OsStr) -> bool {
+    pub(super) fn is_at(&self, file: &File, name: &OsStr) -> bool {
         let there = rustix::fs::statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW);
         let open = rustix::fs::fstat(file);
         there.is_ok_and(|there| open.is_ok_and(|open| (there.st_dev, there.st_ino) == (open.st_dev, open.st_ino)))
@@ -285,6 +319,7 @@ pub(super) fn check_name(name: &[u8]) -> Result<&OsStr, Error> {
         b"." | b".." => "it refers to a folder",
         _ if name.contains(&b'/') || name.contains(&0) => "it contains '/' or a NUL byte",
         _ if super::is_partial(name) => "such names are reserved for partial files",
+        _ if super::lock::is_lock(name) => "such names are reserved for locks",
         _ if name.len() > NAME_MAX => "it is longer than 255 bytes",
         _ => return Ok(OsStr::from_bytes(name)),
     };

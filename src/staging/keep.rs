@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 
+use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use super::budget::{Refusal, Reservation};
@@ -69,7 +70,13 @@ impl Keep {
     ) -> Result<Keep, Error> {
         let folder = folders.last().expect("staging and the hash's folder");
         let path = folder.join(&partial);
-        let file = folder.create(&partial).map_err(|errno| write_failed(errno.into(), "creating", path, 0))?;
+        let failure = |source, action| write_failed(source, action, path.clone(), 0);
+        let file = folder.create(&partial).map_err(|errno| failure(errno.into(), "creating"))?;
+        // Who finds it unlocked takes it for left behind, and may have done so by now.
+        let _ = flock(&file, FlockOperation::NonBlockingLockExclusive);
+        if !folder.is_at(&file, &partial) {
+            return Err(failure(io::ErrorKind::NotFound.into(), "locking"));
+        }
         Keep::of(folders, file, Some(partial), name, size, room, reservation)
     }
 
@@ -162,7 +169,7 @@ impl Keep {
         self.file
             .write_all_at(run, offset)
             .map_err(|source| write_failed(source, "writing", self.partial_path(), length))?;
-        self.reservation.release(length);
+        self.reservation.spend(length);
         self.written += length;
         if self.written >= self.next_check {
             self.next_check = self.written + CHECK_EVERY;
@@ -214,7 +221,12 @@ impl Keep {
         let file = self.file.try_clone().map_err(failure)?;
         let path = self.folder().join(&self.name);
         match self.folder().link_new(&self.file, self.partial.as_deref(), &self.name) {
-            Ok(()) => self.finished = true,
+            Ok(()) => {
+                self.finished = true;
+                self.reservation.keep();
+                // It is nobody's partial any more.
+                let _ = flock(&self.file, FlockOperation::Unlock);
+            }
             Err(Errno::EXIST) => return Err(in_the_way(self.folder(), &self.name, self.size)),
             Err(Errno::STALE) => return Err(Error::Lost { path: self.partial_path() }),
             Err(errno) => return Err(failed("naming", &path)(errno)),
@@ -273,6 +285,7 @@ pub(super) fn refused(folder: &Folder, wanted: u64, refusal: Refusal) -> Error {
     let path = folder.path().to_owned();
     match refusal {
         Refusal::NotNow { available } => Error::NoSpace { path, wanted, available },
+        Refusal::Most { left } => Error::MaxStaged { path, wanted, left },
         Refusal::Unknown(source) => Error::Io { action: "asking for the free space of", path, source },
     }
 }

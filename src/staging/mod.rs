@@ -1,14 +1,19 @@
 //! The staging folder: who may write there, how much, and under which names.
 //!
 //! What a reader of staging finds under an image's own name is a whole image, whatever happened: files are written as
-//! `.imgsieve-RUN-N.partial`, synced, and then the open file is given its name, which replaces nothing. Partials that a
-//! killed run left are
-//! swept by the next one, which can tell that they are left over by the [lock](Staging::open) on the folder.
+//! `.imgsieve-RUN-N.partial`, synced, and then the open file is given its name, which replaces nothing. A partial is locked by
+//! who writes it; those that nobody holds were left by a killed run, and are swept by the next one.
+//!
+//! Runs over shards share the folder: each holds a shared [lock](lock::Lock) on it, and an exclusive one on the folder of the
+//! archive that it stages from. Any other run has it alone. Where locks hold for one machine only, what stands without them
+//! stays: no half image under its name, and none replaced.
 
 mod budget;
 mod error;
 mod folder;
 mod keep;
+mod lock;
+mod mounts;
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -19,9 +24,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use rustix::fs::FlockOperation;
+use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
@@ -29,6 +34,7 @@ pub use budget::{Budget, FreeSpace, Refusal, Reservation, Space};
 pub use error::Error;
 pub use folder::{Folder, Found, Held};
 pub use keep::{Keep, Room, Staged};
+pub use lock::{Lock, Sharing};
 
 use crate::units::{MinFree, Size};
 
@@ -36,6 +42,15 @@ use crate::units::{MinFree, Size};
 /// Those of earlier versions have no RUN.
 const PARTIAL_PREFIX: &[u8] = b".imgsieve-";
 const PARTIAL_SUFFIX: &[u8] = b".partial";
+/// Length of RUN.
+const RUN_LENGTH: usize = 16;
+
+/// How often folders that another run removed as empty are made again.
+const MAKE_TRIES: u32 = 10;
+/// Where locks hold for one machine only, a partial that was written to within this time may be anybody's.
+const LEFT_AFTER: Duration = Duration::from_hours(24);
+/// How often to ask for the turn to stage what found no room.
+const TURN_PAUSE: Duration = Duration::from_millis(100);
 
 /// Where an image goes in staging.
 #[derive(Debug, Clone, Copy)]
@@ -48,19 +63,38 @@ pub struct Place<'a> {
     pub name: &'a [u8],
 }
 
+/// How a run uses a staging folder.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// Who else may use it.
+    pub sharing: Sharing,
+    /// The run's name, of 16 hex digits, which its partials have; none for one of its own.
+    pub run: Option<String>,
+    /// Most bytes that it writes there and leaves; none for no limit.
+    pub most: Option<u64>,
+}
+
 /// An open, locked staging folder.
 pub struct Staging {
     root: Folder,
     budget: Budget,
+    sharing: Sharing,
     /// What the names of this run's partials have in common, and no other's.
-    id: u64,
+    id: String,
     partials: AtomicU64,
+    local_locks: Option<String>,
+    _lock: Option<Lock>,
 }
 
 impl Staging {
+    /// As [`Staging::open_as`], for a run that has the folder alone.
+    pub fn open(path: &Path, min_free: MinFree) -> Result<Staging, Error> {
+        Staging::open_as(path, min_free, &Access { sharing: Sharing::Alone, run: None, most: None })
+    }
+
     /// Opens the staging folder at `path`, creating it if it is missing, and locks it for as long as the value lives: the
     /// kernel drops the lock when the process dies, however it dies. Fails where nothing can be written.
-    pub fn open(path: &Path, min_free: MinFree) -> Result<Staging, Error> {
+    pub fn open_as(path: &Path, min_free: MinFree, access: &Access) -> Result<Staging, Error> {
         if let Err(source) = DirBuilder::new().recursive(true).create(path) {
             return Err(match std::fs::metadata(path) {
                 Ok(metadata) if !metadata.is_dir() => Error::NotAFolder { path: path.to_owned() },
@@ -68,28 +102,86 @@ impl Staging {
             });
         }
         let root = Folder::open(path)?;
-        match rustix::fs::flock(root.handle(), FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => return Err(Error::Locked { path: path.to_owned() }),
-            Err(errno) => return Err(folder::failed("locking", path)(errno)),
-        }
-        let budget = Budget::new(Arc::new(root.try_clone()?), min_free);
-        let id = RandomState::new().hash_one((SystemTime::now(), std::process::id()));
-        let staging = Staging { root, budget, id, partials: AtomicU64::new(0) };
+        let lock = lock_folder(&root, access.sharing, !root.is_local())?;
+        let budget = Budget::new(Arc::new(root.try_clone()?), min_free).limited(access.most);
+        let is_id = |run: &&String| run.len() == RUN_LENGTH && run.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let own = || format!("{:016x}", RandomState::new().hash_one((SystemTime::now(), std::process::id())));
+        let id = access.run.as_ref().filter(is_id).cloned().unwrap_or_else(own);
+        let staging = Staging {
+            root,
+            budget,
+            sharing: access.sharing,
+            id,
+            partials: AtomicU64::new(0),
+            local_locks: mounts::local_locks(path),
+            _lock: lock,
+        };
         staging.check_writable()?;
         Ok(staging)
+    }
+
+    /// The mount options by which locks on the folder hold for this machine only, if there are such.
+    #[must_use]
+    pub fn local_locks(&self) -> Option<&str> {
+        self.local_locks.as_deref()
+    }
+
+    /// Locks the folder of an archive while images of it are staged, where other runs may stage, too. Fails with
+    /// [`Error::Busy`] where one does.
+    pub fn lock_archive(&self, hash: &OsStr) -> Result<Option<ArchiveLock<'_>>, Error> {
+        if self.sharing == Sharing::Alone {
+            return Ok(None);
+        }
+        let name = folder::check_name(hash.as_bytes())?;
+        let mut tries = 0;
+        let lock = loop {
+            tries += 1;
+            let folder = self.root.make_subfolder(name)?;
+            match Lock::take(&folder, lock::FOLDER, Sharing::Alone) {
+                Err(error) if tries < MAKE_TRIES && is_gone(&error) => {}
+                taken => break taken?,
+            }
+        };
+        match lock {
+            Some(lock) => Ok(Some(ArchiveLock { root: &self.root, hash: name.to_owned(), lock: Some(lock) })),
+            None => Err(Error::Busy { path: self.root.join(name) }),
+        }
+    }
+
+    /// Waits for the turn to stage what found no room: of two runs that each could, neither is to take the other's room. Gives
+    /// none where nobody else may stage, or `is_stopped`. `waits` is called if others have the turn.
+    pub fn take_turn(&self, is_stopped: &dyn Fn() -> bool, waits: &dyn Fn()) -> Result<Option<Lock>, Error> {
+        if self.sharing == Sharing::Alone {
+            return Ok(None);
+        }
+        let mut is_waiting = false;
+        while !is_stopped() {
+            if let Some(turn) = Lock::take(&self.root, lock::TURN, Sharing::Alone)? {
+                return Ok(Some(turn));
+            }
+            if !is_waiting {
+                is_waiting = true;
+                waits();
+            }
+            std::thread::sleep(TURN_PAUSE);
+        }
+        Ok(None)
     }
 
     fn check_writable(&self) -> Result<(), Error> {
         let name = self.partial_name();
         self.root.create(&name).map_err(folder::failed("writing to", self.root.path()))?;
-        self.root.remove(&name).map_err(folder::failed("writing to", self.root.path()))
+        match self.root.remove(&name) {
+            // Nobody holds it, and another run that begins may have swept it.
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(folder::failed("writing to", self.root.path())(errno)),
+        }
     }
 
     fn partial_name(&self) -> OsString {
         let number = self.partials.fetch_add(1, Ordering::Relaxed);
         let mut name = OsStr::from_bytes(PARTIAL_PREFIX).to_owned();
-        name.push(format!("{:016x}-{number}", self.id));
+        name.push(format!("{}-{number}", self.id));
         name.push(OsStr::from_bytes(PARTIAL_SUFFIX));
         name
     }
@@ -106,15 +198,20 @@ impl Staging {
         &self.budget
     }
 
-    /// Removes partials that an earlier run left; how many, for each hash. Folders that are empty then go too.
+    /// Removes partials that an earlier run left and nobody writes to; how many, for each hash. Folders that are empty then go
+    /// too.
     pub fn sweep(&self) -> Result<HashMap<OsString, u64>, Error> {
         let mut removed = HashMap::new();
+        let sweep_folder = |folder: &Folder| sweep_folder(folder, self.local_locks.is_some());
         // What was written to see whether anything can be. It holds nothing.
         sweep_folder(&self.root);
         for hash in self.root.names()? {
             // What cannot be opened is not ours.
             let Ok(Some(folder)) = self.root.subfolder(&hash) else { continue };
             let mut count = sweep_folder(&folder);
+            if remove_if_left(&folder, OsStr::new(lock::FOLDER), false) {
+                self.root.remove_if_empty(&hash);
+            }
             for number in folder.names().unwrap_or_default() {
                 if !number.as_bytes().iter().all(u8::is_ascii_digit) {
                     continue;
@@ -153,27 +250,57 @@ impl Staging {
             Room::Whole => size,
             Room::Growing => 0,
         };
-        let reservation =
-            self.budget.try_reserve(wanted).map_err(|refusal| keep::refused(&self.root, wanted, refusal))?;
-        let mut folders = vec![self.root.try_clone()?, self.root.make_subfolder(hash)?];
-        let made = place.number().map(|number| folders[1].make_subfolder(&number)).transpose();
-        let keep = made.and_then(|numbered| {
-            folders.extend(numbered);
-            Keep::create(folders, self.partial_name(), name, size, room, reservation)
-        });
-        if keep.is_err() {
-            if let (Some(number), Ok(Some(folder))) = (place.number(), self.root.subfolder(hash)) {
-                folder.remove_if_empty(&number);
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let reservation =
+                self.budget.try_reserve(wanted).map_err(|refusal| keep::refused(&self.root, wanted, refusal))?;
+            let keep = self
+                .make_folders(place, hash)
+                .and_then(|folders| Keep::create(folders, self.partial_name(), name, size, room, reservation));
+            match keep {
+                // Others remove folders that are empty.
+                Err(error) if tries < MAKE_TRIES && is_gone(&error) => {}
+                Ok(keep) => return Ok(keep),
+                Err(error) => {
+                    if let (Some(number), Ok(Some(folder))) = (place.number(), self.root.subfolder(hash)) {
+                        folder.remove_if_empty(&number);
+                    }
+                    self.root.remove_if_empty(hash);
+                    return Err(error);
+                }
             }
-            self.root.remove_if_empty(hash);
         }
-        keep
+    }
+
+    fn make_folders(&self, place: &Place<'_>, hash: &OsStr) -> Result<Vec<Folder>, Error> {
+        let mut folders = vec![self.root.try_clone()?, self.root.make_subfolder(hash)?];
+        if let Some(number) = place.number() {
+            let numbered = folders[1].make_subfolder(&number)?;
+            folders.push(numbered);
+        }
+        Ok(folders)
     }
 
     /// The folder of `hash`, for messages.
     #[must_use]
     pub fn destination(&self, hash: &OsStr) -> PathBuf {
         self.root.join(hash)
+    }
+}
+
+/// The lock on the folder of an archive.
+pub struct ArchiveLock<'a> {
+    root: &'a Folder,
+    hash: OsString,
+    lock: Option<Lock>,
+}
+
+impl Drop for ArchiveLock<'_> {
+    fn drop(&mut self) {
+        // A folder in which nothing is kept is not left behind.
+        drop(self.lock.take());
+        self.root.remove_if_empty(&self.hash);
     }
 }
 
@@ -332,10 +459,52 @@ pub fn space_at(path: &Path) -> Option<Space> {
     folder.space().ok()
 }
 
-fn sweep_folder(folder: &Folder) -> u64 {
+/// Locks the staging folder: by its handle, for the runs of this machine, and where others may use it, by a file in it, which
+/// gives the lock.
+fn lock_folder(root: &Folder, sharing: Sharing, is_seen_by_others: bool) -> Result<Option<Lock>, Error> {
+    let path = root.path();
+    match flock(root.handle(), sharing.operation()) {
+        Ok(()) => {}
+        Err(Errno::WOULDBLOCK) => return Err(Error::Locked { path: path.to_owned() }),
+        Err(errno) => return Err(folder::failed("locking", path)(errno)),
+    }
+    if !is_seen_by_others {
+        return Ok(None);
+    }
+    match Lock::take(root, lock::FOLDER, sharing) {
+        Ok(None) => Err(Error::Locked { path: path.to_owned() }),
+        // Where nothing can be written, that is what is told.
+        Err(Error::Io { action: "opening", source, .. }) => {
+            Err(Error::Io { action: "writing to", path: path.to_owned(), source })
+        }
+        taken => taken,
+    }
+}
+
+/// Whether something was removed by others meanwhile.
+fn is_gone(error: &Error) -> bool {
+    matches!(error, Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
+}
+
+fn sweep_folder(folder: &Folder, has_local_locks: bool) -> u64 {
     let names = folder.names().unwrap_or_default();
     let partials = names.iter().filter(|name| is_partial(name.as_bytes()));
-    partials.filter(|name| folder.remove(name).is_ok()).count() as u64
+    partials.filter(|name| remove_if_left(folder, name, has_local_locks)).count() as u64
+}
+
+/// Removes the file `name` unless somebody holds a lock on it, or may do so on another machine. Whether it was removed.
+fn remove_if_left(folder: &Folder, name: &OsStr, has_local_locks: bool) -> bool {
+    let file = match folder.open_locked(name) {
+        Ok(file) => file,
+        // A link, or what else nobody writes to.
+        Err(Errno::LOOP | Errno::NXIO) => return folder.remove(name).is_ok(),
+        Err(_) => return false,
+    };
+    let Ok(metadata) = file.metadata() else { return false };
+    let age = metadata.modified().ok().and_then(|time| SystemTime::now().duration_since(time).ok());
+    let may_be_others = has_local_locks && age.unwrap_or_default() < LEFT_AFTER;
+    let is_left = metadata.is_file() && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
+    is_left && !may_be_others && folder.is_at(&file, name) && folder.remove(name).is_ok()
 }
 
 fn is_partial(name: &[u8]) -> bool {
@@ -362,6 +531,115 @@ mod tests {
 
     fn place(ordinal: u32) -> Place<'static> {
         Place { hash: OsStr::new("hash"), ordinal, name: b"x.img" }
+    }
+
+    fn shared(path: &Path) -> Staging {
+        let access = Access { sharing: Sharing::Together, run: Some("00000000000000ab".to_owned()), most: None };
+        Staging::open_as(path, "0".parse().expect("a minimum"), &access).expect("shared")
+    }
+
+    #[test]
+    fn a_folder_that_other_machines_see_is_locked_by_a_file_in_it() {
+        let place = tempfile::tempdir().expect("a temporary folder");
+        // Each machine has its own handle, on which the other's lock is not seen.
+        let lock = |sharing| {
+            let root = Folder::open(place.path()).expect("a folder");
+            let lock = lock_folder(&root, sharing, true);
+            let _ = flock(root.handle(), FlockOperation::Unlock);
+            lock
+        };
+        let alone = lock(Sharing::Alone).expect("free");
+        for sharing in [Sharing::Alone, Sharing::Together] {
+            assert!(matches!(lock(sharing), Err(Error::Locked { .. })));
+        }
+        drop(alone);
+        let together = [lock(Sharing::Together).expect("free"), lock(Sharing::Together).expect("shared")];
+        assert!(matches!(lock(Sharing::Alone), Err(Error::Locked { .. })));
+        drop(together);
+        assert_eq!(place.path().read_dir().expect("a folder").count(), 0);
+    }
+
+    #[test]
+    fn shards_share_the_folder_and_have_each_archive_alone() {
+        let (place, alone) = staging();
+        let path = place.path().join("a/b");
+        let (hash, free) = (OsStr::new("hash"), "0".parse().expect("a minimum"));
+        assert!(alone.lock_archive(hash).expect("alone").is_none());
+        drop(alone);
+        let (one, other) = (shared(&path), shared(&path));
+        assert!(matches!(Staging::open(&path, free), Err(Error::Locked { .. })));
+        let lock = one.lock_archive(hash).expect("free").expect("a lock");
+        assert!(matches!(other.lock_archive(hash), Err(Error::Busy { .. })));
+        assert!(other.lock_archive(OsStr::new("another")).is_ok());
+        drop(lock);
+        assert_eq!(one.root.names().expect("a folder"), [] as [&str; 0], "nothing is left behind");
+        let lock = other.lock_archive(hash).expect("free");
+        let mut keep = other.begin(&super::Place { hash, ordinal: 1, name: b"x.img" }, 3, Room::Whole).expect("room");
+        let partial = other.root.subfolder(hash).expect("a folder").expect("there").names().expect("names");
+        assert!(partial.iter().any(|name| name == ".imgsieve-00000000000000ab-1.partial"), "{partial:?}");
+        keep.data(b"abc").expect("written");
+        keep.finish().expect("whole");
+        drop(lock);
+        let left = other.root.subfolder(hash).expect("a folder").expect("there").names().expect("names");
+        assert_eq!(left, ["x.img"]);
+    }
+
+    #[test]
+    fn only_what_nobody_writes_to_is_swept() {
+        let (place, alone) = staging();
+        drop(alone);
+        let path = place.path().join("a/b");
+        let (one, other) = (shared(&path), shared(&path));
+        let lock = one.lock_archive(OsStr::new("hash")).expect("free");
+        let keep = one.begin(&super::Place { hash: OsStr::new("hash"), ordinal: 1, name: b"x.img" }, 3, Room::Whole);
+        let left = |name: &str| {
+            std::fs::create_dir_all(path.join(name)).expect("a folder");
+            for file in [".imgsieve-0123456789abcdef-7.partial", lock::FOLDER] {
+                std::fs::write(path.join(name).join(file), "left").expect("a file");
+            }
+        };
+        left("hash");
+        std::fs::remove_file(path.join("hash").join(lock::FOLDER)).expect("a file");
+        left("dead");
+        let swept = other.sweep().expect("a folder");
+        let expected = HashMap::from([(OsString::from("hash"), 1), (OsString::from("dead"), 1)]);
+        assert_eq!(swept, expected);
+        assert!(!path.join("dead").exists());
+        let mut keep = keep.expect("room");
+        keep.data(b"abc").expect("written");
+        assert!(keep.finish().is_ok(), "what is being written was left alone");
+        drop(lock);
+    }
+
+    #[test]
+    fn where_locks_are_of_one_machine_what_was_written_lately_is_left_alone() {
+        let (place, staging) = staging();
+        drop(staging);
+        let folder = Folder::open(&place.path().join("a/b")).expect("a folder");
+        let name = OsStr::new(".imgsieve-0123456789abcdef-7.partial");
+        let file = folder.create(name).expect("a file");
+        assert_eq!(sweep_folder(&folder, true), 0);
+        file.set_modified(SystemTime::now() - LEFT_AFTER - Duration::from_secs(9)).expect("ours");
+        assert_eq!(sweep_folder(&folder, true), 1);
+    }
+
+    #[test]
+    fn the_turn_is_one_runs_at_a_time_and_is_waited_for() {
+        let (place, alone) = staging();
+        assert!(alone.take_turn(&|| false, &|| ()).expect("a folder").is_none(), "nobody else could have it");
+        drop(alone);
+        let path = place.path().join("a/b");
+        let (one, other) = (shared(&path), shared(&path));
+        let turn = one.take_turn(&|| false, &|| ()).expect("a folder").expect("free");
+        let (asked, told) = (AtomicU64::new(0), AtomicU64::new(0));
+        let is_stopped = || asked.fetch_add(1, Ordering::SeqCst) > 2;
+        let waits = || {
+            told.fetch_add(1, Ordering::SeqCst);
+        };
+        assert!(other.take_turn(&is_stopped, &waits).expect("a folder").is_none());
+        assert_eq!(told.into_inner(), 1);
+        drop(turn);
+        assert!(other.take_turn(&|| false, &|| ()).expect("a folder").is_some());
     }
 
     #[test]

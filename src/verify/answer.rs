@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::cause::Cause;
-use crate::event::{Archive, LeftOutBy, Rule, Soundness, Verified};
+use crate::event::{Archive, LeftOutBy, Part, Rule, Soundness, Verified};
 use crate::sanitize::{self, printable, printable_line, printable_short};
 use crate::units::human;
 
@@ -19,13 +19,14 @@ const HASH_SHOWN: usize = 120;
 pub struct Answer {
     archives: Vec<(Arc<Archive>, Option<Verified>)>,
     left_out: LeftOutBy,
+    part: Option<Part>,
     /// What has an archive's name, and cannot be one.
     problems: Vec<(PathBuf, Cause)>,
 }
 
 impl Answer {
-    pub(super) fn new(left_out: LeftOutBy, problems: Vec<(PathBuf, Cause)>) -> Answer {
-        Answer { archives: Vec::new(), left_out, problems }
+    pub(super) fn new(left_out: LeftOutBy, problems: Vec<(PathBuf, Cause)>, part: Option<Part>) -> Answer {
+        Answer { archives: Vec::new(), left_out, part, problems }
     }
 
     pub(super) fn add(&mut self, archive: Arc<Archive>, verified: Option<Verified>) {
@@ -113,6 +114,9 @@ impl Answer {
         if open + self.problems.len() as u64 > 0 {
             let _ = writeln!(text, "{} not verified.", archives(open + self.problems.len() as u64));
         }
+        if let Some(part) = self.part {
+            let _ = writeln!(text, "This was {}.", part.in_words());
+        }
         let skipped = self.left_out_by(Rule::SkipList);
         if skipped > 0 {
             let _ = writeln!(text, "{} on the skip list, not opened.", archives(skipped));
@@ -149,6 +153,9 @@ impl Answer {
                 "reason": cause.code,
                 "message": cause.message,
             })).collect::<Vec<_>>(),
+            "shard": self.part.map(|part| part.shard),
+            "shard_archives": self.part.map(|part| part.archives),
+            "listed_archives": self.part.map(|part| part.of_archives),
             "skipped": self.left_out_by(Rule::SkipList),
             "other_endings": self.left_out_by(Rule::OtherEnding),
             "folders": self.left_out_by(Rule::Folder),

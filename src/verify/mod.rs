@@ -23,13 +23,13 @@ pub use answer::Answer;
 /// Verifies the archives of the collection, of whatever size, but those on the skip list; smallest first. Fails where a
 /// folder or archive that was named cannot be read.
 pub fn run(config: &Config, control: &Control, observers: &[&dyn Observer]) -> Result<(Exit, Answer), Cause> {
-    let Plan { archives, left_out, problems } = plan::select(config)?;
+    let Plan { archives, left_out, problems, part } = plan::select(config)?;
     let observers = Observers::new(control, observers);
     let bytes = archives.iter().map(|archive| archive.size).sum();
     observers.emit(&Event::Live(Live::Verifying { archives: archives.len(), bytes }));
     observers.emit(&Event::Live(Live::Queue { jobs: config.jobs(), archives: &archives }));
     let verified = all(config, control, observers, &archives);
-    let mut answer = Answer::new(left_out, problems);
+    let mut answer = Answer::new(left_out, problems, part);
     for (archive, verified) in archives.into_iter().zip(verified) {
         answer.add(archive, verified);
     }

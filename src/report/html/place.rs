@@ -25,20 +25,20 @@ pub fn spans(account: &Account) -> Vec<Option<Span>> {
     let mut order: Vec<usize> = (0..account.archives.len()).collect();
     order.sort_by_key(|&index| {
         let archive = &account.archives[index];
-        (archive.run, archive.worker, archive.began, index)
+        (archive.run, archive.lane, archive.began, index)
     });
     let mut before: Option<(usize, u32, u64)> = None;
     for index in order {
         let archive = &account.archives[index];
         let Some(span) = stamped(account, archive) else { continue };
         let start = match before {
-            Some((run, worker, end)) if (run, worker) == (archive.run, archive.worker) => {
+            Some((run, worker, end)) if (run, worker) == (archive.run, archive.lane) => {
                 span.start.max(end.min(span.start + STAMP))
             }
             _ => span.start,
         };
         let span = Span { start, end: (span.end + (start - span.start)).min(start.max(LONGEST)) };
-        before = Some((archive.run, archive.worker, span.end));
+        before = Some((archive.run, archive.lane, span.end));
         spans[index] = Some(span);
     }
     spans

@@ -136,14 +136,14 @@ fn draw(account: &Account, run: usize, archives: &[usize], spans: &[Option<Span>
     let placed: Vec<(usize, Span)> =
         archives.iter().filter_map(|&index| spans[index].map(|span| (index, span))).collect();
     let length = placed.iter().map(|(_, span)| span.end).fold(heard, u64::max).max(1);
-    let workers: BTreeSet<u32> = placed.iter().map(|&(index, _)| account.archives[index].worker).collect();
+    let workers: BTreeSet<u32> = placed.iter().map(|&(index, _)| account.archives[index].lane).collect();
     let lanes: Vec<Lane> = (0..)
         .step_by(usize::try_from(LANE).unwrap_or(1))
         .zip(workers.iter().take(LANES_MOST))
         .map(|(y, &worker)| Lane { worker, y })
         .collect();
     let lane_of = |index: usize| {
-        let worker = account.archives[index].worker;
+        let worker = account.archives[index].lane;
         lanes.binary_search_by_key(&worker, |lane| lane.worker).ok().map(|lane| lanes[lane].y)
     };
     let drawn: Vec<(usize, Span, u64)> =

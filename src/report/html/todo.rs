@@ -164,7 +164,9 @@ fn images(report: &Report, remaining: &Remaining) -> Vec<Item> {
     let mut begun = Item { class: "wait", ..Item::default() };
     let mut kept = Item { class: "work", ..Item::default() };
     let (mut counts, mut sizes) = ([0_u64; 3], [0_u64; 3]);
-    for image in report.account.staged.iter() {
+    let mut staged_images: Vec<&StagedImage> = report.account.staged.iter().collect();
+    staged_images.sort_unstable_by(|one, other| one.path.cmp(&other.path));
+    for image in staged_images {
         let state = ImageState::of_staged(image);
         let (at, item) = match &state {
             ImageState::Failed(_) => (0, &mut failed),
@@ -234,12 +236,16 @@ fn again(report: &Report, remaining: &Remaining) -> Option<Item> {
         (remaining.lost, "image", "gone from staging, or changed"),
     ];
     let parts = parts.iter().filter(|(count, ..)| *count > 0);
-    let parts: Vec<String> = parts.map(|&(count, noun, what)| format!("{} {what}", counted(count, noun))).collect();
+    let mut parts: Vec<String> = parts.map(|&(count, noun, what)| format!("{} {what}", counted(count, noun))).collect();
+    parts.extend(remaining.shards.iter().map(|trouble| format!("shards {trouble}")));
+    if parts.is_empty() || remaining.resume.is_none() && remaining.shards.is_empty() {
+        return None;
+    }
     let mut item = Item {
         class: "wait",
         title: format!("To scan again: {}", parts.join("; ")),
         advice: "Archives that are done are not read again.".to_owned(),
-        command: Some(command(remaining.resume.as_ref())?),
+        command: command(remaining.resume.as_ref()),
         ..Item::default()
     };
     for archive in report.account.archives.iter().filter(|archive| archive.end == ArchiveEnd::Open) {

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::account::{Run, RunEnd};
+use crate::account::{Run, RunEnd, Shards};
 use crate::report::is_refused;
 use crate::sanitize::{printable_line, printable_short};
 use crate::units::{Size, human_seconds};
@@ -55,8 +55,10 @@ fn stamp(time: SystemTime) -> String {
 /// What a run is called.
 pub fn run_title(run: &Run) -> String {
     let kind = if run.start.dry_run { "Dry run" } else { "Run" };
+    let over = run.shards.as_ref().filter(|_| run.start.shard.is_none());
+    let over = over.map_or(String::new(), |shards| format!(" over {} shards,", number(shards.count.into())));
     match run.began {
-        Some(began) => format!("{kind} of {}", moment(began)),
+        Some(began) => format!("{kind}{over} of {}", moment(began)),
         None => format!("{kind} {}", name(run.id.as_bytes())),
     }
 }
@@ -65,6 +67,10 @@ pub fn run_title(run: &Run) -> String {
 pub fn run_story(run: &Run) -> String {
     let passed = run.began.zip(run.heard).and_then(|(began, heard)| heard.duration_since(began).ok());
     let took = human_seconds(passed.unwrap_or_default().as_secs_f64());
+    let troubles = run.shards.as_ref().map_or(Vec::new(), Shards::troubles);
+    if !troubles.is_empty() {
+        return format!("not complete after {took}: shards {}", troubles.join("; "));
+    }
     match &run.end {
         Some(RunEnd::Complete(_)) => format!("done in {took}"),
         Some(RunEnd::Interrupted(signal)) => format!("interrupted by {} after {took}", name(signal.as_bytes())),
