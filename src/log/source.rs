@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
+use crate::listing;
+
 use super::read::{BUFFER, Error, Head, Lines, Listener, Reading};
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -55,8 +57,13 @@ impl Logs {
             let kind = std::fs::metadata(path).map_err(failed)?.file_type();
             if kind.is_dir() {
                 let before = sources.len();
-                for entry in std::fs::read_dir(path).map_err(failed)? {
-                    let path = entry.map_err(failed)?.path();
+                let mut paths = Vec::new();
+                let told = listing::each(path, |entry| {
+                    paths.push(entry.path());
+                    Ok(())
+                });
+                told.map_err(failed)?;
+                for path in paths {
                     let is_log = path.file_name().is_some_and(|name| is_log_name(&name.to_string_lossy()));
                     // What is being compressed is there twice.
                     let is_twice = matches!(path.extension(), Some(suffix) if suffix == "gz" || suffix == "zst")
@@ -315,11 +322,15 @@ fn spool(mut pipe: File) -> io::Result<File> {
 /// place of a log is none of logs.
 #[must_use]
 pub fn is_folder_of_logs(path: &Path) -> bool {
-    let Ok(entries) = std::fs::read_dir(path) else { return false };
-    let names = entries.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()));
-    let mut names = names.filter(|name| !name.starts_with('.')).peekable();
+    let (mut has_others, mut has_logs) = (false, false);
+    let told = listing::each(path, |entry| {
+        let name = entry.name().to_string_lossy();
+        has_others |= !name.starts_with('.');
+        has_logs |= !name.starts_with('.') && is_log_name(&name);
+        Ok(())
+    });
     let is_of_log = path.extension().is_some_and(|extension| extension == "jsonl");
-    !is_of_log && (names.peek().is_none() || names.any(|name| is_log_name(&name)))
+    told.is_ok() && !is_of_log && (!has_others || has_logs)
 }
 
 /// Whether a file in a folder is a log, or what logrotate made of one.

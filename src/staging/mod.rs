@@ -20,6 +20,7 @@ use std::collections::hash_map::RandomState;
 use std::ffi::{OsStr, OsString};
 use std::fs::{DirBuilder, File};
 use std::hash::BuildHasher;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -61,6 +62,16 @@ pub struct Place<'a> {
     pub ordinal: u32,
     /// The file name, untrusted.
     pub name: &'a [u8],
+}
+
+/// What came of a sweep.
+#[derive(Debug, Default)]
+pub struct Swept {
+    /// Partials that were removed, by hash.
+    pub removed: HashMap<OsString, u64>,
+    /// The first that went wrong.
+    pub failure: Option<Error>,
+    has_local_locks: bool,
 }
 
 /// How a run uses a staging folder.
@@ -198,38 +209,49 @@ impl Staging {
         &self.budget
     }
 
-    /// Removes partials that an earlier run left and nobody writes to; how many, for each hash. Folders that are empty then go
-    /// too.
-    pub fn sweep(&self) -> Result<HashMap<OsString, u64>, Error> {
-        let mut removed = HashMap::new();
-        let sweep_folder = |folder: &Folder| sweep_folder(folder, self.local_locks.is_some());
+    /// Removes partials that an earlier run left and nobody writes to. Folders that are empty then go too.
+    pub fn sweep(&self) -> Swept {
+        let mut swept = Swept { has_local_locks: self.local_locks.is_some(), ..Swept::default() };
         // What was written to see whether anything can be. It holds nothing.
-        sweep_folder(&self.root);
-        for hash in self.root.names()? {
+        let (hashes, _) = swept.sweep(&self.root);
+        for hash in hashes {
             // What cannot be opened is not ours.
             let Ok(Some(folder)) = self.root.subfolder(&hash) else { continue };
-            let mut count = sweep_folder(&folder);
+            let (_, mut count) = swept.sweep(&folder);
             if remove_if_left(&folder, OsStr::new(lock::FOLDER), false) {
                 self.root.remove_if_empty(&hash);
             }
-            for number in folder.names().unwrap_or_default() {
+            for number in swept.names(&folder) {
                 if !number.as_bytes().iter().all(u8::is_ascii_digit) {
                     continue;
                 }
                 if let Ok(Some(numbered)) = folder.subfolder(&number) {
-                    let swept = sweep_folder(&numbered);
-                    if swept > 0 {
+                    let (_, more) = swept.sweep(&numbered);
+                    if more > 0 {
                         folder.remove_if_empty(&number);
                     }
-                    count += swept;
+                    count += more;
                 }
             }
             if count > 0 {
                 self.root.remove_if_empty(&hash);
-                removed.insert(hash, count);
+                swept.removed.insert(hash, count);
             }
         }
-        Ok(removed)
+        swept
+    }
+
+    /// Whether the folder's path leads to the folder that was opened. Links on the way there may lead elsewhere by now.
+    pub fn check_in_place(&self) -> Result<(), Error> {
+        let path = self.root.path();
+        let there = Folder::open(path).and_then(|there| there.is_same(&self.root));
+        match there {
+            Ok(true) => Ok(()),
+            Err(Error::Io { source, .. }) if source.kind() != io::ErrorKind::NotFound => {
+                Err(Error::Io { action: "looking at", path: path.to_owned(), source })
+            }
+            _ => Err(Error::Moved { path: path.to_owned() }),
+        }
     }
 
     /// As [`find`], in this staging folder.
@@ -459,6 +481,34 @@ pub fn space_at(path: &Path) -> Option<Space> {
     folder.space().ok()
 }
 
+impl Swept {
+    /// Removes the partials in one folder; gives the other names in it, and how many were removed.
+    fn sweep(&mut self, folder: &Folder) -> (Vec<OsString>, u64) {
+        let names = self.names(folder);
+        let (partials, others): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| is_partial(name.as_bytes()));
+        let mut count = 0;
+        for name in partials {
+            match remove_left(folder, &name, self.has_local_locks) {
+                Ok(is_removed) => count += u64::from(is_removed),
+                Err(errno) => {
+                    self.failure.get_or_insert(folder::failed("removing", &folder.join(&name))(errno));
+                }
+            }
+        }
+        (others, count)
+    }
+
+    /// The names in a folder that may be gone by now.
+    fn names(&mut self, folder: &Folder) -> Vec<OsString> {
+        folder.names().unwrap_or_else(|error| {
+            if !is_gone(&error) {
+                self.failure.get_or_insert(error);
+            }
+            Vec::new()
+        })
+    }
+}
+
 /// Locks the staging folder: by its handle, for the runs of this machine, and where others may use it, by a file in it, which
 /// gives the lock.
 fn lock_folder(root: &Folder, sharing: Sharing, is_seen_by_others: bool) -> Result<Option<Lock>, Error> {
@@ -486,25 +536,28 @@ fn is_gone(error: &Error) -> bool {
     matches!(error, Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
 }
 
-fn sweep_folder(folder: &Folder, has_local_locks: bool) -> u64 {
-    let names = folder.names().unwrap_or_default();
-    let partials = names.iter().filter(|name| is_partial(name.as_bytes()));
-    partials.filter(|name| remove_if_left(folder, name, has_local_locks)).count() as u64
+/// As [`remove_left`], where nobody is told why it was not removed.
+fn remove_if_left(folder: &Folder, name: &OsStr, has_local_locks: bool) -> bool {
+    remove_left(folder, name, has_local_locks).unwrap_or(false)
 }
 
 /// Removes the file `name` unless somebody holds a lock on it, or may do so on another machine. Whether it was removed.
-fn remove_if_left(folder: &Folder, name: &OsStr, has_local_locks: bool) -> bool {
+fn remove_left(folder: &Folder, name: &OsStr, has_local_locks: bool) -> Result<bool, Errno> {
     let file = match folder.open_locked(name) {
         Ok(file) => file,
         // A link, or what else nobody writes to.
-        Err(Errno::LOOP | Errno::NXIO) => return folder.remove(name).is_ok(),
-        Err(_) => return false,
+        Err(Errno::LOOP | Errno::NXIO) => return folder.remove(name).map(|()| true),
+        Err(Errno::NOENT) => return Ok(false),
+        Err(errno) => return Err(errno),
     };
-    let Ok(metadata) = file.metadata() else { return false };
+    let Ok(metadata) = file.metadata() else { return Ok(false) };
     let age = metadata.modified().ok().and_then(|time| SystemTime::now().duration_since(time).ok());
     let may_be_others = has_local_locks && age.unwrap_or_default() < LEFT_AFTER;
     let is_left = metadata.is_file() && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
-    is_left && !may_be_others && folder.is_at(&file, name) && folder.remove(name).is_ok()
+    if !is_left || may_be_others || !folder.is_at(&file, name) {
+        return Ok(false);
+    }
+    folder.remove(name).map(|()| true)
 }
 
 fn is_partial(name: &[u8]) -> bool {
@@ -601,7 +654,7 @@ mod tests {
         left("hash");
         std::fs::remove_file(path.join("hash").join(lock::FOLDER)).expect("a file");
         left("dead");
-        let swept = other.sweep().expect("a folder");
+        let swept = other.sweep().removed;
         let expected = HashMap::from([(OsString::from("hash"), 1), (OsString::from("dead"), 1)]);
         assert_eq!(swept, expected);
         assert!(!path.join("dead").exists());
@@ -618,9 +671,9 @@ mod tests {
         let folder = Folder::open(&place.path().join("a/b")).expect("a folder");
         let name = OsStr::new(".imgsieve-0123456789abcdef-7.partial");
         let file = folder.create(name).expect("a file");
-        assert_eq!(sweep_folder(&folder, true), 0);
+        assert_eq!(remove_left(&folder, name, true), Ok(false));
         file.set_modified(SystemTime::now() - LEFT_AFTER - Duration::from_secs(9)).expect("ours");
-        assert_eq!(sweep_folder(&folder, true), 1);
+        assert_eq!(remove_left(&folder, name, true), Ok(true));
     }
 
     #[test]
@@ -802,13 +855,27 @@ mod tests {
             std::fs::create_dir_all(path.parent().expect("a folder")).expect("folders");
             std::fs::write(path, "half").expect("a file");
         }
-        let removed = staging.sweep().expect("swept");
+        let Swept { removed, failure, .. } = staging.sweep();
+        assert!(failure.is_none());
         assert_eq!(removed, HashMap::from([(OsString::from("h1"), 2)]));
         assert!(!staging.path().join("h1").exists(), "a folder that only held partials goes too");
         assert_eq!(
             staging.root.subfolder(OsStr::new("h2")).expect("there").expect("there").names().expect("names").len(),
             3
         );
+    }
+
+    #[test]
+    fn a_folder_that_is_renamed_or_replaced_is_not_in_place() {
+        let (place, staging) = staging();
+        staging.check_in_place().expect("there");
+        std::fs::rename(staging.path(), place.path().join("away")).expect("renamed");
+        assert!(matches!(staging.check_in_place(), Err(Error::Moved { .. })));
+        std::fs::create_dir(staging.path()).expect("a folder");
+        assert!(matches!(staging.check_in_place(), Err(Error::Moved { .. })));
+        std::fs::remove_dir(staging.path()).expect("ours");
+        std::os::unix::fs::symlink("../away", staging.path()).expect("a link");
+        staging.check_in_place().expect("moved elsewhere, with a link in its place");
     }
 
     #[test]

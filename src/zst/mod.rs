@@ -144,7 +144,7 @@ impl ZstFile {
     /// Opens `path`, which must be a regular file that is not empty. Nothing is decoded yet.
     pub fn open(path: &Path, options: Options) -> Result<ZstFile, Error> {
         let source = Arc::new(Source::open(path)?);
-        let reader = Reader::new(&source, options);
+        let reader = Reader::new(&source, options)?;
         Ok(ZstFile { source, reader: Mutex::new(reader) })
     }
 
