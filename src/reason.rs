@@ -136,6 +136,8 @@ reasons! {
     TooManyRewinds = "too_many_rewinds",
     /// Decoding it would cost too much.
     Dear = "dear",
+    /// Only the beginning of the archive was looked at, which does not decide: `--quick`.
+    NotLookedAt = "not_looked_at",
     /// The run was stopped.
     Interrupted = "interrupted",
 

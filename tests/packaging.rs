@@ -245,7 +245,7 @@ fn a_command_of_an_example_is_one_line_that_is_not_filled() {
         for command in commands {
             let is_it =
                 |line: &&str| line.replace("\\fB", "").replace("\\fR", "").replace("\\\\", "\\").contains(command);
-            assert!(unfilled.iter().any(|line| is_it(line)), "{name}: {command}: {unfilled:?}");
+            assert!(unfilled.iter().any(is_it), "{name}: {command}: {unfilled:?}");
         }
     }
     let schedule = printed(&["man", "schedule"]);

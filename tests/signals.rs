@@ -307,14 +307,17 @@ fn a_window_that_shrinks_and_a_key_that_interrupts_leave_nothing_of_the_bars() {
     );
     let terminal = Terminal::start("shrinks", 120, &command);
     let bars = |screen: &str| screen.lines().filter(|line| line.contains('%')).count();
+    let mut least = u16::MAX;
     for columns in [120, 80, 100, 60, 120, 70, 40] {
+        least = least.min(columns);
         terminal.resize(columns);
         let is_whole = |screen: &str| {
             let lines: Vec<&str> = screen.lines().filter(|line| !line.trim().is_empty()).collect();
             // Below what stands above, there are only a bar for each archive that is read and one for all.
             let above = lines.iter().take_while(|line| !line.contains('%')).count();
             let is_narrow = columns < 79;
-            screen.starts_with("above\n")
+            // Where bars are broken, as many rows scroll off at the top.
+            (least < 79 || screen.starts_with("above\n"))
                 && bars(screen) >= 4
                 && lines.len() == above + bars(screen)
                 && lines[above..]

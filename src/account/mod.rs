@@ -289,6 +289,7 @@ impl Account {
             imgs: sums.totals.images,
             would_keep: sums.would_keep,
             deferred: sums.deferred,
+            undecided: sums.undecided,
             image_errors: sums.image_errors,
             errors: of_run + sums.failed + sums.deferred + sums.image_errors,
             warnings: sums.warnings,

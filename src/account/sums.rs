@@ -30,6 +30,10 @@ pub struct Sums {
     pub deferred: u64,
     /// Images that are not kept.
     pub not_retained: u64,
+    /// Archives of which only the beginning was looked at.
+    pub partial: u64,
+    /// Images that this does not decide on.
+    pub undecided: u64,
     /// Images that could not be decided on, or not be kept.
     pub image_errors: u64,
     /// What was warned of.
@@ -50,6 +54,8 @@ impl Default for Sums {
             would_keep: 0,
             deferred: 0,
             not_retained: 0,
+            partial: 0,
+            undecided: 0,
             image_errors: 0,
             warnings: 0,
         }
@@ -97,6 +103,7 @@ impl Sums {
     fn add_complete(&mut self, totals: &Totals) {
         self.complete += 1;
         self.without_image += u64::from(totals.is_without_image());
+        self.partial += u64::from(!totals.is_complete());
         self.totals.add(totals);
     }
 
@@ -114,6 +121,7 @@ impl Sums {
             "KEPT" => self.kept += 1,
             "would_keep" => self.would_keep += 1,
             "deferred" => self.deferred += 1,
+            "undecided" => self.undecided += 1,
             "error" => self.image_errors += 1,
             _ => self.not_retained += 1,
         }

@@ -189,6 +189,13 @@ pub struct ScanArguments {
     /// Write no images; only report what would be kept
     #[arg(long, short = 'n')]
     pub dry_run: bool,
+    /// Only look at the beginning of each archive, and at the first image there; implies --dry-run
+    ///
+    /// For a first look at a large collection, or one that is far away. Other images and tables at their ends are not
+    /// excluded. Where a verdict needs more than the beginning, the image is undecided, and the summary has the command
+    /// that decides.
+    #[arg(long, conflicts_with_all = ["verify", "keep_undecided", "fs", "engine"])]
+    pub quick: bool,
     /// Survey only shard K of N, K from 0: archives of whose names, HASH.tar.zst, the SHA-256 is K modulo N. All shards together
     /// survey the collection [default: all of it]
     #[arg(long, value_name = "K/N")]
@@ -405,9 +412,10 @@ impl ScanArguments {
             engine,
             skip_expected,
             recursive: self.recursive,
+            dry_run: self.dry_run || self.quick,
+            quick: self.quick,
             shard: self.shard,
             max_staged: self.max_staged,
-            dry_run: self.dry_run,
             limit: self.limit,
             only: self.only,
             wait: self.wait,

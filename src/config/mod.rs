@@ -285,6 +285,8 @@ pub struct Config {
     pub site: Site,
     /// Write no image at all.
     pub dry_run: bool,
+    /// Look at the beginning of each archive alone. Such a run is dry.
+    pub quick: bool,
     /// Only so many archives, the smallest.
     pub limit: Option<usize>,
     /// Only archives of these hashes; empty for all.
@@ -330,6 +332,7 @@ impl Config {
         Config {
             site,
             dry_run: false,
+            quick: false,
             limit: None,
             only: Vec::new(),
             skip_expected: Vec::new(),
@@ -369,6 +372,7 @@ impl Config {
             image_suffix: self.site.image_suffix.to_string(),
             keep_undecided: self.keep_undecided,
             fs: self.deep_fs,
+            quick: self.quick,
         }
     }
 

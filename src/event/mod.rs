@@ -75,6 +75,8 @@ pub enum Action {
     Deferred,
     /// It is not kept. Nothing was ever written for it.
     Deleted,
+    /// Only the beginning of the archive was looked at, and that does not decide on it.
+    Undecided,
     /// It could not be decided on, or not be kept.
     Error,
 }
@@ -98,6 +100,7 @@ impl Action {
             Action::WouldKeep { .. } => "would be kept",
             Action::Deferred => "deferred",
             Action::Deleted => "not kept",
+            Action::Undecided => "undecided",
             Action::Error => "error",
         }
     }
@@ -110,6 +113,7 @@ impl Action {
             Action::WouldKeep { .. } => "would_keep",
             Action::Deferred => "deferred",
             Action::Deleted => "deleted",
+            Action::Undecided => "undecided",
             Action::Error => "error",
         }
     }

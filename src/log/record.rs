@@ -229,14 +229,17 @@ pub struct Rules {
     pub keep_undecided: bool,
     /// Whether file systems are named even if that means decoding again.
     pub fs: bool,
+    /// Whether only the beginning of each archive is looked at.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub quick: bool,
 }
 
 impl Rules {
     /// Whether verdicts by these rules are also verdicts by `wanted`.
     #[must_use]
     pub fn serve(&self, wanted: &Rules) -> bool {
-        let fs = self.fs && wanted.fs;
-        Rules { fs, ..self.clone() } == *wanted
+        let (fs, quick) = (self.fs && wanted.fs, self.quick || wanted.quick);
+        Rules { fs, quick, ..self.clone() } == *wanted
     }
 }
 
@@ -365,7 +368,7 @@ pub struct PartitionCheck {
     pub image: ImageId,
     /// How many partitions it has; null if that is undecided.
     pub partitions: Option<u64>,
-    /// What is done with it: `KEPT`, `would_keep`, `deferred`, `deleted` (not kept) or `error`.
+    /// What is done with it: `KEPT`, `would_keep`, `deferred`, `deleted` (not kept), `undecided` (`--quick`) or `error`.
     #[serde(default)]
     pub action: String,
     /// Its path in staging, if it was kept.
@@ -655,6 +658,9 @@ pub struct Totals {
     pub engine: Engine,
     /// Whether everything was decoded and every checksum held.
     pub verified: bool,
+    /// False if only the beginning of an archive was looked at: `--quick`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub complete: Option<bool>,
     /// Wall time spent on it, in seconds; of a run, the sum over its archives, as `worker_seconds`.
     #[serde(serialize_with = "form::milliseconds")]
     pub seconds: f64,
@@ -665,12 +671,19 @@ impl Totals {
     /// counted neither images nor bytes of the tar.
     #[must_use]
     pub fn is_without_image(&self) -> bool {
-        self.images == 0 && self.content_bytes > 0
+        self.images == 0 && self.content_bytes > 0 && self.is_complete()
     }
 
-    /// Adds those of another archive. The sum is verified if both are.
+    /// Whether the archives were read to their ends.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.complete != Some(false)
+    }
+
+    /// Adds those of another archive. The sum is verified if both are, and complete.
     pub fn add(&mut self, other: &Totals) {
         self.verified &= other.verified;
+        self.complete = self.complete.into_iter().chain(other.complete).min();
         self.engine = other.engine;
         self.seconds += other.seconds.max(0.0);
         for (sum, more) in [
@@ -808,6 +821,8 @@ pub struct ScriptComplete {
     pub would_keep: u64,
     /// Images for which there was no room.
     pub deferred: u64,
+    /// Images that the beginning of their archives does not decide on: `--quick`.
+    pub undecided: u64,
     /// Images that could not be decided on, or could not be kept.
     pub image_errors: u64,
     /// Errors of every scope.

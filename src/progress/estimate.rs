@@ -53,7 +53,7 @@ pub(super) struct Running {
 impl Rest {
     /// Between what it is in most cases, where it is not known well.
     pub fn range(self) -> (f64, f64) {
-        let off = 2.1 * self.error;
+        let off = 2.5 * self.error;
         (self.seconds * (1.0 - off).max(0.0), self.seconds * (1.0 + off))
     }
 }

@@ -1,7 +1,8 @@
 //! What bars look like in a window of a given width.
 //!
 //! A terminal has 80 columns unless somebody made it wider. Where there is less room, words go first, then the bar, then the
-//! figures that the others tell; per cent and the time that is left stay.
+//! figures that the others tell; per cent and the time that is left stay. Where there is more, lines are hardly longer all
+//! the same: what a window that shrinks breaks in two pushes as much off at its top.
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -12,11 +13,9 @@ use super::estimate::Rest;
 /// How much room there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Layout {
-    /// For all of a hash, and a rate.
+    /// For a bar between a short name and figures.
     #[default]
     Wide,
-    /// For a bar between a short name and figures.
-    Medium,
     /// For figures only.
     Narrow,
     /// For per cent and the time that is left.
@@ -24,9 +23,10 @@ pub(super) enum Layout {
 }
 
 /// Columns from which on there is room for each.
-const WIDE: u16 = 96;
-const MEDIUM: u16 = 79;
+const WIDE: u16 = 79;
 const NARROW: u16 = 44;
+/// Characters of the figures with which a line still fits 80 columns.
+const FIGURES: usize = 41;
 /// Standard errors up to which a time is said, or a range: the first is about right within a fifth.
 pub(super) const SURE: f64 = 0.1;
 const GUESS: f64 = 0.5;
@@ -58,16 +58,15 @@ impl Layout {
     pub fn of(columns: u16) -> Layout {
         match columns {
             WIDE.. => Layout::Wide,
-            MEDIUM.. => Layout::Medium,
             NARROW.. => Layout::Narrow,
             _ => Layout::Tiny,
         }
     }
 
-    /// With `wide_msg` or `wide_bar` no line is longer than the terminal is wide.
+    /// With `wide_msg` no line is longer than the terminal is wide.
     pub fn archive_style(self) -> ProgressStyle {
         match self {
-            Layout::Wide | Layout::Medium => self.total_style(),
+            Layout::Wide => self.total_style(),
             Layout::Narrow | Layout::Tiny => style("{prefix:8!} {wide_msg}"),
         }
     }
@@ -75,8 +74,7 @@ impl Layout {
     /// As [`Layout::archive_style`], of the bar below those of archives.
     pub fn total_style(self) -> ProgressStyle {
         match self {
-            Layout::Wide => style("{prefix:<32} {wide_bar} {msg}"),
-            Layout::Medium => style("{prefix:17!} {bar:16} {wide_msg}"),
+            Layout::Wide => style("{prefix:17!} {bar:16} {wide_msg}"),
             Layout::Narrow | Layout::Tiny => style("{wide_msg}"),
         }
     }
@@ -84,7 +82,7 @@ impl Layout {
     /// `12 of 38 archives`, or shorter.
     pub fn count(self, done: usize, of: usize, noun: &str) -> String {
         let words = format!("{done} of {of} {noun}");
-        if self == Layout::Medium && words.len() > NAME { format!("{done} of {of}") } else { words }
+        if self == Layout::Wide && words.len() > NAME { format!("{done} of {of}") } else { words }
     }
 
     /// Shows how far a bar is: its share and its bytes are of one moment.
@@ -101,11 +99,9 @@ impl Layout {
             Layout::Tiny => String::new(),
             _ => format!(" {} of {}", human(position), human(length)),
         };
-        let rate = match rate {
-            Some(rate) if self == Layout::Wide => format!(", {}/s", human(rate)),
-            _ => String::new(),
-        };
-        format!("{percent:>3}%{bytes}{rate}{rest}{more}")
+        let with = |rate: &str| format!("{percent:>3}%{bytes}{rate}{rest}{more}");
+        let rate = rate.filter(|_| self == Layout::Wide).map(|rate| with(&format!(", {}/s", human(rate))));
+        rate.filter(|message| message.chars().count() <= FIGURES).unwrap_or_else(|| with(""))
     }
 }
 
@@ -145,7 +141,7 @@ mod tests {
             rest: Some(Rest { seconds: 29.0 * 3600.0 + 59.0 * 60.0, error: 0.0 }),
             more: "",
         };
-        for (columns, around) in [(96, 32 + 2), (79, NAME + 16 + 2), (44, 0), (25, 0)] {
+        for (columns, around) in [(300, NAME + 16 + 2 + 300 - 79), (79, NAME + 16 + 2), (44, 0), (25, 0)] {
             let message = Layout::of(columns).message(&shown);
             assert!(around + message.chars().count() <= usize::from(columns) - 3, "{columns}: {message}");
             assert!(message.contains("left"), "{message}");
@@ -157,17 +153,17 @@ mod tests {
         let said = |seconds, error| left(Rest { seconds, error });
         assert_eq!(said(200.0, 0.05).as_deref(), Some("3 min 20 s"));
         assert_eq!(said(200.0, 0.2).as_deref(), Some("1–5 min"));
-        assert_eq!(said(40.0, 0.2).as_deref(), Some("23–57 s"));
+        assert_eq!(said(40.0, 0.2).as_deref(), Some("20–60 s"));
         assert_eq!(said(36000.0, 0.2).as_deref(), Some("5–15 h"));
-        assert_eq!(said(200.0, 0.5).as_deref(), Some("up to 7 min"));
+        assert_eq!(said(200.0, 0.5).as_deref(), Some("up to 8 min"));
         assert_eq!(said(200.0, 0.7), None);
     }
 
     #[test]
     fn eighty_columns_have_a_bar() {
-        assert_eq!([79, 80, 95].map(Layout::of), [Layout::Medium; 3]);
-        assert_eq!([43, 44, 78, 96].map(Layout::of), [Layout::Tiny, Layout::Narrow, Layout::Narrow, Layout::Wide]);
-        assert_eq!(Layout::Medium.count(12, 38, "archives"), "12 of 38 archives");
-        assert_eq!(Layout::Medium.count(1200, 3800, "archives"), "1200 of 3800");
+        assert_eq!([79, 80, 300].map(Layout::of), [Layout::Wide; 3]);
+        assert_eq!([43, 44, 78].map(Layout::of), [Layout::Tiny, Layout::Narrow, Layout::Narrow]);
+        assert_eq!(Layout::Wide.count(12, 38, "archives"), "12 of 38 archives");
+        assert_eq!(Layout::Wide.count(1200, 3800, "archives"), "1200 of 3800");
     }
 }

@@ -95,9 +95,7 @@ impl Drawn {
             let _ = write!(text, "\x1b[{up}A");
         }
         text.push('\r');
-        if next.len() < self.lines.len() || width != self.width {
-            text.push_str("\x1b[J");
-        }
+        let leaves_rows = next.len() < self.lines.len() || width != self.width;
         self.lines.clear();
         self.width = width;
         let most = usize::from(width.saturating_sub(MARGIN).max(1));
@@ -109,6 +107,12 @@ impl Drawn {
             text.push_str(&line);
             text.push_str("\x1b[K");
             self.lines.push(line.chars().count());
+        }
+        // Never at the first place of the window: tmux keeps a copy of what is wiped from there, among what scrolled off.
+        match next.len() {
+            0 => text.push_str(" \x1b[J\r\x1b[K"),
+            _ if leaves_rows => text.push_str("\x1b[J"),
+            _ => {}
         }
         if next.len() > 1 {
             text.push('\r');
@@ -200,11 +204,11 @@ mod tests {
         let mut drawn = Drawn::default();
         assert_eq!(
             draw(&mut drawn, &["aaaa", "bbbb", "cc"], 20, true),
-            "\r\x1b[Jaaaa\x1b[K\r\nbbbb\x1b[K\r\ncc\x1b[K\r"
+            "\raaaa\x1b[K\r\nbbbb\x1b[K\r\ncc\x1b[K\x1b[J\r"
         );
         assert_eq!(draw(&mut drawn, &["a", "b", "c"], 20, true), "\x1b[2A\ra\x1b[K\r\nb\x1b[K\r\nc\x1b[K\r");
-        assert_eq!(draw(&mut drawn, &["a"], 20, true), "\x1b[2A\r\x1b[Ja\x1b[K");
-        assert_eq!(draw(&mut drawn, &[], 20, true), "\r\x1b[J");
+        assert_eq!(draw(&mut drawn, &["a"], 20, true), "\x1b[2A\ra\x1b[K\x1b[J");
+        assert_eq!(draw(&mut drawn, &[], 20, true), "\r \x1b[J\r\x1b[K");
         assert_eq!(draw(&mut drawn, &["a"], 20, true), "\ra\x1b[K");
     }
 
@@ -215,12 +219,12 @@ mod tests {
             let mut drawn = Drawn::default();
             draw(&mut drawn, &[&long, &long, &long], 120, breaks);
             let text = draw(&mut drawn, &[&long, &long, &long], 27, breaks);
-            assert!(text.starts_with(&format!("{up}\r\x1b[J{}\x1b[K\r\n", "x".repeat(24))), "{text:?}");
+            assert!(text.starts_with(&format!("{up}\r{}\x1b[K\r\n", "x".repeat(24))), "{text:?}");
         }
         let mut drawn = Drawn::default();
         draw(&mut drawn, &[&long], 120, true);
-        assert!(draw(&mut drawn, &[&long], 50, true).starts_with("\x1b[1A\r\x1b[J"));
+        assert!(draw(&mut drawn, &[&long], 50, true).starts_with("\x1b[1A\rx"));
         // A window that grows joins what was broken, and what is drawn never is.
-        assert!(draw(&mut drawn, &[&long], 120, true).starts_with("\r\x1b[J"));
+        assert!(draw(&mut drawn, &[&long], 120, true).starts_with("\rx"));
     }
 }

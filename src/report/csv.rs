@@ -11,7 +11,7 @@ use crate::sanitize::{printable, printable_line};
 use super::{ImageState, Report};
 
 /// The columns.
-const HEADER: [&str; 20] = [
+const HEADER: [&str; 21] = [
     "run",
     "hash",
     "archive",
@@ -32,6 +32,7 @@ const HEADER: [&str; 20] = [
     "verified",
     "rescued_pct",
     "verification",
+    "complete",
 ];
 
 impl Report {
@@ -103,7 +104,16 @@ fn row(
         image.verified.flatten().map_or(String::new(), |verified| verified.to_string()),
         image.rescued_pct.map_or(String::new(), |percent| percent.to_string()),
         verification.to_owned(),
+        completeness(archive).to_owned(),
     ]
+}
+
+/// Whether an archive was read to its end.
+fn completeness(archive: &ArchiveAccount) -> &'static str {
+    match &archive.end {
+        ArchiveEnd::Complete { totals, .. } if totals.is_complete() => "true",
+        _ => "false",
+    }
 }
 
 /// An archive in which no image was found.
@@ -111,6 +121,10 @@ fn row_of_archive(run: &str, archive: &ArchiveAccount, verification: &str) -> [S
     let (state, reason, message) = match &archive.end {
         ArchiveEnd::Open => ("unfinished", String::new(), String::new()),
         ArchiveEnd::Failed(problem) => ("error", printable_line(&problem.reason), printable_line(&problem.message)),
+        ArchiveEnd::Complete { totals, .. } if !totals.is_complete() => {
+            let message = "no image begins in what was looked at".to_owned();
+            ("partial", Reason::NotLookedAt.as_str().to_owned(), message)
+        }
         ArchiveEnd::Complete { .. } => {
             let message = archive.warnings.iter().find(|warning| warning.reason == Reason::NoImage.as_str());
             let message = message.map_or(String::new(), |warning| printable_line(&warning.message));
@@ -126,6 +140,7 @@ fn row_of_archive(run: &str, archive: &ArchiveAccount, verification: &str) -> [S
         ("reason", reason),
         ("message", message),
         ("verification", verification.to_owned()),
+        ("complete", completeness(archive).to_owned()),
     ])
 }
 

@@ -139,6 +139,7 @@ impl Report {
                 object.insert("content_bytes".to_owned(), json!(totals.content_bytes));
                 object.insert("passed_over_bytes".to_owned(), json!(totals.passed_over_bytes));
                 object.insert("verified".to_owned(), json!(totals.verified));
+                object.insert("complete".to_owned(), json!(totals.is_complete()));
             }
             ArchiveEnd::Failed(problem) => {
                 object.insert("reason".to_owned(), json!(problem.reason));
@@ -288,7 +289,9 @@ fn totals(sums: &Sums) -> Value {
         "would_keep": sums.would_keep,
         "deferred": sums.deferred,
         "not_retained": sums.not_retained,
+        "undecided": sums.undecided,
         "image_errors": sums.image_errors,
+        "archives_partial": sums.partial,
         "warnings": sums.warnings,
     })
 }
@@ -308,6 +311,9 @@ fn remaining(remaining: &Remaining) -> Value {
         "imgs_to_reprocess": remaining.waiting,
         "bytes_to_reprocess": remaining.waiting_bytes,
         "reprocess": remaining.reprocess,
+        "archives_partial": remaining.partial,
+        "imgs_unsettled": remaining.unsettled,
+        "rest": remaining.rest,
         "imgs_undecided": remaining.undecided,
         "inspect": remaining.inspect(usize::MAX).map(|(command, _)| command),
     })

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::account::{ArchiveEnd, Problem, RunEnd, ShardRun, Shards};
 use crate::config::{self, LogTarget, Origin, Site, full_path};
-use crate::log::record::PartitionCheck;
+use crate::log::record::{PartitionCheck, ScriptStart};
 use crate::reason::Reason;
 use crate::sanitize::shell_word;
 
@@ -63,6 +63,10 @@ pub struct Remaining {
     pub waiting: u64,
     /// Their bytes.
     pub waiting_bytes: u64,
+    /// Archives of which only the beginning was looked at.
+    pub partial: u64,
+    /// Images that this does not decide on.
+    pub unsettled: u64,
     /// Images that could not be decided on.
     pub undecided: u64,
     /// Archives of these: paths, or as many as fit into a command.
@@ -73,6 +77,8 @@ pub struct Remaining {
     pub resume: Option<String>,
     /// What stages what a dry run would keep, in the same form.
     pub stage: Option<String>,
+    /// What surveys whole archives of which only the beginning was looked at.
+    pub rest: Option<String>,
     /// What processes again what waits for it.
     pub reprocess: Option<String>,
 }
@@ -87,13 +93,14 @@ impl Remaining {
                 ArchiveEnd::Open => remaining.unfinished += 1,
                 ArchiveEnd::Failed(ref problem) if may_pass(problem) => remaining.failed += 1,
                 ArchiveEnd::Failed(_) => remaining.broken += 1,
-                ArchiveEnd::Complete { .. } => {}
+                ArchiveEnd::Complete { ref totals, .. } => remaining.partial += u64::from(!totals.is_complete()),
             }
         }
         let last = report.account.runs.iter().filter(|run| run.is_last);
         remaining.broken += last.flat_map(|run| &run.problems).filter(|problem| problem.path.is_some()).count() as u64;
         let more = &report.account.more;
         remaining.failed += more.failed;
+        remaining.partial += more.partial;
         remaining.unfinished += more.archives.saturating_sub(more.complete + more.failed);
         remaining.never_begun = report.all_never_begun();
         for (archive, image, state) in report.images() {
@@ -118,7 +125,6 @@ impl Remaining {
             return remaining;
         }
         let last = report.account.runs.last();
-        let is_dry = last.is_some_and(|run| run.start.dry_run);
         let shards = last.and_then(|run| run.shards.as_ref());
         remaining.shards = shards.map_or(Vec::new(), Shards::troubles);
         let (to_resume, to_stage) = shards.map_or_else(Default::default, |shards| of_shards(report, shards));
@@ -133,8 +139,17 @@ impl Remaining {
             }
         };
         if remaining.to_resume() > 0 || !remaining.shards.is_empty() {
-            let words: &[&str] = if is_dry { &["scan", "--dry-run", "--resume"] } else { &["scan", "--resume"] };
+            let is_quick = |start: &ScriptStart| start.rules.as_ref().is_some_and(|rules| rules.quick);
+            let words: &[&str] = match last.map(|run| &run.start) {
+                Some(start) if is_quick(start) => &["scan", "--quick", "--resume"],
+                Some(start) if start.dry_run => &["scan", "--dry-run", "--resume"],
+                _ => &["scan", "--resume"],
+            };
             remaining.resume = all(words, &to_resume, true);
+        }
+        if remaining.partial > 0 {
+            let all_shards = (0..shards.map_or(0, |shards| shards.runs.len())).collect();
+            remaining.rest = all(&["scan", "--dry-run", "--resume"], &all_shards, false);
         }
         if remaining.would_keep > 0 {
             remaining.stage = all(&["scan", "--resume"], &to_stage, false);
@@ -148,6 +163,7 @@ impl Remaining {
     fn note(&mut self, image: &PartitionCheck, state: &ImageState) {
         match state {
             ImageState::Deferred => self.deferred += 1,
+            ImageState::Undecided => self.unsettled += 1,
             ImageState::Error if image.partitions.is_some() => self.unstaged += 1,
             ImageState::Gone | ImageState::Changed(_) => self.lost += 1,
             // It is there.

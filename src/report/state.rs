@@ -32,13 +32,15 @@ pub enum ImageState {
     Deferred,
     /// It is not kept.
     NotRetained,
+    /// Only the beginning of its archive was looked at, and that does not decide on it.
+    Undecided,
     /// It could not be decided on, or not be kept.
     Error,
 }
 
 impl ImageState {
     /// All words for it.
-    pub const WORDS: [&'static str; 12] = [
+    pub const WORDS: [&'static str; 13] = [
         "kept",
         "begun",
         "failed",
@@ -50,6 +52,7 @@ impl ImageState {
         "reprocessed",
         "removed",
         "error",
+        "undecided",
         "not_retained",
     ];
 
@@ -65,6 +68,7 @@ impl ImageState {
             ("KEPT", None) => ImageState::Unseen("the log does not have its path".to_owned()),
             ("would_keep", _) => ImageState::WouldKeep,
             ("deferred", _) => ImageState::Deferred,
+            ("undecided", _) => ImageState::Undecided,
             ("error", _) => ImageState::Error,
             _ => ImageState::NotRetained,
         }
@@ -102,6 +106,7 @@ impl ImageState {
             ImageState::WouldKeep => "would_keep",
             ImageState::Deferred => "deferred",
             ImageState::NotRetained => "not_retained",
+            ImageState::Undecided => "undecided",
             ImageState::Error => "error",
         }
     }

@@ -157,7 +157,9 @@ impl Report {
             (None, _) => format!("{}  {}", printable_short(archive.hash.bytes(), NAME_SHOWN), shown_name(image)),
         };
         let why = match state {
-            ImageState::Deferred | ImageState::Error => image.message.as_deref().map(printable_line),
+            ImageState::Deferred | ImageState::Error | ImageState::Undecided => {
+                image.message.as_deref().map(printable_line)
+            }
             _ => None,
         };
         let why = why.map_or(String::new(), |why| format!(": {why}"));
@@ -261,17 +263,41 @@ impl Report {
 
     fn write_totals(&self, out: &mut dyn Write) -> io::Result<()> {
         let sums = self.account.sums();
-        let resumed: u64 = self.account.runs.iter().filter(|run| run.is_last).map(|run| run.resumed).sum();
-        let checked = format!("Checked {}", in_sum(&sums, ":"));
+        if sums.partial > 0 {
+            self.write_first_look(out, &sums)?;
+        } else {
+            self.write_checked(out, &sums)?;
+        }
+        self.write_found(out, &sums)
+    }
+
+    /// How many archives were looked at, of which nobody knows the rest.
+    fn write_first_look(&self, out: &mut dyn Write, sums: &Sums) -> io::Result<()> {
+        let archives = count(sums.partial, "archive");
+        let others = match sums.checked().saturating_sub(sums.partial) {
+            0 => String::new(),
+            others => format!(", and checked {}", count(others, "other")),
+        };
+        let pace = self.pace().map_or(String::new(), |(_, seconds, _)| format!(" in {}", human_seconds(seconds)));
+        writeln!(
+            out,
+            "Looked at the beginning of {archives}{others}{pace}; other images and tables at their ends are not excluded."
+        )
+    }
+
+    /// How much was checked, and how fast.
+    fn write_checked(&self, out: &mut dyn Write, sums: &Sums) -> io::Result<()> {
+        let resumed = self.resumed();
+        let checked = format!("Checked {}", in_sum(sums, ":"));
         match self.pace() {
-            Some((_, pace)) if resumed == 0 => writeln!(out, "{checked}, {pace}.")?,
+            Some((_, _, pace)) if resumed == 0 => writeln!(out, "{checked}, {pace}.")?,
             _ if resumed > 0 && resumed >= sums.checked() => writeln!(out, "{checked}, in earlier runs.")?,
-            Some((own, pace)) => {
+            Some((own, _, pace)) => {
                 writeln!(out, "{checked}; {resumed} of them in earlier runs.")?;
                 writeln!(out, "This run: {}, {pace}.", in_sum(own, ","))?;
             }
             None if sums.totals.seconds > 0.0 => {
-                let rates = rates(&sums, sums.totals.seconds);
+                let rates = rates(sums, sums.totals.seconds);
                 let seconds = human_seconds(sums.totals.seconds);
                 writeln!(out, "{checked}, in {seconds} of worker time ({rates} per worker).")?;
             }
@@ -295,6 +321,16 @@ impl Report {
                 )?,
             }
         }
+        Ok(())
+    }
+
+    /// Archives that were taken over from earlier runs.
+    fn resumed(&self) -> u64 {
+        self.account.runs.iter().filter(|run| run.is_last).map(|run| run.resumed).sum()
+    }
+
+    /// What was found, and what came of it.
+    fn write_found(&self, out: &mut dyn Write, sums: &Sums) -> io::Result<()> {
         let mut states: Vec<String> = Vec::new();
         let by_state = self.by_state();
         for word in ImageState::WORDS {
@@ -311,7 +347,7 @@ impl Report {
             writeln!(out, "{} without an image.", count(sums.without_image, "archive"))?;
         }
         if sums.totals.bytes_written > 0 {
-            let runs = if resumed > 0 { ", in this run and earlier ones" } else { "" };
+            let runs = if self.resumed() > 0 { ", in this run and earlier ones" } else { "" };
             writeln!(out, "Wrote {} to staging{runs}.", human(sums.totals.bytes_written))?;
         }
         if sums.totals.removed_files > 0 {
@@ -321,11 +357,11 @@ impl Report {
     }
 
     /// What the one run of the report did itself, and how fast.
-    fn pace(&self) -> Option<(&Sums, String)> {
+    fn pace(&self) -> Option<(&Sums, f64, String)> {
         let mut own = self.account.runs.iter().filter(|run| run.is_last);
         let (Some(run), None) = (own.next(), own.next()) else { return None };
         let seconds = duration(run).filter(|&seconds| seconds > 0.0)?;
-        Some((&run.sums, format!("in {} ({})", human_seconds(seconds), rates(&run.sums, seconds))))
+        Some((&run.sums, seconds, format!("in {} ({})", human_seconds(seconds), rates(&run.sums, seconds))))
     }
 
     /// What `imgsieve verify` said of the archives, as far as they are as they were.
@@ -458,7 +494,11 @@ fn write_remaining(out: &mut dyn Write, remaining: &Remaining, report: &Report, 
     add(*unstaged, "image", "not staged for an error: see above, and fix it first");
     add(*lost, "image", "gone from staging, or changed");
     to_survey.extend(remaining.shards.iter().map(|trouble| format!("shards {trouble}")));
-    let is_done = remaining.waiting == 0 && remaining.undecided == 0 && *would_keep == 0 && *broken == 0;
+    let is_done = remaining.waiting == 0
+        && remaining.undecided == 0
+        && remaining.partial == 0
+        && *would_keep == 0
+        && *broken == 0;
     if to_survey.is_empty() && is_done {
         return writeln!(out, "Nothing remains to be done.");
     }
@@ -477,6 +517,11 @@ fn write_remaining(out: &mut dyn Write, remaining: &Remaining, report: &Report, 
         let most = human(*would_take);
         write_commands(out, command, shown)?;
         writeln!(out, "      {} to stage without --dry-run, {most} at most", count(*would_keep, "image"))?;
+    }
+    if let Some(command) = &remaining.rest {
+        let archives = count(remaining.partial, "archive");
+        write_commands(out, command, shown)?;
+        writeln!(out, "      {archives} of which only the beginning was looked at")?;
     }
     if *broken > 0 {
         writeln!(out, "  {} that cannot be read to the end: see the errors above", count(*broken, "archive"))?;

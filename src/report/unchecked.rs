@@ -47,7 +47,7 @@ impl<'a> Unchecked<'a> {
 /// Whether every member that could be an image has a verdict.
 fn is_checked(archive: &ArchiveAccount) -> bool {
     let is_decided = |image: &PartitionCheck| image.partitions.is_some();
-    let is_complete = matches!(archive.end, ArchiveEnd::Complete { .. });
+    let is_complete = matches!(&archive.end, ArchiveEnd::Complete { totals, .. } if totals.is_complete());
     let is_looked_at = archive.left_out().iter().all(|members| members.rule == "same_content");
     is_complete && is_looked_at && archive.images.iter().all(is_decided)
 }

@@ -6,6 +6,7 @@
 
 mod compare;
 mod doubt;
+mod head;
 mod open;
 mod outlook;
 pub mod plan;

@@ -4,11 +4,8 @@
 //! What the small ones took says little of that. But most images tell in their first sectors that they are to be kept: so the
 //! head of each archive is read ahead of its turn. No verdict rests on it.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-use positioned_io::ReadAt;
 
 use crate::cause::Cause;
 use crate::event::{Archive, Event, Live};
@@ -17,28 +14,15 @@ use crate::images::{Images, Role};
 use crate::member::{self, Content, Item, Member};
 use crate::run::panics;
 use crate::staging::Place;
-use crate::zst::{self, Engine, Meter, Options, ZstFile};
+use crate::zst::{Engine, Meter, Options, ZstFile};
 
 use super::Shared;
+use super::head::Head;
 
 /// Archives that are looked at, the largest: the time of a run goes to them.
 const LOOKED_AT_MOST: usize = 256;
-/// Decompressed bytes of one that are read at most.
-const HEAD: u64 = 4 << 20;
 /// Members in which an image is looked for.
 const MEMBERS_MOST: usize = 16;
-
-/// The first bytes of an archive. The others are too dear for a guess.
-struct Head<'a>(&'a ZstFile);
-
-impl ReadAt for Head<'_> {
-    fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
-        let end = pos.saturating_add(buf.len() as u64);
-        if end > HEAD { Err(zst::Error::Dear { position: pos }.into()) } else { self.0.read_at(pos, buf) }
-    }
-}
-
-impl member::Archive for Head<'_> {}
 
 /// Tells what is to be expected of `archives`, until the run `is_over`.
 pub(super) fn tell(run: &Shared<'_>, archives: &[Arc<Archive>], is_over: &AtomicBool) {
@@ -63,7 +47,7 @@ fn look(run: &Shared<'_>, archive: &Archive) -> Option<bool> {
         voucher: None,
     };
     let zst = ZstFile::open(&archive.path, options).ok()?;
-    let head = Head(&zst);
+    let head = Head::new(&zst);
     let mut images = Images::new(site.image_suffix.clone(), Some(site.min_image_size.0));
     let mut members = member::walk(&head);
     for _ in 0..MEMBERS_MOST {
@@ -80,18 +64,17 @@ fn look(run: &Shared<'_>, archive: &Archive) -> Option<bool> {
 /// Whether the first image of an archive is going to be staged.
 fn is_staged(run: &Shared<'_>, archive: &Archive, head: &Head<'_>, image: (&Member, &Content)) -> Option<bool> {
     let (site, (member, content)) = (&run.config.site, image);
-    let size = content.size();
-    if site.max_image_size.is_some_and(|limit| size > limit.0) {
+    if site.max_image_size.is_some_and(|limit| content.size() > limit.0) {
         return Some(false);
     }
     let least = site.min_partitions;
-    let is_enough = match Finding::examine(&content.reader(head), size, Some(least)).count {
+    let is_enough = match Finding::examine(&content.reader(head), content.size(), Some(least)).count {
         Some(count) => count >= least,
         // Where a table goes on far into the image, or stands at its end, its head does not tell.
         None => return None,
     };
     let place = Place { hash: &archive.hash, ordinal: 1, name: member.file_name() };
-    let existing = run.staging.as_ref()?.existing(&place, size).ok().flatten();
+    let existing = run.staging.as_ref()?.existing(&place, content.size()).ok().flatten();
     let is_there = existing.is_some_and(|staged| run.vouched.contains(&staged.path));
     Some(is_enough && (!is_there || run.doubted.contains(&archive.hash)))
 }

@@ -13,6 +13,7 @@ use crate::vouch;
 use crate::zst::{self, Engine, Identity, Meter, Options, ZstFile};
 
 use super::Shared;
+use super::head::Head;
 use super::verdicts::Verdicts;
 
 /// Images that one archive may hold: what is remembered of each is bounded, and so has to be their number.
@@ -70,7 +71,7 @@ impl<'r> Survey<'r> {
         // What only decoding notices was wrong with it before.
         let is_doubted = self.run.doubted.contains(&self.archive.hash);
         let options = Options {
-            engine: if is_doubted { Engine::Decode } else { self.run.config.engine },
+            engine: if is_doubted || self.run.config.quick { Engine::Decode } else { self.run.config.engine },
             max_window: self.run.config.site.max_window.0,
             meter: Arc::clone(&self.meter),
             voucher: vouch::voucher(self.run.config.engine),
@@ -78,14 +79,18 @@ impl<'r> Survey<'r> {
         ZstFile::open(&self.archive.path, options)
     }
 
-    /// Reads the archive to its end.
+    /// Reads the archive to its end, or only looks at its beginning.
     fn read(&mut self) -> Result<(), Cause> {
         let zst = self.open().map_err(|error| Cause::from(&error))?;
         self.identity = Some(zst.identity());
-        let walked = self.walk(&zst);
-        self.verdicts.no_more_members(&zst, walked.as_ref().err());
-        let read = walked.and_then(|()| self.finish(&zst).map_err(|error| Cause::from(&error)));
-        self.verdicts.close_verified(&zst);
+        if self.run.config.quick { self.look_at_head(&zst) } else { self.read_all(&zst) }
+    }
+
+    fn read_all(&mut self, zst: &ZstFile) -> Result<(), Cause> {
+        let walked = self.walk(zst);
+        self.verdicts.no_more_members(zst, walked.as_ref().err());
+        let read = walked.and_then(|()| self.finish(zst).map_err(|error| Cause::from(&error)));
+        self.verdicts.close_verified(zst);
         let teller = &mut self.verdicts.teller;
         if let Some(padding) = zst.padding() {
             teller.warn(&Cause::from(padding));
@@ -93,17 +98,55 @@ impl<'r> Survey<'r> {
         if read.is_ok() && teller.failure().is_none() && !self.run.control.is_stopped() {
             self.images.none().iter().for_each(|cause| teller.warn_always(cause));
         }
+        self.take_totals(zst);
+        let totals = &mut self.verdicts.totals;
+        totals.verified = read.is_ok() && totals.passed_over_bytes == 0;
+        // A file that changed under its reader explains whatever else is wrong with it.
+        zst.check_unchanged().map_err(|error| Cause::from(&error))?;
+        read
+    }
+
+    /// Looks at the beginning of the archive, up to the first image there.
+    fn look_at_head(&mut self, zst: &ZstFile) -> Result<(), Cause> {
+        let head = Head::new(zst);
+        self.verdicts.totals.complete = Some(false);
+        let looked = self.walk_head(&head);
+        self.take_totals(zst);
+        zst.check_unchanged().map_err(|error| Cause::from(&error))?;
+        looked
+    }
+
+    fn walk_head(&mut self, head: &Head<'_>) -> Result<(), Cause> {
+        let mut members = member::walk(head);
+        while !self.is_stopped() {
+            let teller = &mut self.verdicts.teller;
+            match members.next() {
+                Err(_) | Ok(Some(Item::Bad(_))) if head.is_left() => return Ok(()),
+                Err(error) => return Err(Cause::from(&error)),
+                Ok(None) => return Ok(()),
+                Ok(Some(Item::Note(note))) => teller.warn(&Cause::new(note.code(), note.to_string())),
+                Ok(Some(Item::Bad(error))) => teller.fail(Cause::from(&error)),
+                Ok(Some(Item::Member(member))) => {
+                    self.verdicts.totals.members += 1;
+                    if let Role::Image(content) = self.images.judge(&member) {
+                        self.verdicts.first_look(head, &member, &content);
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes note of what was read of the archive.
+    fn take_totals(&mut self, zst: &ZstFile) {
         let seen = zst.totals();
         let totals = &mut self.verdicts.totals;
         totals.content_bytes = zst.reached();
         totals.passed_over_bytes = totals.content_bytes.saturating_sub(seen.decoded_once);
         totals.frames = seen.frames;
         totals.checksummed_frames = seen.checksummed_frames;
-        totals.verified = read.is_ok() && totals.passed_over_bytes == 0;
-        self.count(&zst);
-        // A file that changed under its reader explains whatever else is wrong with it.
-        zst.check_unchanged().map_err(|error| Cause::from(&error))?;
-        read
+        self.count(zst);
     }
 
     /// Comes to the end of the frames that images were staged from, and to the archive's.

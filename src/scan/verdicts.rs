@@ -17,8 +17,9 @@ use crate::staging::Room;
 use crate::zst::ZstFile;
 
 use super::Shared;
+use super::head::Head;
 use super::open::{OpenImage, OpenImages, Wait};
-use super::stager::{Outcome, Stager, tar_cut};
+use super::stager::{Outcome, Stager, data_bytes, tar_cut};
 use super::teller::Teller;
 
 /// Gives the verdicts.
@@ -59,6 +60,34 @@ impl<'r> Verdicts<'r> {
             self.teller.warn(&Cause::new(Reason::SeveralImages, message));
         }
         self.look(zst, open);
+    }
+
+    /// The verdict on the first image, as far as the beginning of the archive settles it.
+    pub fn first_look(&mut self, head: &Head<'_>, member: &Member, content: &Content) {
+        let mut open = self.open.add(member, content);
+        self.totals.images = self.open.found();
+        self.teller.emit(&Event::ImageFound { archive: self.teller.archive(), image: &open.image });
+        let least = self.run.config.site.min_partitions;
+        let mut finding = archive::examine(head, content, Some(least));
+        let is_told = finding.count.is_some();
+        let unknown = Cause::new(Reason::NotLookedAt, "a rescue map may lie behind the image");
+        finding.distrust_unread(&Known::Unusable(unknown), open.image.size, least);
+        if head.is_left() || is_told && finding.count.is_none() {
+            let what = if head.is_left() { "asks for bytes behind it" } else { "rests on blank sectors there" };
+            let message = format!("only the beginning of the archive was looked at, and the verdict {what}");
+            let cause = Cause::new(Reason::NotLookedAt, message);
+            finding.count = None;
+            finding.undecidable = Some(cause.clone());
+            open.finding = Some(finding);
+            return self.close(open, Action::Undecided, Some(cause));
+        }
+        if finding.count.is_some_and(|count| count >= least) {
+            self.totals.multi += 1;
+            open.finding = Some(finding);
+            let at_most = data_bytes(content);
+            return self.close(open, Action::WouldKeep { at_most, existing: false }, None);
+        }
+        self.close_below(open, finding);
     }
 
     /// Looks at an image, and gives the verdict if it can be given now.

@@ -78,3 +78,24 @@ impl Meter {
         self.decoded.fetch_add(decoded, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_gone_over_by_headers_is_not_what_was_decoded() {
+        let meter = Meter::default();
+        meter.advance(10, 100);
+        meter.walk(1000);
+        assert_eq!((meter.compressed(), meter.read(), meter.was_walk_vain()), (1000, 10, Some(false)));
+        // It is decoded all the same, from where it was.
+        meter.go_back(10);
+        assert_eq!((meter.compressed(), meter.read()), (10, 10));
+        meter.walk(1000);
+        meter.refute_walk();
+        assert_eq!((meter.compressed(), meter.was_walk_vain()), (10, Some(true)));
+        meter.aside().advance(500, 0);
+        assert_eq!(meter.compressed(), 10);
+    }
+}

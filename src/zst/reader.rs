@@ -190,12 +190,11 @@ impl Reader {
             // What cannot be read is told by whoever comes there on the way.
             Err(_) => None,
         };
-        match presumed.and_then(|presumed| presumed.into_proven(voucher)) {
-            Some(proven) => *gears = proven,
-            None => {
-                self.refuted += 1;
-                meter.refute_walk();
-            }
+        if let Some(proven) = presumed.and_then(|presumed| presumed.into_proven(voucher)) {
+            *gears = proven;
+        } else {
+            self.refuted += 1;
+            meter.refute_walk();
         }
         Ok(())
     }

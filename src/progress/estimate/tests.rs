@@ -127,11 +127,14 @@ fn what_found_no_room_is_tried_again_when_all_else_is_done() {
     assert_eq!(seconds(&estimate, &[last], 40.0), Some(15.0));
 }
 
+/// The size of an archive, how it differs, and whether it is staged, as they are drawn.
+type Drawn = (f64, f64, u16);
+
 /// Archives of random sizes, some of which are staged. A byte of each takes up to so many times more or less than of others.
 fn collection(differ: f64) -> impl Strategy<Value = (Vec<Simulated>, usize)> {
     let archive = (0.0..8.0_f64, -1.0..1.0_f64, any::<u16>());
     let costs = (0.0..0.3_f64, 2.0..40.0_f64, 0.0..1.0_f64);
-    let of = move |(mut archives, (fixed, dearer, share), jobs): (Vec<(f64, f64, u16)>, (f64, f64, f64), usize)| {
+    let of = move |(mut archives, (fixed, dearer, share), jobs): (Vec<Drawn>, (f64, f64, f64), usize)| {
         archives.sort_by(|a, b| a.0.total_cmp(&b.0));
         let of = |(size, differs, staged): (f64, f64, u16)| {
             // From 1 GB to some TB, few of them large.
@@ -189,7 +192,6 @@ fn after_a_tenth_one_time_is_said_of_most_collections_whose_archives_are_alike()
 fn what_is_said_of_archives_that_differ_threefold_is_so() {
     for differ in [1.3, 1.75, 3.0] {
         let (said, exact, right) = said(differ, 300);
-        eprintln!("CASE {differ}: {said} said, {exact} exact, {right} right");
         assert!(said >= 270 && right * 100 >= said * 90, "{differ}: {said} said, {exact} exact, {right} right");
     }
 }

@@ -119,11 +119,24 @@ fn facts(report: &Report, verified: &Verified<'_>) -> Vec<Fact> {
             note: format!("compressed; {} of content, {}", human(content), counted(sums.images, "image")),
             share: None,
         },
-        Fact {
-            title: "Passed over",
-            value: human(passed_over),
-            note: format!("{:.0}\u{202f}% of the content was never decoded{unverified}", percent(passed_over, content)),
-            share: Some(format!("{:.2}%", percent(passed_over.min(content), content))),
+        if sums.partial > 0 {
+            Fact {
+                title: "Looked at",
+                value: number(sums.partial),
+                note: "archives at their beginning alone: other images and tables at their ends are not excluded"
+                    .to_owned(),
+                share: None,
+            }
+        } else {
+            Fact {
+                title: "Passed over",
+                value: human(passed_over),
+                note: format!(
+                    "{:.0}\u{202f}% of the content was never decoded{unverified}",
+                    percent(passed_over, content)
+                ),
+                share: Some(format!("{:.2}%", percent(passed_over.min(content), content))),
+            }
         },
     ];
     facts.extend(verification(verified));

@@ -129,6 +129,7 @@ pub fn blocks(report: &Report, context: &Context, verified: &Verified<'_>, verdi
     wrong.extend(lost(report));
     wrong.extend(unsound(verified));
     wrong.extend(errors(report));
+    wrong.extend(first_looks(&remaining));
     let left_out = left_out(report, verdicts);
     let note = if left_out.is_empty() {
         ""
@@ -284,6 +285,23 @@ fn unsound(verified: &Verified<'_>) -> Option<Item> {
         add(&mut item, || Entry::of(&record.hash, b"", record.message.as_deref().unwrap_or_default()));
     }
     (!failed.is_empty()).then_some(item)
+}
+
+/// Archives of which only the beginning was looked at.
+fn first_looks(remaining: &Remaining) -> Option<Item> {
+    let images = match remaining.unsettled {
+        0 => String::new(),
+        images => format!(" {} undecided.", counted(images, "image")),
+    };
+    let item = Item {
+        class: "wait",
+        count: Some(number(remaining.partial)),
+        title: format!("{} looked at only at the beginning", plural(remaining.partial, "archive")),
+        advice: format!("Other images and tables at their ends are not excluded.{images}"),
+        command: command(remaining.rest.as_ref()),
+        ..Item::default()
+    };
+    (remaining.partial > 0).then_some(item)
 }
 
 /// What went wrong, by reason.

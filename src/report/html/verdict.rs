@@ -14,7 +14,7 @@ pub enum Verdict {
     None,
     /// It has no image.
     NoImage,
-    /// It ended in an error, or one of its images cannot be decided on and no other is multi.
+    /// It ended in an error, or one of its images is undecided and no other is multi; or no image is where it was looked at.
     Undecided,
     /// The log does not have its end.
     Open,
@@ -34,6 +34,7 @@ impl Verdict {
             ArchiveEnd::Failed(_) => Verdict::Undecided,
             ArchiveEnd::Complete { totals, .. } if totals.multi > 0 || most > 1 => Verdict::Multi,
             ArchiveEnd::Complete { totals, .. } if totals.is_without_image() => Verdict::NoImage,
+            ArchiveEnd::Complete { totals, .. } if images.is_empty() && !totals.is_complete() => Verdict::Undecided,
             ArchiveEnd::Complete { .. } if images.iter().any(is_undecided) => Verdict::Undecided,
             ArchiveEnd::Complete { .. } if most == 1 => Verdict::Single,
             ArchiveEnd::Complete { .. } => Verdict::None,
