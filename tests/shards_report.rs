@@ -194,6 +194,25 @@ fn one_log_of_all_shards_reads_as_a_folder_of_them_does() {
 }
 
 #[test]
+fn the_logs_of_more_shards_than_a_process_may_have_files_are_read() {
+    let scan = Scan::new();
+    let logs = scan.folder().join("logs");
+    fs::create_dir(&logs).expect("a folder");
+    for index in 0..100 {
+        let line = format!(
+            "{{\"ts\":\"2026-01-01T00:00:00Z\",\"stage\":\"script_start\",\"shard\":\"{index}/100\",\"run\":\"{index}\"}}\n"
+        );
+        fs::write(logs.join(format!("scan-{index:02}-of-100.jsonl")), line).expect("a log");
+    }
+    let limited = "ulimit -Sn 32; exec \"$0\" report --json \"$1\"";
+    let mut command = std::process::Command::new("sh");
+    let ended = end(command.args(["-c", limited, env!("CARGO_BIN_EXE_imgsieve")]).arg(&logs));
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let report: Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    assert_eq!(report["runs"][0]["shards"]["runs"].as_array().map(Vec::len), Some(100));
+}
+
+#[test]
 fn the_last_run_of_each_shard_counts() {
     let scan = collection().args(&["--dry-run"]);
     let logs = survey_shards(&scan, &[]);
