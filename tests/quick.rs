@@ -100,3 +100,23 @@ fn a_first_look_reads_the_beginning_alone() {
     assert!(end["decoded_bytes"].as_u64() <= Some(2 << 20), "{end}");
     assert!(end["requested_bytes"].as_u64() <= Some(2 << 20), "{end}");
 }
+
+#[test]
+fn the_command_for_what_is_undecided_surveys_those_archives_and_no_other() {
+    let scan = Scan::of_named(&["gpt-multi", "mbr-far-ebr", "gpt-backup-only"]).args(&["--quick"]);
+    scan.run();
+    let summary = end(imgsieve().args(["report", "--json"]).arg(scan.log())).stdout;
+    let json: Value = serde_json::from_str(&summary).expect("JSON");
+    assert_eq!(json["remaining"]["imgs_unsettled"], json!(2));
+    let command = json["remaining"]["decide"].as_str().expect("a command");
+    let folder = std::path::Path::new(env!("CARGO_BIN_EXE_imgsieve")).parent().expect("a folder");
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default());
+    let ended = end(std::process::Command::new("sh").args(["-c", command]).env("PATH", path));
+    assert_eq!(ended.code, 0, "{command}: {ended:?}");
+    let lines = scan.logged();
+    let run = &of_stage(&lines, "script_start")[1]["run"];
+    let checks = of_stage(&lines, "partition_check");
+    let checks: Vec<&Value> = checks.into_iter().filter(|check| check["run"] == *run).collect();
+    assert_eq!(checks.len(), 2);
+    assert!(checks.iter().all(|check| check["partitions"].is_u64()), "{checks:?}");
+}

@@ -301,7 +301,7 @@ pub struct ReportArguments {
     pub run: Option<Selection>,
     #[command(flatten)]
     pub format: ReportFormat,
-    /// With --kept or --unchecked: end each path with NUL instead of a newline
+    /// With --kept, --unchecked or --undecided: end each path with NUL instead of a newline
     #[arg(short = '0', long = "null", requires = "paths")]
     pub null: bool,
 }
@@ -323,6 +323,9 @@ pub struct ReportFormat {
     /// Print only the paths of archives and other files that were not fully checked, one per line
     #[arg(long, group = "paths")]
     pub unchecked: bool,
+    /// Print only the paths of archives with images that are not decided on, one per line
+    #[arg(long, group = "paths")]
+    pub undecided: bool,
     /// Write a web page: one file, which needs no network; `-` is standard output
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub html: Option<PathBuf>,

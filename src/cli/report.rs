@@ -48,7 +48,10 @@ pub(super) fn run(arguments: ReportArguments) -> Exit {
         warn(&note);
     }
     if format.unchecked {
-        return print_unchecked(&report, null);
+        return print_unchecked(&Unchecked::of(&report), null);
+    }
+    if format.undecided {
+        return print_unchecked(&Unchecked::undecided(&report), null);
     }
     if let Some(file) = &format.html {
         return write_page(&report, &context, file);
@@ -83,8 +86,7 @@ fn print_kept(kept: &ToReprocess, null: bool) -> Exit {
     print_paths(|out, is_terminal| kept.write(out, null, is_terminal), more)
 }
 
-fn print_unchecked(report: &Report, null: bool) -> Exit {
-    let unchecked = Unchecked::of(report);
+fn print_unchecked(unchecked: &Unchecked<'_>, null: bool) -> Exit {
     let unnamed = unchecked.unnamed;
     let more = (unnamed > 0).then(|| format!("{unnamed} more are not named in the log"));
     print_paths(|out, is_terminal| unchecked.write(out, null, is_terminal), more)

@@ -314,6 +314,7 @@ fn remaining(remaining: &Remaining) -> Value {
         "archives_partial": remaining.partial,
         "imgs_unsettled": remaining.unsettled,
         "rest": remaining.rest,
+        "decide": remaining.decide,
         "imgs_undecided": remaining.undecided,
         "inspect": remaining.inspect(usize::MAX).map(|(command, _)| command),
     })

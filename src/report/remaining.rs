@@ -79,6 +79,8 @@ pub struct Remaining {
     pub stage: Option<String>,
     /// What surveys whole archives of which only the beginning was looked at.
     pub rest: Option<String>,
+    /// What surveys those of them whose beginning does not decide.
+    pub decide: Option<String>,
     /// What processes again what waits for it.
     pub reprocess: Option<String>,
 }
@@ -150,6 +152,9 @@ impl Remaining {
         if remaining.partial > 0 {
             let all_shards = (0..shards.map_or(0, |shards| shards.runs.len())).collect();
             remaining.rest = all(&["scan", "--dry-run", "--resume"], &all_shards, false);
+        }
+        if remaining.unsettled > 0 && shards.is_none() {
+            remaining.decide = places.options.as_deref().map(|options| scan_undecided(&report.log, options));
         }
         if remaining.would_keep > 0 {
             remaining.stage = all(&["scan", "--resume"], &to_stage, false);
@@ -320,6 +325,30 @@ impl<'a> Places<'a> {
     fn of_logs(&self) -> impl Iterator<Item = &[u8]> {
         self.logs.iter().flat_map(|log| [&b"--log"[..], log.as_os_str().as_bytes()])
     }
+}
+
+/// The command that surveys archives with images that are not decided on, as a run of these options did.
+fn scan_undecided(log: &Path, options: &[Vec<u8>]) -> String {
+    let log = full_path(log);
+    let list = [&b"imgsieve"[..], b"report", b"--undecided", b"-0", log.as_os_str().as_bytes()];
+    let scan = [&b"imgsieve"[..], b"scan", b"--dry-run", b"--files-from", b"-", b"-0"];
+    format!("{} | {}", command(list), command(scan.into_iter().chain(without_collection(options))))
+}
+
+/// Options of a run but for what it surveyed: archives and folders, all with full paths.
+fn without_collection(options: &[Vec<u8>]) -> Vec<&[u8]> {
+    let is_value_of = |before: Option<&Vec<u8>>| {
+        before.is_some_and(|before| matches!(&before[..], b"--config" | b"--staging" | b"--log" | b"--files-from"))
+    };
+    let mut others = Vec::new();
+    let mut before = None;
+    for option in options {
+        if is_value_of(before) || !option.starts_with(b"/") {
+            others.push(option.as_slice());
+        }
+        before = Some(option);
+    }
+    others
 }
 
 /// Options of a run but for its logs.

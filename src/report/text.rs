@@ -523,6 +523,10 @@ fn write_remaining(out: &mut dyn Write, remaining: &Remaining, report: &Report, 
         write_commands(out, command, shown)?;
         writeln!(out, "      {archives} of which only the beginning was looked at")?;
     }
+    if let Some(command) = &remaining.decide {
+        write_commands(out, command, shown)?;
+        writeln!(out, "      only those with the {} that it does not decide on", count(remaining.unsettled, "image"))?;
+    }
     if *broken > 0 {
         writeln!(out, "  {} that cannot be read to the end: see the errors above", count(*broken, "archive"))?;
     }

@@ -1,5 +1,5 @@
-//! `imgsieve report --unchecked`: the paths of everything in the collection that was not checked to the end, for a shell
-//! loop.
+//! `imgsieve report --unchecked` and `--undecided`: the paths of everything in the collection that was not checked to the
+//! end, or not decided on, for a shell loop.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -36,6 +36,15 @@ impl<'a> Unchecked<'a> {
         // A run that was killed could not say which they are.
         unnamed += report.all_never_begun().saturating_sub(not_begun);
         Unchecked { paths, unnamed }
+    }
+
+    /// Archives with an image that is not decided on.
+    #[must_use]
+    pub fn undecided(report: &'a Report) -> Unchecked<'a> {
+        let is_undecided = |archive: &&ArchiveAccount| archive.images.iter().any(|image| image.partitions.is_none());
+        let archives = report.account.archives.iter().filter(is_undecided);
+        let paths = archives.filter_map(|archive| archive.path.as_ref()).collect();
+        Unchecked { paths, unnamed: report.account.archives_more }
     }
 
     /// Writes the paths, sorted. Gives a sentence for each that had to be left out.
