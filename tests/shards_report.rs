@@ -106,9 +106,18 @@ fn stripped_page(page: &str) -> (Vec<String>, Value) {
     let (_, rest) = rest.split_once("</section>").expect("their end");
     let (plain, rest) = rest.split_once("<script").expect("a script");
     let is_of_run = |line: &&str| {
-        ["imgsieve scan ", "<p>Generated ", "class=\"story\"", "class=\"command\"", "<path ", "</svg>", "<figcaption>"]
-            .iter()
-            .any(|part| line.contains(part))
+        [
+            "imgsieve scan ",
+            "<p>Generated ",
+            "class=\"story\"",
+            "class=\"command\"",
+            "<path ",
+            "</svg>",
+            "<figcaption>",
+            "Free space over the run",
+        ]
+        .iter()
+        .any(|part| line.contains(part))
     };
     let lines = before.lines().chain(plain.lines()).filter(|line| !is_of_run(line)).map(str::to_owned).collect();
     let (_, data) = rest.split_once('>').expect("a tag");
