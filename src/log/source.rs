@@ -8,6 +8,8 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
+use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::listing;
 
@@ -69,7 +71,7 @@ impl Logs {
                     let is_twice = matches!(path.extension(), Some(suffix) if suffix == "gz" || suffix == "zst")
                         && path.with_extension("").exists();
                     if is_log && !is_twice && path.is_file() {
-                        let file = File::open(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
+                        let file = open_one(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
                         sources.push(Source { path, file, group: 0, is_listed: true });
                     }
                 }
@@ -79,7 +81,7 @@ impl Logs {
                 continue;
             }
             let file = match kind {
-                _ if kind.is_file() => File::open(path).map_err(failed)?,
+                _ if kind.is_file() => open_one(path).map_err(failed)?,
                 // A pipe would wait for a writer, a device may have no end.
                 _ if takes_pipes && kind.is_fifo() => File::open(path).and_then(spool).map_err(failed)?,
                 _ => return Err(Error::NotAFile { path: path.to_owned() }),
@@ -304,6 +306,18 @@ impl Source {
             }
         }
         Ok(String::new())
+    }
+}
+
+/// Opens a log. Those of many shards are more than a process may have open, until it asks for more.
+fn open_one(path: &Path) -> io::Result<File> {
+    match File::open(path) {
+        Err(error) if error.raw_os_error() == Some(Errno::MFILE.raw_os_error()) => {
+            let limit = getrlimit(Resource::Nofile);
+            setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?;
+            File::open(path)
+        }
+        opened => opened,
     }
 }
 

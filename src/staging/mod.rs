@@ -570,6 +570,7 @@ fn is_partial(name: &[u8]) -> bool {
 }
 
 #[cfg(test)]
+<<<<<<< HEAD
 mod tests {
     use std::io::{Read, Seek};
     use std::os::unix::fs::MetadataExt;
@@ -887,3 +888,6 @@ mod tests {
         assert!(staging.begin(&place(1), huge, Room::Growing).is_ok());
     }
 }
+=======
+mod tests;
+>>>>>>> w-shards
