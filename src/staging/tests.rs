@@ -110,7 +110,7 @@ fn only_what_nobody_writes_to_is_swept() {
     left("hash");
     std::fs::remove_file(path.join("hash").join(lock::FOLDER)).expect("a file");
     left("dead");
-    let swept = other.sweep().expect("a folder");
+    let swept = other.sweep().removed;
     let expected = HashMap::from([(OsString::from("hash"), 1), (OsString::from("dead"), 1)]);
     assert_eq!(swept, expected);
     assert!(!path.join("dead").exists());
@@ -127,9 +127,9 @@ fn where_locks_are_of_one_machine_what_was_written_lately_is_left_alone() {
     let folder = Folder::open(&place.path().join("a/b")).expect("a folder");
     let name = OsStr::new(".imgsieve-0123456789abcdef-7.partial");
     let file = folder.create(name).expect("a file");
-    assert_eq!(sweep_folder(&folder, true), 0);
+    assert_eq!(remove_left(&folder, name, true), Ok(false));
     file.set_modified(SystemTime::now() - LEFT_AFTER - Duration::from_secs(9)).expect("ours");
-    assert_eq!(sweep_folder(&folder, true), 1);
+    assert_eq!(remove_left(&folder, name, true), Ok(true));
 }
 
 #[test]
@@ -311,7 +311,8 @@ fn left_over_partials_are_swept_and_nothing_else() {
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("folders");
         std::fs::write(path, "half").expect("a file");
     }
-    let removed = staging.sweep().expect("swept");
+    let Swept { removed, failure, .. } = staging.sweep();
+    assert!(failure.is_none());
     assert_eq!(removed, HashMap::from([(OsString::from("h1"), 2)]));
     assert!(!staging.path().join("h1").exists(), "a folder that only held partials goes too");
     assert_eq!(
@@ -327,4 +328,17 @@ fn an_image_larger_than_the_free_space_is_refused_whole_and_may_grow() {
     assert!(matches!(staging.begin(&place(1), huge, Room::Whole), Err(Error::NoSpace { .. })));
     assert_eq!(staging.root.names().expect("a folder"), [] as [&str; 0], "no folder for an image without room");
     assert!(staging.begin(&place(1), huge, Room::Growing).is_ok());
+}
+
+#[test]
+fn a_folder_that_is_renamed_or_replaced_is_not_in_place() {
+    let (place, staging) = staging();
+    staging.check_in_place().expect("there");
+    std::fs::rename(staging.path(), place.path().join("away")).expect("renamed");
+    assert!(matches!(staging.check_in_place(), Err(Error::Moved { .. })));
+    std::fs::create_dir(staging.path()).expect("a folder");
+    assert!(matches!(staging.check_in_place(), Err(Error::Moved { .. })));
+    std::fs::remove_dir(staging.path()).expect("ours");
+    std::os::unix::fs::symlink("../away", staging.path()).expect("a link");
+    staging.check_in_place().expect("moved elsewhere, with a link in its place");
 }
