@@ -73,6 +73,8 @@ pub enum MemberRule {
     SameContent,
     /// It is named like an image, and a link to what is not there.
     LinkTarget,
+    /// It is no member: data that stand behind the end of the tar.
+    BehindEnd,
 }
 
 impl MemberRule {
@@ -85,6 +87,7 @@ impl MemberRule {
             MemberRule::NotAFile => "not_a_file",
             MemberRule::SameContent => "same_content",
             MemberRule::LinkTarget => "link_target",
+            MemberRule::BehindEnd => "behind_end",
         }
     }
 }
@@ -94,7 +97,7 @@ impl MemberRule {
 pub struct MembersLeftOut {
     /// How many.
     pub count: u64,
-    /// The path of the largest, which is untrusted bytes, and its size in bytes.
+    /// The path of the largest, which is untrusted bytes, and its size in bytes; the path is empty where there is none.
     pub largest: Option<(Vec<u8>, u64)>,
 }
 
@@ -263,6 +266,11 @@ impl Images {
         if few.largest.as_ref().is_none_or(|(_, largest)| size > *largest) {
             few.largest = Some((member.path[..member.path.len().min(NAME_KEPT)].to_vec(), size));
         }
+    }
+
+    /// Behind the end of the tar stand so many bytes that nobody looks at.
+    pub fn leave_behind_end(&mut self, bytes: u64) {
+        self.left_out.insert(MemberRule::BehindEnd, MembersLeftOut { count: 1, largest: Some((Vec::new(), bytes)) });
     }
 
     /// A file of this size that was left out for its name is an image by the name of a link to it.

@@ -6,7 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// What a suffix has to be.
-const FORM: &str = "must be suffixes of file names, separated by commas: none empty, and without '/', '*' and '?'";
+const FORM: &str =
+    "must be suffixes of file names, separated by commas: none empty, and without '/', '*', '?' and blanks";
 
 /// The suffixes, as `.img,.dd`. There is at least one, and none is empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,8 +23,10 @@ impl FromStr for Suffixes {
 
     fn from_str(text: &str) -> Result<Suffixes, ParseError> {
         let suffixes: Vec<String> = text.split(',').map(|suffix| suffix.trim().to_owned()).collect();
-        // No name has a '/'. A shell's pattern is a misunderstanding.
-        let can_end_a_name = |suffix: &String| !suffix.is_empty() && !suffix.contains(['/', '\0', '*', '?']);
+        // No name has a '/'. A shell's pattern is a misunderstanding, and so are blanks instead of commas.
+        let can_end_a_name = |suffix: &String| {
+            !suffix.is_empty() && !suffix.contains(|c: char| c.is_whitespace() || "/\0*?".contains(c))
+        };
         if suffixes.iter().all(can_end_a_name) { Ok(Suffixes(suffixes)) } else { Err(ParseError) }
     }
 }

@@ -140,3 +140,50 @@ fn what_can_match_nothing_is_refused_before_anything_is_opened() {
         "{ended:?}"
     );
 }
+
+/// The raw image of a GPT with three partitions whose first sectors could not be read, compressed without a tar.
+fn gpt_without_first_sectors(scan: &Scan, blank: usize) -> Vec<u8> {
+    let path = scan.folder().join("disk.img");
+    fs::File::create(&path).and_then(|file| file.set_len(40 << 20)).expect("a file");
+    let script = "label: gpt\n2048 16384 L\n- 16384 L\n- - L\n";
+    let mut sfdisk = std::process::Command::new("sfdisk");
+    let mut child =
+        sfdisk.arg("-q").arg(&path).stdin(std::process::Stdio::piped()).spawn().expect("sfdisk is installed");
+    std::io::Write::write_all(&mut child.stdin.take().expect("piped"), script.as_bytes()).expect("written");
+    assert!(child.wait().expect("ends").success());
+    let mut bytes = fs::read(&path).expect("an image");
+    bytes[..blank].fill(0);
+    bytes
+}
+
+#[test]
+fn a_disk_that_begins_blank_is_no_tar_and_data_behind_a_tar_are_not_checked() {
+    let scan = Scan::new().site("min_image_size = '1MB'");
+    let compressed = |bytes: &[u8]| zstd::encode_all(bytes, 3).expect("memory");
+    for blank in [512, 1024] {
+        let raw = gpt_without_first_sectors(&scan, blank);
+        fs::write(scan.archive(&format!("raw{blank}")), compressed(&raw)).expect("an archive");
+    }
+    let tar = |name: &str| {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(5);
+        let mut builder = tar::Builder::new(Vec::new());
+        builder.append_data(&mut header, name, &b"hello"[..]).expect("memory");
+        builder.into_inner().expect("memory")
+    };
+    let behind = [tar("a"), b"no header".repeat(4), tar("b")].concat();
+    fs::write(scan.archive("behind"), compressed(&behind)).expect("an archive");
+    fs::write(scan.archive("empty"), compressed(&[0; 10240])).expect("an archive");
+    let ended = scan.run_with(&["--dry-run"]);
+    assert_eq!(ended.code, 1, "{ended:?}");
+    let lines = scan.logged();
+    let errors = of_stage(&lines, "error");
+    assert_eq!(errors.iter().filter(|error| error["reason"] == "not_tar").count(), 2, "{errors:?}");
+    let ends = of_stage(&lines, "archive_complete");
+    let behind = ends.iter().find(|end| end["hash"] == "behind").expect("it is read to its end");
+    let size = behind["left_out"][0]["size_bytes"].as_u64().expect("a size");
+    assert_eq!((&behind["left_out"][0]["rule"], size > 36), (&json!("behind_end"), true), "{behind}");
+    assert!(ended.stdout.contains("1 archive with data behind the end of the tar"), "{}", ended.stdout);
+    let unchecked: BTreeSet<String> = paths(&scan, &[]).iter().map(|path| name(path)).collect();
+    assert_eq!(unchecked, ["behind", "raw1024", "raw512"].map(|hash| format!("{hash}.tar.zst")).into());
+}

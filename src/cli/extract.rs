@@ -164,5 +164,6 @@ fn text(extracted: &Extracted, is_verified: bool) -> String {
         (false, _) => "",
     };
     let name = printable_short(image, 120);
-    format!("{path}: {} of {name}, {} of it data and the rest holes{checksum}.\n", human(*length), human(*written))
+    let written = if *written == 0 { "all of it zeros".to_owned() } else { format!("{} written", human(*written)) };
+    format!("{path}: {} of {name}, {written}{checksum}.\n", human(*length))
 }

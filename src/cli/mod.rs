@@ -72,6 +72,9 @@ pub fn main() -> Exit {
     }
 }
 
+/// Archives of a list on standard input that commands name, which go on with the run.
+const LISTED_MOST: usize = 1000;
+
 fn run_scan(arguments: ScanArguments) -> Exit {
     let verbosity = arguments.verbosity();
     let (wants_json, is_quiet) = (arguments.json, arguments.quiet);
@@ -138,7 +141,13 @@ fn listed(config: Config, list: Option<(PathBuf, bool)>) -> Result<Config, Cause
         Cause::new(Reason::Collection, format!("reading the list of archives {}: {error}", path.display()))
             .passing(cause::is_out_of_reach(&error))
     })?;
-    Ok(Config { listed, ..config })
+    // Nobody can read it again.
+    let mut options = config.options;
+    if path.as_os_str() == "-" && listed.len() <= LISTED_MOST {
+        options.retain(|word| !matches!(word.as_encoded_bytes(), b"--files-from" | b"-" | b"--null"));
+        options.extend(listed.iter().map(|path| path.clone().into_os_string()));
+    }
+    Ok(Config { listed, options, ..config })
 }
 
 /// Has `write` write prose to `out`, which is standard output's.

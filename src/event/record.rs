@@ -144,7 +144,7 @@ fn members_left_out(left_out: &BTreeMap<MemberRule, images::MembersLeftOut>) -> 
     let of_rule = |(rule, members): (&MemberRule, &images::MembersLeftOut)| MembersLeftOut {
         rule: rule.as_str().to_owned(),
         count: members.count,
-        member: members.largest.as_ref().map(|(path, _)| Name::new(path)),
+        member: members.largest.as_ref().filter(|(path, _)| !path.is_empty()).map(|(path, _)| Name::new(path)),
         size_bytes: members.largest.as_ref().map_or(0, |(_, size)| *size),
     };
     left_out.iter().map(of_rule).collect()

@@ -588,7 +588,8 @@ pub struct ArchiveComplete {
 #[serde(default)]
 pub struct MembersLeftOut {
     /// The rule: `too_small`, of what is named like an image; `other_ending`, of other files that are larger than images have
-    /// to be; `not_a_file`; `same_content`, of links to images; `link_target`, of links that lead nowhere.
+    /// to be; `not_a_file`; `same_content`, of links to images; `link_target`, of links that lead nowhere; `behind_end`,
+    /// of data behind the end of the tar.
     pub rule: String,
     /// How many.
     pub count: u64,

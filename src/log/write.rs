@@ -6,7 +6,7 @@
 //! is seen and ended.
 //!
 //! A log may be rotated while a run goes on: [`Journal::follow`] leaves the file that was renamed for the one that is to
-//! stand in its place.
+//! stand in its place, and repeats there what the run said that it would do: whoever has that part alone is told no less.
 
 use std::fs::{File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
@@ -47,6 +47,8 @@ struct State {
     end: u64,
     /// What the archives may still write.
     limits: Limits,
+    /// The line in which the run said what it would do.
+    start: Option<Vec<u8>>,
     /// Why nothing more is written.
     lost: Option<String>,
 }
@@ -103,7 +105,7 @@ impl Journal {
     }
 
     fn new(path: PathBuf, run: String, file: File, is_file: bool) -> Journal {
-        let state = State { file, is_file, end: 0, limits: Limits::default(), lost: None };
+        let state = State { file, is_file, end: 0, limits: Limits::default(), start: None, lost: None };
         Journal { path, run, state: Mutex::new(state), asked: Arc::default() }
     }
 
@@ -127,7 +129,8 @@ impl Journal {
             let opened = open(&self.path);
             let why = |error| io::Error::other(format!("it was rotated, and cannot be opened anew: {error}"));
             (state.file, state.is_file) = opened.map_err(why)?;
-            Ok(())
+            state.end = 0;
+            state.start.clone().map_or(Ok(()), |start| Self::append(state, start))
         })
     }
 
@@ -171,6 +174,9 @@ impl Journal {
     fn note(&self, state: &mut State, record: &Record) -> io::Result<()> {
         let more = state.limits.close(record);
         let line = self.line(record.clone())?;
+        if let Record::ScriptStart(_) = record {
+            state.start = Some(line.clone());
+        }
         match state.limits.fit(record, line.len()) {
             Fit::Whole => Self::append(state, line)?,
             Fit::Short(short) => Self::append(state, self.line(*short)?)?,
@@ -302,7 +308,7 @@ pub fn new_run_id() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::Interrupted;
+    use super::super::record::{Interrupted, ScriptStart};
     use super::*;
 
     fn interrupted() -> Record {
@@ -386,6 +392,19 @@ mod tests {
         assert_eq!(write(), [2, 1]);
         journal.follow().expect("nothing to follow");
         assert_eq!(write(), [2, 2]);
+    }
+
+    #[test]
+    fn a_log_that_is_followed_to_begins_with_what_the_run_said_it_would_do() {
+        let (folder, path) = log("");
+        let journal = Journal::open(&path, "r".to_owned()).expect("opens");
+        let start = ScriptStart { dry_run: true, ..ScriptStart::default() };
+        journal.write(&Record::ScriptStart(Box::new(start))).expect("written");
+        let said = read(&path);
+        std::fs::rename(&path, folder.path().join("log.jsonl.1")).expect("renamed");
+        journal.follow().expect("opens");
+        assert_eq!(read(&path), said);
+        assert!(said.contains("\"dry_run\":true"));
     }
 
     #[test]

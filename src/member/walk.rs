@@ -27,6 +27,7 @@ pub fn walk(archive: &dyn Archive) -> Members<'_> {
         global: Records::default(),
         pending: Pending::default(),
         tail: None,
+        saw_header: false,
         doubt: Doubt::default(),
         unit: Unit::default(),
     }
@@ -44,6 +45,8 @@ pub struct Members<'a> {
     pending: Pending,
     /// What was passed over to come to `position` from the last header, where that is one of `unit`'s.
     tail: Option<Tail>,
+    /// Whether a header was met.
+    saw_header: bool,
     doubt: Doubt,
     unit: Unit,
 }
@@ -143,6 +146,7 @@ impl Members<'_> {
             }
         };
         self.tail = None;
+        self.saw_header = true;
         self.doubt.saw_magic |= header.has_magic();
         match header.type_flag() {
             b'L' | b'K' | b'x' | b'X' | b'g' => self.extension(&header),
@@ -240,6 +244,7 @@ impl Members<'_> {
                 return Ok(None);
             }
             Seen::Header(_) => State::Headers,
+            Seen::Other(_) if !self.saw_header => return Err(Error::NotTar { found: BLOCK_BYTES }),
             Seen::Other(_) | Seen::End { .. } => State::AfterEnd,
         };
         Ok(Some(Item::Note(Note::LoneZeroBlock { offset })))
@@ -320,6 +325,10 @@ impl Members<'_> {
                 Seen::End { zeros: true, .. } => {
                     self.state = State::Ended;
                     return Ok(None);
+                }
+                // Zeros begin a blank disk, too, or one whose first sectors could not be read.
+                Seen::End { zeros: false, .. } | Seen::Other(_) if !self.saw_header => {
+                    return Err(Error::NotTar { found: BLOCK_BYTES });
                 }
                 Seen::End { zeros: false, .. } | Seen::Other(_) => {
                     self.state = State::Drain;

@@ -304,6 +304,7 @@ fn remaining(remaining: &Remaining) -> Value {
         "archives_broken": remaining.broken,
         "imgs_deferred": remaining.deferred,
         "imgs_lost": remaining.lost,
+        "imgs_unstageable": remaining.unstageable,
         "imgs_to_keep": remaining.would_keep,
         "bytes_to_keep": remaining.would_take,
         "resume": remaining.resume,

@@ -142,6 +142,7 @@ impl MembersOfRule<'_> {
             }
             "not_a_file" => format!("{} named like an image but not a file", counted(self.count, "member")),
             "same_content" => format!("{} to an image that was examined", counted(self.count, "hard link")),
+            "behind_end" => format!("{} with data behind the end of the tar", counted(self.count, "archive")),
             "link_target" => format!("{} to a file that is not there", counted(self.count, "hard link")),
             rule => format!("{} by the rule {}", self.count, printable_line(rule)),
         }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::account::{ArchiveEnd, Problem, RunEnd, ShardRun, Shards};
 use crate::config::{self, LogTarget, Origin, Site, full_path};
 use crate::log::record::{PartitionCheck, ScriptStart};
-use crate::reason::Reason;
+use crate::reason::{Reason, Told};
 use crate::sanitize::shell_word;
 
 use super::to_reprocess::waiting;
@@ -53,6 +53,8 @@ pub struct Remaining {
     pub deferred: u64,
     /// Images with enough partitions that could not be staged, for an error that may be mended.
     pub unstaged: u64,
+    /// Images with enough partitions that cannot be staged as the archive and the options are.
+    pub unstageable: u64,
     /// Images that were staged, not processed again, and are not there as they were.
     pub lost: u64,
     /// Images that would be kept, but for the dry run.
@@ -169,7 +171,8 @@ impl Remaining {
         match state {
             ImageState::Deferred => self.deferred += 1,
             ImageState::Undecided => self.unsettled += 1,
-            ImageState::Error if image.partitions.is_some() => self.unstaged += 1,
+            ImageState::Error if image.partitions.is_some() && may_be_staged(image) => self.unstaged += 1,
+            ImageState::Error if image.partitions.is_some() => self.unstageable += 1,
             ImageState::Gone | ImageState::Changed(_) => self.lost += 1,
             // It is there.
             ImageState::WouldKeep if image.existing == Some(true) => {}
@@ -415,6 +418,14 @@ fn add_all(logs: &mut Vec<PathBuf>, more: impl Iterator<Item = PathBuf>) {
         if !logs.contains(&log) {
             logs.push(log);
         }
+    }
+}
+
+/// Whether an image that was not staged may be by another run with the same options.
+fn may_be_staged(image: &PartitionCheck) -> bool {
+    match &image.reason {
+        Some(Told::Known(reason)) => reason.may_pass() && *reason != Reason::MaxImageSize,
+        _ => true,
     }
 }
 

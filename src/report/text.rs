@@ -276,12 +276,12 @@ impl Report {
         let archives = count(sums.partial, "archive");
         let others = match sums.checked().saturating_sub(sums.partial) {
             0 => String::new(),
-            others => format!(", and checked {}", count(others, "other")),
+            others => format!("; {} could not be read", count(others, "other")),
         };
         let pace = self.pace().map_or(String::new(), |(_, seconds, _)| format!(" in {}", human_seconds(seconds)));
         writeln!(
             out,
-            "Looked at the beginning of {archives}{others}{pace}; other images and tables at their ends are not excluded."
+            "Looked at the beginning of {archives}{pace}{others}. There may be other images, and tables at the ends."
         )
     }
 
@@ -302,6 +302,9 @@ impl Report {
                 writeln!(out, "{checked}, in {seconds} of worker time ({rates} per worker).")?;
             }
             None => writeln!(out, "{checked}.")?,
+        }
+        if sums.failed > 0 {
+            writeln!(out, "{} of them ended in an error: see above.", sums.failed)?;
         }
         if sums.totals.passed_over_bytes > 0 {
             writeln!(
@@ -489,12 +492,13 @@ fn write_remaining(out: &mut dyn Write, remaining: &Remaining, report: &Report, 
     };
     add(*unfinished, "archive", "not finished");
     add(*never_begun, "archive", "never begun");
-    add(*failed, "archive", "with an error that may pass");
+    add(*failed, "archive", "with an error that another run may not meet");
     add(*deferred, "image", "without room: free some first");
     add(*unstaged, "image", "not staged for an error: see above, and fix it first");
     add(*lost, "image", "gone from staging, or changed");
-    to_survey.extend(remaining.shards.iter().map(|trouble| format!("shards {trouble}")));
+    to_survey.extend(remaining.shards.iter().map(|trouble| format!("numbers of shards {trouble}")));
     let is_done = remaining.waiting == 0
+        && remaining.unstageable == 0
         && remaining.undecided == 0
         && remaining.partial == 0
         && *would_keep == 0
@@ -525,10 +529,18 @@ fn write_remaining(out: &mut dyn Write, remaining: &Remaining, report: &Report, 
     }
     if let Some(command) = &remaining.decide {
         write_commands(out, command, shown)?;
-        writeln!(out, "      only those with the {} that it does not decide on", count(remaining.unsettled, "image"))?;
+        writeln!(
+            out,
+            "      of these only the archives of the {} that are undecided",
+            count(remaining.unsettled, "image")
+        )?;
     }
     if *broken > 0 {
         writeln!(out, "  {} that cannot be read to the end: see the errors above", count(*broken, "archive"))?;
+    }
+    if remaining.unstageable > 0 {
+        let images = count(remaining.unstageable, "image");
+        writeln!(out, "  {images} that cannot be staged as things are: see the errors above")?;
     }
     if let Some(command) = &remaining.reprocess {
         let (images, size) = (count(remaining.waiting, "kept image"), human(remaining.waiting_bytes));

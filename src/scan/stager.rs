@@ -176,7 +176,7 @@ impl<'r> Stager<'r> {
         match staging.budget().capacity() {
             Ok(capacity) if image.size > capacity => {
                 let message = format!(
-                    "{} can never fit unless it is mostly empty: the minimum leaves at most {}; {}",
+                    "{} may be more than there can be room for, which is {} with the minimum kept free; {}",
                     human(image.size),
                     human(capacity),
                     cause.message

@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::cause::Cause;
 use crate::event::Archive;
 use crate::images::{Images, Role};
-use crate::member::{self, Content, Item, Member};
+use crate::member::{self, Content, Item, Member, Note};
 use crate::reason::Reason;
 use crate::run::panics;
 use crate::vouch;
@@ -27,6 +27,8 @@ pub(super) struct Survey<'r> {
     started: Instant,
     identity: Option<Identity>,
     images: Images,
+    /// Where data stand behind the end of the tar.
+    behind_end: Option<u64>,
     verdicts: Verdicts<'r>,
 }
 
@@ -40,6 +42,7 @@ impl<'r> Survey<'r> {
             started: Instant::now(),
             identity: None,
             images: Images::new(site.image_suffix.clone(), Some(site.min_image_size.0)),
+            behind_end: None,
             verdicts: Verdicts::new(run, &archive),
             archive,
         };
@@ -99,6 +102,9 @@ impl<'r> Survey<'r> {
             self.images.none().iter().for_each(|cause| teller.warn_always(cause));
         }
         self.take_totals(zst);
+        if let Some(offset) = self.behind_end {
+            self.images.leave_behind_end(zst.reached().saturating_sub(offset));
+        }
         let totals = &mut self.verdicts.totals;
         totals.verified = read.is_ok() && totals.passed_over_bytes == 0;
         // A file that changed under its reader explains whatever else is wrong with it.
@@ -179,7 +185,12 @@ impl<'r> Survey<'r> {
                 None => return Ok(()),
                 Some(_) if self.run.control.is_stopped() => return Ok(()),
                 Some(Item::Member(member)) => self.member(zst, &member)?,
-                Some(Item::Note(note)) => teller.warn(&Cause::new(note.code(), note.to_string())),
+                Some(Item::Note(note)) => {
+                    teller.warn(&Cause::new(note.code(), note.to_string()));
+                    if let Note::DataAfterEnd { offset } = note {
+                        self.behind_end = Some(offset);
+                    }
+                }
                 Some(Item::Bad(error)) => teller.fail(Cause::from(&error)),
             }
         }

@@ -73,8 +73,12 @@ impl<'r> Verdicts<'r> {
         let unknown = Cause::new(Reason::NotLookedAt, "a rescue map may lie behind the image");
         finding.distrust_unread(&Known::Unusable(unknown), open.image.size, least);
         if head.is_left() || is_told && finding.count.is_none() {
-            let what = if head.is_left() { "asks for bytes behind it" } else { "rests on blank sectors there" };
-            let message = format!("only the beginning of the archive was looked at, and the verdict {what}");
+            let what = if head.is_left() {
+                "the rest of the partition table lies behind it"
+            } else {
+                "sectors of it are blank that a rescue map may call unread"
+            };
+            let message = format!("only the beginning of the archive was looked at: {what}");
             let cause = Cause::new(Reason::NotLookedAt, message);
             finding.count = None;
             finding.undecidable = Some(cause.clone());

@@ -33,7 +33,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// The run may not stage so much.
-    #[error("--max-staged leaves {left} bytes to this run, and {wanted} are wanted in {path}")]
+    #[error("--max-staged allows this run {left} more bytes, and {path} needs {wanted}")]
     MaxStaged {
         /// The folder.
         path: PathBuf,

@@ -123,8 +123,7 @@ fn facts(report: &Report, verified: &Verified<'_>) -> Vec<Fact> {
             Fact {
                 title: "Looked at",
                 value: number(sums.partial),
-                note: "archives at their beginning alone: other images and tables at their ends are not excluded"
-                    .to_owned(),
+                note: "archives at their beginning alone: there may be other images, and tables at the ends".to_owned(),
                 share: None,
             }
         } else {

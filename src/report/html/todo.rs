@@ -231,13 +231,13 @@ fn again(report: &Report, remaining: &Remaining) -> Option<Item> {
     let parts = [
         (remaining.unfinished, "archive", "not finished"),
         (remaining.never_begun, "archive", "never begun"),
-        (remaining.failed, "archive", "with an error that may pass"),
+        (remaining.failed, "archive", "with an error that another run may not meet"),
         (remaining.deferred, "image", "without room"),
         (remaining.lost, "image", "gone from staging, or changed"),
     ];
     let parts = parts.iter().filter(|(count, ..)| *count > 0);
     let mut parts: Vec<String> = parts.map(|&(count, noun, what)| format!("{} {what}", counted(count, noun))).collect();
-    parts.extend(remaining.shards.iter().map(|trouble| format!("shards {trouble}")));
+    parts.extend(remaining.shards.iter().map(|trouble| format!("numbers of shards {trouble}")));
     if parts.is_empty() || remaining.resume.is_none() && remaining.shards.is_empty() {
         return None;
     }
@@ -297,7 +297,7 @@ fn first_looks(remaining: &Remaining) -> Option<Item> {
         class: "wait",
         count: Some(number(remaining.partial)),
         title: format!("{} looked at only at the beginning", plural(remaining.partial, "archive")),
-        advice: format!("Other images and tables at their ends are not excluded.{images}"),
+        advice: format!("There may be other images, and tables at the ends.{images}"),
         command: command(remaining.rest.as_ref()),
         ..Item::default()
     };
@@ -463,6 +463,7 @@ fn of_members(rule: &str) -> &'static str {
     match rule {
         "too_small" => "--min-image-size lowers the limit.",
         "other_ending" => "--image-suffix takes further endings.",
+        "behind_end" => "Tar reads no further, either: zstd -dc ARCHIVE | tail -c SIZE shows what stands there.",
         _ => "",
     }
 }
