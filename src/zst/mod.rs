@@ -141,9 +141,9 @@ pub struct ZstFile {
 }
 
 impl ZstFile {
-    /// Opens `path`, which must be a regular file that is not empty. Nothing is decoded yet.
+    /// Opens `path`, which must be a regular file that is not empty, or the URL of an object. Nothing is decoded yet.
     pub fn open(path: &Path, options: Options) -> Result<ZstFile, Error> {
-        let source = Arc::new(Source::open(path)?);
+        let source = Arc::new(Source::of(path, &options.meter.stop_flag())?);
         let reader = Reader::new(&source, options);
         Ok(ZstFile { source, reader: Mutex::new(reader) })
     }
@@ -245,7 +245,7 @@ impl ZstFile {
     /// What was seen and done so far.
     #[must_use]
     pub fn totals(&self) -> Totals {
-        Totals { requested: self.source.requested(), ..self.reader().totals() }
+        Totals { requested: self.source.requested(), requests: self.source.requests(), ..self.reader().totals() }
     }
 
     /// Which file this is.
