@@ -79,7 +79,9 @@ fn verdicts(lines: &[Value]) -> Vec<Value> {
     let mut checks: Vec<Value> = of_stage(lines, "partition_check").into_iter().cloned().collect();
     for check in &mut checks {
         let fields = check.as_object_mut().expect("an object");
-        ["ts", "run", "path", "path_bytes", "seconds"].iter().for_each(|key| drop(fields.remove(*key)));
+        for key in ["ts", "run", "path", "path_bytes", "seconds"] {
+            fields.remove(key);
+        }
     }
     checks.sort_by_key(|check| (check["hash"].to_string(), check["img"].to_string()));
     checks
@@ -89,7 +91,9 @@ fn verdicts(lines: &[Value]) -> Vec<Value> {
 fn a_bucket_is_surveyed_as_the_folder_with_the_same_files() {
     let server = Server::start();
     let fixtures: Vec<Fixture> = fixture::all().into_iter().filter(Fixture::is_quick).collect();
-    fixtures.iter().for_each(|fixture| put_fixture(&server, "cold/2019", fixture));
+    for fixture in &fixtures {
+        put_fixture(&server, "cold/2019", fixture);
+    }
     server.put("cold/2019/notes.txt", Object::new(b"notes".to_vec(), "n"));
     server.put("cold/2019/", Object::new(Vec::new(), "marker"));
     server.put("cold/2019/more/x.tar.zst", Object::new(b"more".to_vec(), "m"));
@@ -104,7 +108,9 @@ fn a_bucket_is_surveyed_as_the_folder_with_the_same_files() {
         |checks: &[Value]| checks.iter().map(|check| format!("{} {}", check["hash"], check["img"])).collect::<Vec<_>>();
     assert_eq!(names(&of_file), names(&of_object));
     assert!(of_file.len() > 20);
-    of_file.iter().zip(&of_object).for_each(|(file, object)| assert_eq!(file, object));
+    for (file, object) in of_file.iter().zip(&of_object) {
+        assert_eq!(file, object);
+    }
     for (rule, count) in [("other_ending", 1), ("folder", 1)] {
         let left_out = of_stage(&of_objects, "left_out");
         let of_rule = left_out.iter().find(|line| line["rule"] == rule).unwrap_or_else(|| panic!("{left_out:?}"));
@@ -197,7 +203,9 @@ fn an_object_that_is_named_is_surveyed_inspected_verified_and_extracted() {
 fn objects_of_a_list_and_of_a_shard_are_surveyed_by_their_names() {
     let server = Server::start();
     let fixtures: Vec<Fixture> = fixture::quick_collection().into_iter().take(8).collect();
-    fixtures.iter().for_each(|fixture| put_fixture(&server, "cold", fixture));
+    for fixture in &fixtures {
+        put_fixture(&server, "cold", fixture);
+    }
     server.put("cold/notes.txt", Object::new(b"notes".to_vec(), "n"));
     let scan = Scan::new();
     let list = scan.folder().join("list");
@@ -222,7 +230,8 @@ fn objects_of_a_list_and_of_a_shard_are_surveyed_by_their_names() {
         hashes.extend(of(&scan));
     }
     let mut all: Vec<String> = fixtures.iter().map(|fixture| fixture.hash.clone()).collect();
-    [&mut hashes, &mut all].into_iter().for_each(|hashes| hashes.sort());
+    hashes.sort();
+    all.sort();
     assert_eq!(hashes, all);
 }
 
@@ -295,6 +304,19 @@ fn what_goes_wrong_on_the_way_changes_nothing_but_the_number_of_requests() {
         assert_eq!(end["requests"], requests, "{name}: {:?}", server.log());
         assert!(gets >= 6 && requests > 7, "{name}: {requests} {gets}");
     }
+}
+
+#[test]
+fn a_body_that_is_longer_than_what_was_asked_for_is_an_error_of_the_archive() {
+    let server = Server::start();
+    server.put(&format!("d/{DENSE}.tar.zst"), Object::new(vec![0; 9 * MIB], "endless"));
+    server.set(Faults { endless: true, ..Faults::default() });
+    let scan = site_of("d");
+    let begun = Instant::now();
+    let ended = run(&server, &scan, &["--dry-run"]);
+    assert_eq!(ended.code, 1, "{ended:?}");
+    assert!(ended.stderr.contains("more bytes came than were asked for"), "{}", ended.stderr);
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
 }
 
 #[test]
@@ -414,7 +436,7 @@ fn a_signal_ends_a_read_that_nobody_answers_within_a_second() {
     server.put(&format!("d/{DENSE}.tar.zst"), Object::new(dense(), "dense"));
     for (mute_from, latency) in [(Some(1), Duration::ZERO), (Some(2), Duration::ZERO), (None, Duration::from_secs(30))]
     {
-        server.set(Faults { mute_from, latency, ..Faults::default() });
+        server.set(Faults { latency, mute_from, ..Faults::default() });
         let scan = site_of("d");
         let mut command = of(&server, scan.command());
         command.args(["--dry-run", "--engine", "decode"]).stdout(Stdio::null()).stderr(Stdio::null());

@@ -1,5 +1,5 @@
 //! S3 as moto understands it, which is none of ours: what is in a bucket is surveyed as the folder with the same files, and
-//! what is refused is told. Without `moto_server` (PyPI, `moto[server]`; `tests/run` installs it) nothing is tested, and the
+//! what is refused is told. Without `moto_server` (`moto[server]`; `tests/run` installs it) nothing is tested, and the
 //! test says so.
 
 #![cfg(feature = "cloud")]
@@ -78,7 +78,9 @@ fn moto_s_bucket_is_surveyed_as_the_folder_with_the_same_files() {
     let Some(moto) = Moto::start(&[]) else { return };
     moto.put("/cold", b"");
     let fixtures: Vec<Fixture> = fixture::all().into_iter().filter(Fixture::is_quick).take(12).collect();
-    fixtures.iter().for_each(|fixture| moto.put_fixture("2019/", fixture));
+    for fixture in &fixtures {
+        moto.put_fixture("2019/", fixture);
+    }
     moto.put("/cold/2019/empty.tar.zst", b"");
     moto.put("/cold/2019/deeper/notes.txt", b"notes");
     let files = Scan::of(&fixtures);

@@ -160,6 +160,12 @@ impl Blocks {
         self.by_index.get(&index).map(|block| &block.content)
     }
 
+    /// Whether nothing will come any more of a block that was asked for.
+    pub fn is_lost(&self, index: u64) -> bool {
+        let block = self.by_index.get(&index).filter(|block| matches!(block.content, Content::Coming));
+        block.and_then(|block| block.task.as_ref()).is_some_and(AbortHandle::is_finished)
+    }
+
     /// Lets go of a block, so that it can be asked for anew.
     pub fn remove(&mut self, index: u64) {
         self.by_index.remove(&index);

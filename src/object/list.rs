@@ -26,7 +26,7 @@ pub fn list(url: &Url, recursive: bool, stop: &Stop, visit: &mut dyn FnMut(Liste
     loop {
         let options = PaginatedListOptions {
             delimiter: (!recursive).then_some(Cow::Borrowed("/")),
-            page_token: token,
+            page_token: token.clone(),
             ..PaginatedListOptions::default()
         };
         let (asked, from, at) = (std::sync::Arc::clone(&store), prefix.clone(), url.clone());
@@ -44,9 +44,11 @@ pub fn list(url: &Url, recursive: bool, stop: &Stop, visit: &mut dyn FnMut(Liste
                 visit(Listed::Object(url.with_key(object.location.as_ref()).to_path(), identity(object)));
             }
         }
-        token = page.page_token;
-        if token.is_none() {
-            return if is_empty { Err(Error::NothingThere) } else { Ok(()) };
+        match page.page_token {
+            None if is_empty => return Err(Error::NothingThere),
+            None => return Ok(()),
+            next if next == token => return Err(Error::Other { why: "the listing comes to no end".to_owned() }),
+            next => token = next,
         }
     }
 }

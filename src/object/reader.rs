@@ -1,5 +1,6 @@
 //! An object as bytes at an offset, by blocks.
 
+use std::future::poll_fn;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -151,11 +152,21 @@ impl Remote {
         }
     }
 
+    /// What comes, which is to be so long and no longer, whatever the server sends.
     async fn body(&self, answer: GetResult, expected: u64) -> Result<Bytes, Error> {
-        let bytes = answer.bytes().await.map_err(|error| self.refusal(&error))?;
-        self.received.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        if bytes.len() as u64 == expected {
-            return Ok(bytes);
+        let expected = usize::try_from(expected).expect("at most a block");
+        let mut bytes = Vec::with_capacity(expected);
+        let mut pieces = answer.into_stream();
+        while let Some(piece) = poll_fn(|context| pieces.as_mut().poll_next(context)).await {
+            let piece = piece.map_err(|error| self.refusal(&error))?;
+            self.received.fetch_add(piece.len() as u64, Ordering::Relaxed);
+            if piece.len() > expected - bytes.len() {
+                return Err(Error::Other { why: "more bytes came than were asked for".to_owned() });
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        if bytes.len() == expected {
+            return Ok(bytes.into());
         }
         Err(Error::Unreachable { why: format!("{} bytes came of {expected}", bytes.len()) })
     }
@@ -232,6 +243,11 @@ impl Object {
                 }
                 // Let go of for others that were wanted meanwhile: it is asked for again.
                 None => {}
+                // A task that ends has put something there.
+                Some(Content::Coming) if blocks.is_lost(index) => {
+                    blocks.remove(index);
+                    return Err(Error::Other { why: "a request ended in a panic".to_owned() });
+                }
                 Some(Content::Coming) => {
                     blocks = self.shared.arrived.wait_timeout(blocks, TICK).unwrap_or_else(PoisonError::into_inner).0;
                     if self.stop.load(Ordering::Relaxed) {

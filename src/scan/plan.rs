@@ -88,59 +88,9 @@ impl Plan {
 /// What is in object storage is asked for there, until `stop` is set: then the plan is empty.
 pub fn select(config: &Config, stop: &object::Stop) -> Result<Plan, Cause> {
     let mut plan = Plan::default();
-    let mut candidates = Vec::new();
     let names = Names { shard: config.shard, archives: BTreeSet::new(), of_shard: 0 };
     let mut listing = Listing { recursive: config.recursive, entered: HashSet::new(), names };
-    for place in &config.site.collection {
-        let unreadable = |error: io::Error| {
-            let message = format!("cannot read the collection {}: {error}; is it mounted?", place.display());
-            Cause::new(Reason::Collection, message).passing(cause::is_out_of_reach(&error))
-        };
-        // A shard of archives that are named one by one is decided on by their names alone.
-        if config.shard.is_some() && is_named_as_archive(place) && !listing.names.note(place) {
-            continue;
-        }
-        if object::is_url(place) {
-            match objects::find(&mut plan, place, &mut listing, stop) {
-                Ok(found) => candidates.extend(found),
-                Err(object::Error::Interrupted) => return Ok(Plan::default()),
-                Err(error) => return Err(objects::cause(place, &error)),
-            }
-            continue;
-        }
-        let metadata = std::fs::metadata(place).map_err(unreadable)?;
-        if metadata.is_dir() && !(config.shard.is_some() && is_named_as_archive(place)) {
-            // A folder that is named twice is entered once.
-            if listing.entered.insert((metadata.dev(), metadata.ino())) {
-                let paths = plan.enter(place, &mut listing).map_err(unreadable)?;
-                candidates.extend(paths.into_iter().map(|path| Candidate { path, is_named: false, object: None }));
-            }
-        } else if listing.names.note(place) {
-            candidates.push(Candidate { path: place.clone(), is_named: true, object: None });
-        }
-    }
-    let listed = config.listed.iter().filter(|path| listing.names.note(path)).cloned();
-    let listed: Vec<PathBuf> = listed.collect();
-    if let Some(first) = listed.first()
-        && candidates.is_empty()
-        && listed.iter().all(|path| !object::is_url(path) && !path.try_exists().unwrap_or(true))
-    {
-        let message = format!("nothing of the list is there, {} first; is the collection mounted?", first.display());
-        return Err(Cause::new(Reason::Collection, message).passing(true));
-    }
-    let (objects, listed): (Vec<PathBuf>, Vec<PathBuf>) = listed.into_iter().partition(|path| object::is_url(path));
-    for (path, found) in objects::look_at(objects, stop) {
-        match found {
-            Ok(object) => candidates.push(Candidate { path, is_named: true, object: Some(object) }),
-            Err(object::Error::Interrupted) => return Ok(Plan::default()),
-            Err(error @ (object::Error::NoObject | object::Error::Url { .. })) => {
-                plan.problems.push((path, Cause::new(Reason::Io, format!("cannot examine it: {error}"))));
-            }
-            // It is not this object that is in the way.
-            Err(error) => return Err(objects::cause(&path, &error)),
-        }
-    }
-    candidates.extend(listed.into_iter().map(|path| Candidate { path, is_named: true, object: None }));
+    let Some(mut candidates) = plan.find(config, &mut listing, stop)? else { return Ok(Plan::default()) };
     let names = listing.names;
     // What was named comes first: a folder that it also lies in must not make it one of the folder's small archives.
     candidates.sort_by_key(|candidate| !candidate.is_named);
@@ -211,6 +161,68 @@ pub fn select(config: &Config, stop: &object::Stop) -> Result<Plan, Cause> {
 }
 
 impl Plan {
+    /// What may be an archive of all that the collection, and a list, name; none where the run is to end.
+    fn find(
+        &mut self,
+        config: &Config,
+        listing: &mut Listing,
+        stop: &object::Stop,
+    ) -> Result<Option<Vec<Candidate>>, Cause> {
+        let mut candidates = Vec::new();
+        for place in &config.site.collection {
+            let unreadable = |error: io::Error| {
+                let message = format!("cannot read the collection {}: {error}; is it mounted?", place.display());
+                Cause::new(Reason::Collection, message).passing(cause::is_out_of_reach(&error))
+            };
+            // A shard of archives that are named one by one is decided on by their names alone.
+            if config.shard.is_some() && is_named_as_archive(place) && !listing.names.note(place) {
+                continue;
+            }
+            if object::is_url(place) {
+                match objects::find(self, place, listing, stop) {
+                    Ok(found) => candidates.extend(found),
+                    Err(object::Error::Interrupted) => return Ok(None),
+                    Err(error) => return Err(objects::cause(place, &error)),
+                }
+                continue;
+            }
+            let metadata = std::fs::metadata(place).map_err(unreadable)?;
+            if metadata.is_dir() && !(config.shard.is_some() && is_named_as_archive(place)) {
+                // A folder that is named twice is entered once.
+                if listing.entered.insert((metadata.dev(), metadata.ino())) {
+                    let paths = self.enter(place, listing).map_err(unreadable)?;
+                    candidates.extend(paths.into_iter().map(|path| Candidate { path, is_named: false, object: None }));
+                }
+            } else if listing.names.note(place) {
+                candidates.push(Candidate { path: place.clone(), is_named: true, object: None });
+            }
+        }
+        let listed = config.listed.iter().filter(|path| listing.names.note(path)).cloned();
+        let listed: Vec<PathBuf> = listed.collect();
+        if let Some(first) = listed.first()
+            && candidates.is_empty()
+            && listed.iter().all(|path| !object::is_url(path) && !path.try_exists().unwrap_or(true))
+        {
+            let message =
+                format!("nothing of the list is there, {} first; is the collection mounted?", first.display());
+            return Err(Cause::new(Reason::Collection, message).passing(true));
+        }
+        let (objects, listed): (Vec<PathBuf>, Vec<PathBuf>) = listed.into_iter().partition(|path| object::is_url(path));
+        for (path, found) in objects::look_at(&objects, stop) {
+            match found {
+                Ok(object) => candidates.push(Candidate { path, is_named: true, object: Some(object) }),
+                Err(object::Error::Interrupted) => return Ok(None),
+                Err(error @ (object::Error::NoObject | object::Error::Url { .. })) => {
+                    self.problems.push((path, Cause::new(Reason::Io, format!("cannot examine it: {error}"))));
+                }
+                // It is not this object that is in the way.
+                Err(error) => return Err(objects::cause(&path, &error)),
+            }
+        }
+        candidates.extend(listed.into_iter().map(|path| Candidate { path, is_named: true, object: None }));
+        Ok(Some(candidates))
+    }
+
     fn leave_out(&mut self, rule: Rule, path: PathBuf, size: Option<u64>, reason: Option<String>) {
         self.left_out.entry(rule).or_default().add(Unsurveyed { path, size, reason });
     }

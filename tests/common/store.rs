@@ -61,6 +61,8 @@ pub struct Faults {
     pub reset: u64,
     /// The body of each so manieth GET ends early, and the connection with it.
     pub short: u64,
+    /// Bodies are longer than what was asked for, by far.
+    pub endless: bool,
     /// Takes no notice of `If-Match`.
     pub ignores_match: bool,
     /// Refuses HEAD.
@@ -135,7 +137,9 @@ impl Server {
     pub fn set(&self, faults: Faults) {
         *self.state.faults.lock().expect("not poisoned") = faults;
         let State { all, requests, gets, lists, sent, .. } = &*self.state;
-        [all, requests, gets, lists, sent].iter().for_each(|count| count.store(0, Ordering::Relaxed));
+        for count in [all, requests, gets, lists, sent] {
+            count.store(0, Ordering::Relaxed);
+        }
         self.state.log.lock().expect("not poisoned").clear();
     }
 
@@ -265,7 +269,8 @@ impl State {
             Some((start, end)) => ("206 Partial Content", start..object.length.min(end + 1)),
             None => ("200 OK", 0..object.length),
         };
-        let mut text = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n", range.end - range.start);
+        let length = if faults.endless && !is_head { 1 << 50 } else { range.end - range.start };
+        let mut text = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n");
         let _ = write!(text, "Last-Modified: Sat, 01 Nov 2025 10:00:00 GMT\r\nAccept-Ranges: bytes\r\n");
         if request.range.is_some() {
             let _ = write!(text, "Content-Range: bytes {}-{}/{}\r\n", range.start, range.end - 1, object.length);
@@ -279,6 +284,11 @@ impl State {
         send(stream, format!("{text}\r\n").as_bytes())?;
         if is_head {
             return Ok(true);
+        }
+        if faults.endless {
+            loop {
+                send(stream, &vec![0; PIECE])?;
+            }
         }
         let is_cut = is_each(faults.reset, get) || is_each(faults.short, get);
         let end = if is_cut { range.start + (range.end - range.start) / 2 } else { range.end };
@@ -329,7 +339,9 @@ impl State {
         };
         if listed > 0 && prefix == "a/" {
             let end = listed.min(first + PAGE as u64);
-            (first..end).for_each(|number| text += &entry(&format!("a/{number:07}.tar.zst"), number, "t"));
+            for number in first..end {
+                text += &entry(&format!("a/{number:07}.tar.zst"), number, "t");
+            }
             if end < listed {
                 let _ =
                     write!(text, "<IsTruncated>true</IsTruncated><NextContinuationToken>{end}</NextContinuationToken>");

@@ -53,7 +53,7 @@ pub(super) fn find(plan: &mut Plan, place: &Path, listing: &mut Listing, stop: &
 }
 
 /// What a list names, and what is there: several are asked for at a time. Ends early where the run is to.
-pub(super) fn look_at(paths: Vec<PathBuf>, stop: &Stop) -> Vec<(PathBuf, Result<object::Identity, Error>)> {
+pub(super) fn look_at(paths: &[PathBuf], stop: &Stop) -> Vec<(PathBuf, Result<object::Identity, Error>)> {
     let next = AtomicUsize::new(0);
     let work = || {
         let mut found = Vec::new();
