@@ -129,10 +129,13 @@ impl Blocks {
                 _ => break,
             };
         }
-        let kept = |(_, block): &(&u64, &Block)| block.is_read && matches!(block.content, Content::Here(_));
-        while self.by_index.iter().filter(kept).count() > KEPT {
-            let oldest = self.by_index.iter().filter(kept).filter(|&(&at, _)| at != index && at != last);
-            let Some((&at, _)) = oldest.min_by_key(|(_, block)| block.used) else { break };
+        let is_read = |(_, block): &(&u64, &Block)| block.is_read;
+        while self.by_index.iter().filter(is_read).count() > KEPT {
+            let is_spare = |&(&at, block): &(&u64, &Block)| {
+                block.is_read && matches!(block.content, Content::Here(_)) && at != index && at != last
+            };
+            let oldest = self.by_index.iter().filter(is_spare).min_by_key(|(_, block)| block.used);
+            let Some((&at, _)) = oldest else { break };
             self.by_index.remove(&at);
         }
     }
