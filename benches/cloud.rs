@@ -28,7 +28,7 @@ const FRAME: usize = 16 << 20;
 fn main() {
     let mut numbers = std::env::args().skip(1).filter_map(|arg| arg.parse::<u64>().ok());
     let mut next = |default| numbers.next().unwrap_or(default);
-    let (latency, bandwidth, mib) = (Duration::from_millis(next(50)), next(85), next(1024));
+    let (latency, bandwidth, mib) = (Duration::from_millis(next(50)), next(85), next(4096));
     let object = archive(mib << 20);
     let (length, server) = (object.length, Server::start());
     server.put(&format!("d/{HASH}.tar.zst"), object);

@@ -268,6 +268,21 @@ fn a_dense_archive_is_asked_for_once_whatever_the_engine() {
 }
 
 #[test]
+fn nothing_comes_twice_of_frames_that_look_full_until_their_ends() {
+    let server = Server::start();
+    let tar = tar(96 * MIB, DENSE);
+    let frames = tar.chunks(16 * MIB).map(|piece| zstd::bulk::compress(piece, 1).expect("compresses"));
+    let bytes: Vec<u8> = frames.flatten().collect();
+    let blocks = (bytes.len() as u64).div_ceil(BLOCK);
+    server.put(&format!("d/{DENSE}.tar.zst"), Object::new(bytes, "frames"));
+    let scan = site_of("d");
+    let ended = run(&server, &scan, &["--dry-run"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let (_, gets, _) = server.counts();
+    assert!(gets * 10 <= blocks * 13, "{gets} requests for {blocks} blocks: {:?}", server.log());
+}
+
+#[test]
 fn a_quick_look_is_one_request_and_one_for_what_the_object_is_at_the_end() {
     let server = Server::start();
     server.put(&format!("d/{DENSE}.tar.zst"), Object::new(dense(), "dense"));

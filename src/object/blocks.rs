@@ -1,7 +1,7 @@
 //! Which blocks of an object are in memory, which are on their way, and which are asked for next.
 //!
-//! Whoever has read on, block after block, reads on: with each block that was read behind the one that is read now, twice
-//! as many are on their way, up to [`AHEAD`]. Whoever jumps gets one. The latest [`KEPT`] that were read are kept for who
+//! Whoever has read on, block after block, reads on: with one block that was read behind the one that is read now, a few more
+//! are asked for, and with two, [`AHEAD`]. Whoever jumps gets one. The latest [`KEPT`] that were read are kept for who
 //! goes back: the sources of a match lie a window back at most, 8 MiB as a rule. So is the object's last block, where a
 //! seek table is, and where the end is looked at before all is read.
 
@@ -19,8 +19,8 @@ pub const AHEAD: u64 = 8;
 pub const KEPT: usize = 5;
 /// Blocks, of all objects that are read, that were asked for before anybody wanted a byte of them.
 const AHEAD_IN_ALL: usize = 32;
-/// Blocks behind that are looked at: 2 to the power of it is [`AHEAD`].
-const BEHIND: u64 = 3;
+/// Blocks that are asked for ahead, by how many were read behind.
+const BY_BEHIND: [u64; 3] = [0, 3, AHEAD];
 
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
 
@@ -94,8 +94,9 @@ impl Blocks {
             return Vec::new();
         }
         let was_read = |index| self.by_index.get(&index).is_some_and(|block: &Block| block.is_read);
-        let behind = (1..=BEHIND).take_while(|&back| index.checked_sub(back).is_some_and(was_read)).count();
-        let end = (index + (1 << behind)).min(self.count);
+        let behind = (1..).take_while(|&back| index.checked_sub(back).is_some_and(was_read));
+        let ahead = BY_BEHIND.get(behind.take(BY_BEHIND.len()).count()).copied().unwrap_or(AHEAD);
+        let end = (index + 1 + ahead).min(self.count);
         let mut asked = Vec::new();
         for next in index..end.max(index + 1) {
             let ticket = if next == index { None } else { Ticket::take() };
@@ -208,15 +209,14 @@ mod tests {
         {
             let mut blocks = Blocks::new(100);
             assert_eq!(blocks.want(0), [0]);
-            assert_eq!(blocks.want(1), [1, 2]);
-            assert_eq!(blocks.want(2), [3, 4, 5]);
-            assert_eq!(blocks.want(3), [6, 7, 8, 9, 10]);
-            assert_eq!(blocks.want(4), [11]);
-            assert_eq!(TAKEN.load(Ordering::Relaxed), 7);
+            assert_eq!(blocks.want(1), [1, 2, 3, 4]);
+            assert_eq!(blocks.want(2), [5, 6, 7, 8, 9, 10]);
+            assert_eq!(blocks.want(3), [11]);
+            assert_eq!(TAKEN.load(Ordering::Relaxed), 8);
         }
         {
             let mut blocks = Blocks::new(1000);
-            assert_eq!(read(&mut blocks, 0..500), (0..507).collect::<Vec<_>>());
+            assert_eq!(read(&mut blocks, 0..500), (0..508).collect::<Vec<_>>());
             assert!(blocks.in_memory() <= KEPT + 8, "{}", blocks.in_memory());
 
             // Back by a few costs nothing, back by many a block each; what is far ahead is not asked for.

@@ -88,6 +88,11 @@ impl Source {
         })
     }
 
+    /// Whether each byte has to come through a network that is slower than what is done with it.
+    pub fn is_remote(&self) -> bool {
+        matches!(self.backend, Backend::Object(_))
+    }
+
     /// Length when it was opened, in bytes.
     pub fn length(&self) -> u64 {
         self.length

@@ -36,7 +36,7 @@ pub const SECTIONS: [(&str, &[&str]); 6] = [
     (
         "WHAT IS ASKED FOR",
         &[
-            "An object is read in blocks of 8 MiB, each a request: one at first, and up to 8 at a time once it is read on. What \
+            "An object is read in blocks of 8 MiB, each a request: one at first, and up to 8 ahead once it is read on. What \
              imgsieve passes over without decoding it still has to come, for the headers of its blocks stand in it; only what \
              a seek table, or a skippable frame, spans is left out. So a survey takes about as long as downloading the archives \
              takes, needs no room for them, and asks for size / 8 MiB blocks and a few more. archive_complete in the log has \
