@@ -22,10 +22,11 @@
 //! - [`event`]: what happens, in the words that the layers above share, and the record that the log gets of it.
 //! - `account`: records folded into the state of a collection, while a run goes or read back from logs.
 //! - [`log`]: JSON Lines, one typed record a line, written and read back.
+//! - `clock`: the time of day, as logs have it.
 //! - `cause` and [`reason`]: why something is not as it should be, in the log's words.
 //! - `archive`: images in a `.tar.zst`, and doubt about bytes that were not decoded; `archive_name`: what is one by its name.
 //! - [`vouch`]: what a tar proves of places in a `.zst` that are only presumed.
-//! - `images`: which members of an archive are images.
+//! - `images`: which members of an archive are images. `listing`: what is in a folder.
 //! - [`finding`]: what is found in one image, and whether it can be relied on; [`rescue`]: which sectors of a medium
 //!   were never read.
 //! - [`staging`]: the shared budget of space, and whole images under their own names.
@@ -42,8 +43,10 @@ mod account;
 mod archive;
 mod archive_name;
 mod cause;
+mod clock;
 mod extract;
 mod images;
+mod listing;
 pub mod member;
 mod object;
 mod progress;

@@ -124,6 +124,8 @@ reasons! {
     Reference = "reference",
     /// A window is larger than `--max-window`.
     WindowTooLarge = "window_too_large",
+    /// There is not enough memory.
+    Memory = "memory",
     /// A frame needs a dictionary.
     Dictionary = "dictionary",
     /// It changed while it was being read; of a staged image: it is not a regular file, or its length is different.
@@ -194,6 +196,8 @@ reasons! {
     NotAnImage = "not_an_image",
 
     // A run.
+    /// The clock is set before 1970, or after 9999.
+    Clock = "clock",
     /// A program is running that has to end first.
     ProcessRunning = "process_running",
     /// A folder exists that has to be gone first.

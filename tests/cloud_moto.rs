@@ -1,5 +1,5 @@
 //! S3 as moto understands it, which is none of ours: what is in a bucket is surveyed as the folder with the same files, and
-//! what is refused is told. Without `moto_server` (`moto[server]`; `tests/run` installs it) nothing is tested, and the
+//! what is refused is told. Without `moto_server` (`moto[server]`; `tests/oracles` installs it) nothing is tested, and the
 //! test says so.
 
 #![cfg(feature = "cloud")]
@@ -23,13 +23,13 @@ struct Moto {
 impl Moto {
     /// A server with these variables; none where there is no moto.
     fn start(variables: &[(&str, &str)]) -> Option<Moto> {
-        // Where tests/run installs it, or wherever else it is.
+        // Where tests/oracles installs it, or wherever else it is.
         let ours = concat!(env!("CARGO_MANIFEST_DIR"), "/target/oracles/bin/moto_server");
         let mut command = Command::new(if std::path::Path::new(ours).exists() { ours } else { "moto_server" });
         command.args(["-H", "127.0.0.1", "-p", "0"]).envs(variables.iter().copied());
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
         let Ok(mut child) = child else {
-            eprintln!("skipped: there is no moto_server; tests/run installs it");
+            eprintln!("skipped: there is no moto_server; tests/oracles installs it");
             return None;
         };
         let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines().map_while(Result::ok);

@@ -418,7 +418,7 @@ fn the_last_verification_of_an_archive_is_shown_until_its_file_changes() {
         "{told}"
     );
     let csv = end(imgsieve().arg("report").arg(page.log()).arg("--csv"));
-    let last: Vec<&str> = csv.stdout.lines().map(|row| row.rsplit(',').next().expect("a cell")).collect();
+    let last: Vec<&str> = csv.stdout.lines().map(|row| row.rsplit(',').nth(1).expect("a cell")).collect();
     assert_eq!(last, ["verification", "verified", "failed", "changed", "unseen"]);
 }
 
@@ -573,19 +573,14 @@ fn a_checker_finds_the_markup_valid() {
 fn a_report_that_cannot_be_written_leaves_the_old_one() {
     let page = three();
     let old = page.text();
-    let write = |before: &str| {
-        let script = format!("{before} ulimit -f 8; exec \"$@\"");
-        let mut command = Command::new("sh");
-        command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_imgsieve"), "report"]);
-        command.arg(page.log()).arg("--html").arg(page.file()).output().expect("a shell")
-    };
-    let full = write("trap '' XFSZ;");
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -f 8; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_imgsieve"), "report"]);
+    let full = command.arg(page.log()).arg("--html").arg(page.file()).output().expect("a shell");
     assert_eq!(full.status.code(), Some(1));
     let said = String::from_utf8(full.stderr).expect("UTF-8");
     assert!(said.starts_with("imgsieve: error: writing the report ") && said.lines().count() == 1, "{said}");
     assert!(said.contains("the existing file is unchanged"), "{said}");
     assert_eq!(std::fs::read_dir(page.folder.path()).expect("a folder").count(), 2, "nothing is left beside it");
-    assert_eq!(write("").status.code(), None, "a signal ends it");
     assert_eq!(page.text(), old);
 }
 

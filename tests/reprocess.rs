@@ -11,6 +11,7 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::fixture;
 use common::scan::{Scan, end, imgsieve, of_stage, words};
@@ -287,8 +288,23 @@ fn a_signal_while_the_log_is_read_is_not_taken_for_nothing_to_do() {
     };
     control.stop(Stop::Signal(15));
     let reprocess = Reprocess::prepare(&options, &control).expect("a log");
-    assert_eq!(reprocess.run(&control, &[]).0, Exit::Signal(15));
-    assert_eq!(reprocess.dry_run(&control, &[]).0, Exit::Signal(15));
+    let told = Interruptions::default();
+    assert_eq!(reprocess.run(&control, &[&told]).0, Exit::Signal(15));
+    assert_eq!(reprocess.dry_run(&control, &[&told]).0, Exit::Signal(15));
+    assert_eq!(told.0.load(Ordering::Relaxed), 2);
+}
+
+/// Counts how often it is told that a signal ended the run.
+#[derive(Default)]
+struct Interruptions(AtomicUsize);
+
+impl Observer for Interruptions {
+    fn observe(&self, event: &Event<'_>) -> Result<(), Stop> {
+        if let Event::Interrupted { .. } = event {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
 }
 
 /// Notes what it is told, and whether the image is there at that time; can no longer take one of these.

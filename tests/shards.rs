@@ -95,8 +95,8 @@ fn nothing_is_asked_of_what_belongs_to_another_shard() {
     assert_eq!(ended.code, 1, "{ended:?}");
     assert_eq!(of_stage(&lines, "error").len(), own.len());
     // Named one by one, too.
-    let named: Vec<PathBuf> = others.iter().map(|name| scan.collection().join(name)).collect();
-    let ended = scan.run_with(&[&[PathBuf::from("--shard=1/4")][..], &named].concat());
+    let elsewhere: Vec<PathBuf> = others.iter().map(|name| scan.collection().join(name)).collect();
+    let ended = scan.run_with(&[&[PathBuf::from("--shard=1/4")][..], &elsewhere].concat());
     assert_eq!((ended.code, &*ended.stderr), (0, ""), "{ended:?}");
     assert!(ended.stdout.contains(&format!("shard 1 of 4: 0 of {} archives", others.len())), "{}", ended.stdout);
 }

@@ -106,9 +106,18 @@ fn stripped_page(page: &str) -> (Vec<String>, Value) {
     let (_, rest) = rest.split_once("</section>").expect("their end");
     let (plain, rest) = rest.split_once("<script").expect("a script");
     let is_of_run = |line: &&str| {
-        ["imgsieve scan ", "<p>Generated ", "class=\"story\"", "class=\"command\"", "<path ", "</svg>", "<figcaption>"]
-            .iter()
-            .any(|part| line.contains(part))
+        [
+            "imgsieve scan ",
+            "<p>Generated ",
+            "class=\"story\"",
+            "class=\"command\"",
+            "<path ",
+            "</svg>",
+            "<figcaption>",
+            "Free space over the run",
+        ]
+        .iter()
+        .any(|part| line.contains(part))
     };
     let lines = before.lines().chain(plain.lines()).filter(|line| !is_of_run(line)).map(str::to_owned).collect();
     let (_, data) = rest.split_once('>').expect("a tag");
@@ -191,6 +200,25 @@ fn one_log_of_all_shards_reads_as_a_folder_of_them_does() {
     let (of_log, of_folder) = (stripped(json(&[&scan.log()])), stripped(json(&[&logs])));
     assert_eq!(of_log["archives"], of_folder["archives"]);
     assert_eq!(of_log["runs"], of_folder["runs"]);
+}
+
+#[test]
+fn the_logs_of_more_shards_than_a_process_may_have_files_are_read() {
+    let scan = Scan::new();
+    let logs = scan.folder().join("logs");
+    fs::create_dir(&logs).expect("a folder");
+    for index in 0..100 {
+        let line = format!(
+            "{{\"ts\":\"2026-01-01T00:00:00Z\",\"stage\":\"script_start\",\"shard\":\"{index}/100\",\"run\":\"{index}\"}}\n"
+        );
+        fs::write(logs.join(format!("scan-{index:02}-of-100.jsonl")), line).expect("a log");
+    }
+    let limited = "ulimit -Sn 32; exec \"$0\" report --json \"$1\"";
+    let mut command = std::process::Command::new("sh");
+    let ended = end(command.args(["-c", limited, env!("CARGO_BIN_EXE_imgsieve")]).arg(&logs));
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let report: Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    assert_eq!(report["runs"][0]["shards"]["runs"].as_array().map(Vec::len), Some(100));
 }
 
 #[test]

@@ -296,7 +296,7 @@ pub struct ReportArguments {
     /// Site file (TOML); see `imgsieve config` [default: the one in force]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Which run: its ID in the log, `last`, or `all` [default: last; with --kept, all]
+    /// Which run: its ID in the log, `last`, which of shards is the last of each, or `all` [default: last; with --kept, all]
     #[arg(long, value_name = "ID|last|all", value_parser = selection)]
     pub run: Option<Selection>,
     #[command(flatten)]

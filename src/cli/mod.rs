@@ -29,8 +29,7 @@ use crate::log;
 use crate::progress::{Summary, Terminal};
 use crate::reason::Reason;
 use crate::report::{Context, Report};
-use crate::run::panics;
-use crate::run::{Control, Observer};
+use crate::run::{Control, Observer, control, panics};
 use crate::sanitize::{self, printable_line};
 use crate::scan;
 use crate::wrap::{self, Wrap};
@@ -57,6 +56,9 @@ pub fn main() -> Exit {
         }
     };
     panics::install_hook();
+    if let Err(error) = control::outlive_file_size_limit() {
+        return failure(&Cause::of(Reason::Signals, &error));
+    }
     match arguments.command {
         Command::Scan(arguments) => run_scan(*arguments),
         Command::Reprocess(arguments) => reprocess::run(*arguments),

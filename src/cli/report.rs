@@ -72,8 +72,10 @@ fn write_page(report: &Report, context: &Context, file: &Path) -> Exit {
     match html::replace(file, write) {
         Ok(()) => Exit::Success,
         Err(error) => {
-            let stays = if file.is_file() { "; the existing file is unchanged" } else { "" };
-            failure(&Cause::new(Reason::Report, format!("writing the report {}: {error}{stays}", file.display())))
+            let was_there = matches!(error, html::SaveError::NotReplaced(_)) && file.is_file();
+            let stays = if was_there { "; the existing file is unchanged" } else { "" };
+            let why = Cause::of(Reason::Report, &error).message;
+            failure(&Cause::new(Reason::Report, format!("writing the report {}: {why}{stays}", file.display())))
         }
     }
 }

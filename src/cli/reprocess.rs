@@ -162,7 +162,9 @@ pub fn run(arguments: ReprocessArguments) -> Exit {
         }
         observers.push(&terminal);
         let (exit, report) = reprocess.run(&control, &observers);
-        let text = if is_quiet { String::new() } else { report.text(&options.staging, &options.log) };
+        // Where the log was not read to its end, nobody knows that there is nothing to do.
+        let is_unknown = is_idle && matches!(exit, Exit::Signal(_));
+        let text = if is_quiet || is_unknown { String::new() } else { report.text(&options.staging, &options.log) };
         (exit, text)
     };
     terminal.finish();

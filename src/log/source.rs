@@ -8,6 +8,10 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
+use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::listing;
 
 use super::read::{BUFFER, Error, Head, Lines, Listener, Reading};
 
@@ -55,14 +59,19 @@ impl Logs {
             let kind = std::fs::metadata(path).map_err(failed)?.file_type();
             if kind.is_dir() {
                 let before = sources.len();
-                for entry in std::fs::read_dir(path).map_err(failed)? {
-                    let path = entry.map_err(failed)?.path();
+                let mut paths = Vec::new();
+                let told = listing::each(path, |entry| {
+                    paths.push(entry.path());
+                    Ok(())
+                });
+                told.map_err(failed)?;
+                for path in paths {
                     let is_log = path.file_name().is_some_and(|name| is_log_name(&name.to_string_lossy()));
                     // What is being compressed is there twice.
                     let is_twice = matches!(path.extension(), Some(suffix) if suffix == "gz" || suffix == "zst")
                         && path.with_extension("").exists();
                     if is_log && !is_twice && path.is_file() {
-                        let file = File::open(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
+                        let file = open_one(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
                         sources.push(Source { path, file, group: 0, is_listed: true });
                     }
                 }
@@ -72,7 +81,7 @@ impl Logs {
                 continue;
             }
             let file = match kind {
-                _ if kind.is_file() => File::open(path).map_err(failed)?,
+                _ if kind.is_file() => open_one(path).map_err(failed)?,
                 // A pipe would wait for a writer, a device may have no end.
                 _ if takes_pipes && kind.is_fifo() => File::open(path).and_then(spool).map_err(failed)?,
                 _ => return Err(Error::NotAFile { path: path.to_owned() }),
@@ -300,6 +309,18 @@ impl Source {
     }
 }
 
+/// Opens a log. Those of many shards are more than a process may have open, until it asks for more.
+fn open_one(path: &Path) -> io::Result<File> {
+    match File::open(path) {
+        Err(error) if error.raw_os_error() == Some(Errno::MFILE.raw_os_error()) => {
+            let limit = getrlimit(Resource::Nofile);
+            setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?;
+            File::open(path)
+        }
+        opened => opened,
+    }
+}
+
 /// What a pipe gives, to be read more than once: in a file that has no name.
 fn spool(mut pipe: File) -> io::Result<File> {
     let folder = std::env::temp_dir();
@@ -315,11 +336,15 @@ fn spool(mut pipe: File) -> io::Result<File> {
 /// place of a log is none of logs.
 #[must_use]
 pub fn is_folder_of_logs(path: &Path) -> bool {
-    let Ok(entries) = std::fs::read_dir(path) else { return false };
-    let names = entries.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()));
-    let mut names = names.filter(|name| !name.starts_with('.')).peekable();
+    let (mut has_others, mut has_logs) = (false, false);
+    let told = listing::each(path, |entry| {
+        let name = entry.name().to_string_lossy();
+        has_others |= !name.starts_with('.');
+        has_logs |= !name.starts_with('.') && is_log_name(&name);
+        Ok(())
+    });
     let is_of_log = path.extension().is_some_and(|extension| extension == "jsonl");
-    !is_of_log && (names.peek().is_none() || names.any(|name| is_log_name(&name)))
+    told.is_ok() && !is_of_log && (!has_others || has_logs)
 }
 
 /// Whether a file in a folder is a log, or what logrotate made of one.

@@ -20,7 +20,7 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::sanitize;
+use crate::{clock, sanitize};
 
 use super::limit::{Fit, Limits};
 use super::record::{Entry, Record};
@@ -75,6 +75,15 @@ pub struct Lost {
     why: String,
 }
 
+impl State {
+    fn check_there(&self, is_new_asked: bool) -> io::Result<()> {
+        if self.is_file && !is_new_asked && self.file.metadata()?.nlink() == 0 {
+            return Err(io::Error::other("it was removed or replaced while the run went on"));
+        }
+        Ok(())
+    }
+}
+
 impl Journal {
     /// Opens the log at `path` for append, creating it and its folder if they are missing. `run` marks every line.
     pub fn open(path: &Path, run: String) -> Result<Journal, OpenError> {
@@ -105,10 +114,12 @@ impl Journal {
     }
 
     /// Goes on in the file that is at the log's path by now, which is made if there is none: where the one that is written
-    /// to was renamed or removed, or where that was asked for. What was written to that one is on the disk first.
+    /// to was renamed, or where that was asked for. What was written to that one is on the disk first. One that was removed
+    /// is an error, as for [`Journal::check_there`].
     pub fn follow(&self) -> Result<(), Lost> {
         self.guarded(|state| {
             let is_asked = self.asked.swap(false, Ordering::SeqCst);
+            state.check_there(is_asked)?;
             if !state.is_file || !(is_asked || is_moved(&state.file, &self.path)?) {
                 return Ok(());
             }
@@ -117,6 +128,15 @@ impl Journal {
             let why = |error| io::Error::other(format!("it was rotated, and cannot be opened anew: {error}"));
             (state.file, state.is_file) = opened.map_err(why)?;
             Ok(())
+        })
+    }
+
+    /// Fails where the log was removed, or another file was renamed to its name: what is written is lost. One that was
+    /// renamed, or whose successor was asked for, is only rotated.
+    pub fn check_there(&self) -> Result<(), Lost> {
+        self.guarded(|state| {
+            let is_asked = self.asked.load(Ordering::SeqCst);
+            state.check_there(is_asked)
         })
     }
 
@@ -160,7 +180,7 @@ impl Journal {
     }
 
     fn line(&self, record: Record) -> io::Result<Vec<u8>> {
-        let ts = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+        let ts = clock::stamp(SystemTime::now());
         let entry = Entry { ts, stage: record.stage(), record, run: self.run.clone() };
         let mut line = sanitize::json(&serde_json::to_string(&entry)?).into_bytes();
         line.push(b'\n');
@@ -366,6 +386,27 @@ mod tests {
         assert_eq!(write(), [2, 1]);
         journal.follow().expect("nothing to follow");
         assert_eq!(write(), [2, 2]);
+    }
+
+    #[test]
+    fn a_log_that_was_removed_or_replaced_is_one_that_failed() {
+        for is_replaced in [false, true] {
+            let (folder, path) = log("");
+            let asked = Arc::new(AtomicBool::new(true));
+            let journal = Journal::open(&path, "r".to_owned()).expect("opens").follow_when(Arc::clone(&asked));
+            journal.check_there().expect("there");
+            if is_replaced {
+                let other = folder.path().join("other");
+                std::fs::write(&other, "{}\n").and_then(|()| std::fs::rename(other, &path)).expect("renamed");
+            } else {
+                std::fs::remove_file(&path).expect("ours");
+            }
+            journal.check_there().expect("a new one was asked for");
+            asked.store(false, Ordering::SeqCst);
+            let lost = if is_replaced { journal.follow() } else { journal.check_there() };
+            assert!(lost.is_err_and(|lost| lost.to_string().contains("removed or replaced")));
+            assert!(journal.write(&interrupted()).is_err());
+        }
     }
 
     #[test]

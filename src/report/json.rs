@@ -321,7 +321,7 @@ fn remaining(remaining: &Remaining) -> Value {
 }
 
 fn moment(time: Option<SystemTime>) -> Option<String> {
-    time.map(|time| humantime::format_rfc3339_seconds(time).to_string())
+    time.map(crate::clock::stamp)
 }
 
 fn insert_optional(object: &mut Map<String, Value>, keys: (&str, &str), name: Option<&Name>) {

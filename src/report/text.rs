@@ -604,7 +604,7 @@ fn in_seconds(seconds: f64) -> String {
 
 /// `2026-01-01 00:00:00`.
 fn moment(time: SystemTime) -> String {
-    humantime::format_rfc3339_seconds(time).to_string().replace('T', " ").replace('Z', "")
+    crate::clock::stamp(time).replace('T', " ").replace('Z', "")
 }
 
 fn count(number: u64, noun: &str) -> String {

@@ -111,7 +111,10 @@ impl<'a> Reprocess<'a> {
     pub fn run(&self, control: &Control, observers: &[&dyn Observer]) -> (Exit, Summary) {
         let begun = Instant::now();
         let summary = Summary::new(self.plan.reprocessed_before);
-        let Some(staging) = &self.staging else { return (self.exit(&summary, control), summary) };
+        let Some(staging) = &self.staging else {
+            tell_end(control, observers);
+            return (self.exit(&summary, control), summary);
+        };
         let shared = Shared {
             options: self.options,
             plan: &self.plan,
@@ -136,7 +139,10 @@ impl<'a> Reprocess<'a> {
     #[must_use]
     pub fn dry_run(&self, control: &Control, observers: &[&dyn Observer]) -> (Exit, String) {
         let mut text = String::new();
-        let Some(staging) = &self.staging else { return (self.exit(&Summary::default(), control), text) };
+        let Some(staging) = &self.staging else {
+            tell_end(control, observers);
+            return (self.exit(&Summary::default(), control), text);
+        };
         let shared = Shared {
             options: self.options,
             plan: &self.plan,
@@ -153,6 +159,7 @@ impl<'a> Reprocess<'a> {
                 text.push('\n');
             }
         }
+        tell_end(control, observers);
         let exit = self.exit(&shared.summary(), control);
         (exit, text)
     }
@@ -164,6 +171,13 @@ impl<'a> Reprocess<'a> {
         }
         let is_clean = self.plan.errors.is_empty() && !self.plan.is_all_elsewhere && summary.failed == 0;
         if is_clean { Exit::Success } else { Exit::Failure }
+    }
+}
+
+/// Tells that the run was stopped, if it was.
+fn tell_end(control: &Control, observers: &[&dyn Observer]) {
+    if let Some(end) = End::of(control) {
+        Observers::new(control, observers).emit(&end.event());
     }
 }
 

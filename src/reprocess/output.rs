@@ -16,6 +16,7 @@ use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
 use crate::cause::Cause;
+use crate::clock;
 use crate::reason::Reason;
 use crate::sanitize::{printable, printable_line};
 use crate::staging::Folder;
@@ -82,7 +83,7 @@ impl Output {
 
     /// Adds a line of imgsieve's own.
     pub fn note(&self, text: &str) -> Result<(), Cause> {
-        let now = humantime::format_rfc3339_seconds(SystemTime::now());
+        let now = clock::stamp(SystemTime::now());
         let line = format!("# imgsieve, {now}: {}\n", printable_line(text));
         (&self.file).write_all(line.as_bytes()).map_err(|error| {
             let shown = printable(self.path.as_os_str().as_encoded_bytes());

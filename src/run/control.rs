@@ -19,6 +19,12 @@ pub enum Stop {
     LowSpace,
 }
 
+/// Makes a file that may not grow further an error of what is written, and no end of the process. Commands that are run get
+/// the signal as ever: exec forgets handlers.
+pub fn outlive_file_size_limit() -> io::Result<()> {
+    flag::register(SIGXFSZ, Arc::default()).map(|_| ())
+}
+
 /// A handle on the switch; clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Control {
@@ -47,9 +53,6 @@ impl Control {
             flag::register_usize(number, Arc::clone(&self.signal), usize::try_from(number).unwrap_or_default())?;
             flag::register(number, Arc::clone(&self.stopped))?;
         }
-        // A file that may not grow further is an error of what is written, and no end of the process. Commands that are run
-        // get it as ever: exec forgets handlers.
-        flag::register(SIGXFSZ, Arc::default())?;
         flag::register(SIGUSR1, Arc::clone(&self.log_asked))?;
         Ok(())
     }

@@ -12,6 +12,14 @@ impl Observer for Journal {
         if let Event::ArchiveStart { .. } | Event::ReprocessStart { .. } | Event::Live(Live::Reading(..)) = event {
             self.follow().map_err(|lost| Stop::Observer(lost.to_string()))?;
         }
+        // Before what ends something is written: nothing is removed for a success that nobody can read.
+        if let Event::ArchiveComplete { .. }
+        | Event::ArchiveFailed { .. }
+        | Event::ArchiveVerified { .. }
+        | Event::ReprocessComplete { .. } = event
+        {
+            self.check_there().map_err(|lost| Stop::Observer(lost.to_string()))?;
+        }
         let Some(record) = Record::of(event) else { return Ok(()) };
         self.write(&record).map_err(|lost| Stop::Observer(lost.to_string()))
     }

@@ -24,6 +24,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
 use crate::account::{self, Account, ArchiveEnd, Earlier};
 use crate::cause::Cause;
 use crate::config::Config;
@@ -32,7 +34,7 @@ use crate::exit::Exit;
 use crate::log::Record;
 use crate::reason::Reason;
 use crate::run::{Control, End, Observer, Observers, Queue, Stop, panics};
-use crate::staging::{self, Space, Staging};
+use crate::staging::{self, Space, Staging, Swept};
 use crate::zst::Meter;
 
 use doubt::{Doubts, Known};
@@ -210,7 +212,13 @@ impl Shared<'_> {
                 );
                 self.emit(&Event::Warning { scope: Scope::Run, cause: &Cause::new(Reason::LocalLocks, message) });
             }
-            self.swept = staging.sweep().map_err(|error| Cause::from(&error))?;
+            let Swept { removed, failure, .. } = staging.sweep();
+            self.swept = removed;
+            if let Some(error) = failure {
+                let cause = Cause::from(&error);
+                let message = format!("partial files of earlier runs may be left: {}", cause.message);
+                self.emit(&Event::Warning { scope: Scope::Run, cause: &Cause { message, ..cause } });
+            }
             let mut swept_elsewhere = 0;
             for (hash, count) in &self.swept {
                 if !plan.archives.iter().any(|archive| archive.hash == *hash) {
@@ -255,16 +263,9 @@ impl Shared<'_> {
         };
         // More than there are archives help where one is passed over.
         let jobs = self.config.jobs().max(1);
-        let name = |index| format!("{}-{index}", panics::WORKER_NAME);
-        let pool = match rayon::ThreadPoolBuilder::new().num_threads(jobs).thread_name(name).build() {
-            Ok(pool) => pool,
-            Err(error) => {
-                let cause =
-                    Cause::new(Reason::Threads, format!("starting {jobs} workers: {error}; try --jobs with fewer"));
-                self.emit(&Event::Error { scope: Scope::Run, cause: &cause });
-                plan.archives.iter().for_each(leave);
-                return (Vec::new(), not_begun);
-            }
+        let Some(pool) = self.workers(jobs) else {
+            plan.archives.iter().for_each(leave);
+            return (Vec::new(), not_begun);
         };
         let queue = Queue::new(self.control, plan.archives.iter());
         let held = Mutex::new(Vec::new());
@@ -300,6 +301,42 @@ impl Shared<'_> {
                 }
             }
         });
+    }
+
+    /// A pool of so many workers, or of as many as the system gives: this thread alone where it gives none.
+    fn workers(&self, jobs: usize) -> Option<ThreadPool> {
+        let start = |workers: usize| {
+            let name = |index| format!("{}-{index}", panics::WORKER_NAME);
+            ThreadPoolBuilder::new().num_threads(workers).thread_name(name).build()
+        };
+        let mut workers = jobs;
+        let mut why = None;
+        loop {
+            let built = if workers > 0 {
+                start(workers)
+            } else {
+                ThreadPoolBuilder::new().num_threads(1).use_current_thread().build()
+            };
+            match (built, &why) {
+                (Ok(pool), None) => return Some(pool),
+                (Ok(pool), Some(error)) => {
+                    let message = format!(
+                        "{jobs} workers cannot be started ({error}); {} at a time are surveyed instead",
+                        workers.max(1)
+                    );
+                    let cause = Cause::new(Reason::Threads, message);
+                    self.emit(&Event::Warning { scope: Scope::Run, cause: &cause });
+                    return Some(pool);
+                }
+                (Err(error), _) if workers > 0 => (workers, why) = (workers / 2, Some(error)),
+                (Err(error), _) => {
+                    let message = format!("no worker can be started: {error}; try again when less is running");
+                    let cause = Cause::new(Reason::Threads, message);
+                    self.emit(&Event::Error { scope: Scope::Run, cause: &cause });
+                    return None;
+                }
+            }
+        }
     }
 
     /// Tells of the next archive while the queue is locked: the log has them in the order of their ranks.

@@ -14,6 +14,7 @@ use crate::archive_name;
 use crate::cause::{self, Cause};
 use crate::config::Config;
 use crate::event::{Archive, LeftOutBy, Mark, Part, Rule, Unsurveyed};
+use crate::listing;
 use crate::object;
 use crate::reason::Reason;
 use crate::sanitize::printable;
@@ -233,17 +234,16 @@ impl Plan {
         let mut paths = Vec::new();
         let mut folders = Vec::new();
         let mut others = Vec::new();
-        for entry in std::fs::read_dir(folder)? {
-            let entry = entry?;
+        listing::each(folder, |entry| {
             let path = entry.path();
             let is_of_archive = is_named_as_archive(&path);
             if is_of_archive && !listing.recursive {
                 if listing.names.note(&path) {
                     paths.push(path);
                 }
-                continue;
+                return Ok(());
             }
-            let kind = entry.file_type()?;
+            let kind = entry.kind()?;
             if kind.is_dir() {
                 folders.push(path);
             } else if is_of_archive && listing.names.note(&path) {
@@ -255,7 +255,8 @@ impl Plan {
                     others.push(path);
                 }
             }
-        }
+            Ok(())
+        })?;
         paths.sort();
         folders.sort();
         others.sort();
@@ -307,8 +308,12 @@ impl Names {
 /// Whether something in the folder is named as an archive.
 #[must_use]
 pub fn has_archives(folder: &Path) -> bool {
-    let entries = std::fs::read_dir(folder).into_iter().flatten();
-    entries.filter_map(Result::ok).any(|entry| archive_name::hash(entry.file_name().as_bytes()).is_some())
+    let mut has = false;
+    let told = listing::each(folder, |entry| {
+        has |= archive_name::hash(entry.name().as_bytes()).is_some();
+        Ok(())
+    });
+    told.is_ok() && has
 }
 
 fn file_name(path: &Path) -> &[u8] {

@@ -1,8 +1,9 @@
 //! What has to be in order before anything starts. Each condition that fails is one line: which, and how to mend it.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::cause::Cause;
+use crate::clock;
 use crate::config::Config;
 use crate::reason::Reason;
 use crate::run::Control;
@@ -17,6 +18,10 @@ const WAIT_INTERVAL: Duration = Duration::from_secs(2);
 /// Checks what must not be there while images are staged: the program that archives the staging folders, and the
 /// folders that it archives. `warn` is told what `--force` overrides and what the run waits for.
 pub fn check_surroundings(config: &Config, control: &Control, warn: &mut dyn FnMut(Cause)) -> Result<(), Cause> {
+    if clock::is_wrong(SystemTime::now()) {
+        let message = "the clock is set before 1970 or after 9999: times in the log are wrong";
+        warn(Cause::new(Reason::Clock, message));
+    }
     let name = &config.site.wait_for;
     if !name.is_empty() {
         if !process::others_are_visible() {

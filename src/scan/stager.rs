@@ -132,6 +132,12 @@ impl<'r> Stager<'r> {
             }
             Err(failure) => {
                 self.removed_files += 1;
+                // Where there are no locks, another run may have staged it meanwhile.
+                if let CopyFailure::Staging(staging::Error::InTheWay { .. }) = failure
+                    && let Some(outcome) = there(run, &archive, zst, content, (staging, &place), finding, image.size)
+                {
+                    return outcome;
+                }
                 match failure {
                     CopyFailure::Archive(zst::Error::Interrupted) => Outcome::Stopped,
                     CopyFailure::Archive(error) if is_end(&error) => {

@@ -262,7 +262,12 @@ impl<'r> Survey<'r> {
     }
 
     /// The last lines of the archive, unless the run was stopped in the middle of it.
-    fn end(self) {
+    fn end(mut self) {
+        if let Some(staging) = &self.run.staging
+            && let Err(error) = staging.check_in_place()
+        {
+            self.verdicts.teller.fail(Cause::from(&error));
+        }
         let is_stopped = self.is_stopped();
         let (teller, mut totals) = self.verdicts.into_totals();
         totals.seconds = self.started.elapsed().as_secs_f64();

@@ -64,6 +64,12 @@ pub enum Error {
         /// The partial.
         path: PathBuf,
     },
+    /// The folder was removed, or renamed with or without another one in its place.
+    #[error("the staging folder {path} was removed or replaced while the run went on: what was staged is not there")]
+    Moved {
+        /// The folder.
+        path: PathBuf,
+    },
     /// There is something where a new file was to be.
     #[error("{path} exists, and is not replaced; move or remove it, or name another file")]
     Exists {
@@ -111,7 +117,7 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> Reason {
         match self {
-            Error::Io { .. } | Error::Lost { .. } => Reason::StagingIo,
+            Error::Io { .. } | Error::Lost { .. } | Error::Moved { .. } => Reason::StagingIo,
             Error::Locked { .. } | Error::Busy { .. } => Reason::Locked,
             Error::MaxStaged { .. } => Reason::MaxStaged,
             Error::NotAFolder { .. } => Reason::NotAFolder,

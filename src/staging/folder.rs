@@ -4,11 +4,13 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
+
+use crate::listing;
 
 use super::budget::{FreeSpace, Space};
 use super::error::Error;
@@ -74,6 +76,13 @@ impl Folder {
     #[must_use]
     pub fn handle(&self) -> &OwnedFd {
         &self.handle
+    }
+
+    /// Whether `other` is the same folder.
+    pub fn is_same(&self, other: &Folder) -> Result<bool, Error> {
+        let identity = |folder: &Folder| rustix::fs::fstat(&folder.handle).map(|stat| (stat.st_dev, stat.st_ino));
+        let same = identity(self).and_then(|own| Ok(own == identity(other)?));
+        same.map_err(failed("looking at", &self.path))
     }
 
     /// Opens the folder `name` in this one; `None` where there is nothing of that name.
@@ -264,17 +273,7 @@ impl Folder {
 
     /// The names in it, without `.` and `..`.
     pub fn names(&self) -> Result<Vec<OsString>, Error> {
-        let read = || -> Result<Vec<OsString>, Errno> {
-            let mut names = Vec::new();
-            for entry in Dir::read_from(&self.handle)? {
-                let name = OsString::from_vec(entry?.file_name().to_bytes().to_vec());
-                if name != "." && name != ".." {
-                    names.push(name);
-                }
-            }
-            Ok(names)
-        };
-        read().map_err(failed("listing", &self.path))
+        listing::names(&self.handle).map_err(failed("listing", &self.path))
     }
 
     /// A second handle on the same folder.

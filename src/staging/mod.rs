@@ -20,6 +20,7 @@ use std::collections::hash_map::RandomState;
 use std::ffi::{OsStr, OsString};
 use std::fs::{DirBuilder, File};
 use std::hash::BuildHasher;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -61,6 +62,16 @@ pub struct Place<'a> {
     pub ordinal: u32,
     /// The file name, untrusted.
     pub name: &'a [u8],
+}
+
+/// What came of a sweep.
+#[derive(Debug, Default)]
+pub struct Swept {
+    /// Partials that were removed, by hash.
+    pub removed: HashMap<OsString, u64>,
+    /// The first that went wrong.
+    pub failure: Option<Error>,
+    has_local_locks: bool,
 }
 
 /// How a run uses a staging folder.
@@ -198,38 +209,49 @@ impl Staging {
         &self.budget
     }
 
-    /// Removes partials that an earlier run left and nobody writes to; how many, for each hash. Folders that are empty then go
-    /// too.
-    pub fn sweep(&self) -> Result<HashMap<OsString, u64>, Error> {
-        let mut removed = HashMap::new();
-        let sweep_folder = |folder: &Folder| sweep_folder(folder, self.local_locks.is_some());
+    /// Removes partials that an earlier run left and nobody writes to. Folders that are empty then go too.
+    pub fn sweep(&self) -> Swept {
+        let mut swept = Swept { has_local_locks: self.local_locks.is_some(), ..Swept::default() };
         // What was written to see whether anything can be. It holds nothing.
-        sweep_folder(&self.root);
-        for hash in self.root.names()? {
+        let (hashes, _) = swept.sweep(&self.root);
+        for hash in hashes {
             // What cannot be opened is not ours.
             let Ok(Some(folder)) = self.root.subfolder(&hash) else { continue };
-            let mut count = sweep_folder(&folder);
+            let (_, mut count) = swept.sweep(&folder);
             if remove_if_left(&folder, OsStr::new(lock::FOLDER), false) {
                 self.root.remove_if_empty(&hash);
             }
-            for number in folder.names().unwrap_or_default() {
+            for number in swept.names(&folder) {
                 if !number.as_bytes().iter().all(u8::is_ascii_digit) {
                     continue;
                 }
                 if let Ok(Some(numbered)) = folder.subfolder(&number) {
-                    let swept = sweep_folder(&numbered);
-                    if swept > 0 {
+                    let (_, more) = swept.sweep(&numbered);
+                    if more > 0 {
                         folder.remove_if_empty(&number);
                     }
-                    count += swept;
+                    count += more;
                 }
             }
             if count > 0 {
                 self.root.remove_if_empty(&hash);
-                removed.insert(hash, count);
+                swept.removed.insert(hash, count);
             }
         }
-        Ok(removed)
+        swept
+    }
+
+    /// Whether the folder's path leads to the folder that was opened. Links on the way there may lead elsewhere by now.
+    pub fn check_in_place(&self) -> Result<(), Error> {
+        let path = self.root.path();
+        let there = Folder::open(path).and_then(|there| there.is_same(&self.root));
+        match there {
+            Ok(true) => Ok(()),
+            Err(Error::Io { source, .. }) if source.kind() != io::ErrorKind::NotFound => {
+                Err(Error::Io { action: "looking at", path: path.to_owned(), source })
+            }
+            _ => Err(Error::Moved { path: path.to_owned() }),
+        }
     }
 
     /// As [`find`], in this staging folder.
@@ -459,6 +481,34 @@ pub fn space_at(path: &Path) -> Option<Space> {
     folder.space().ok()
 }
 
+impl Swept {
+    /// Removes the partials in one folder; gives the other names in it, and how many were removed.
+    fn sweep(&mut self, folder: &Folder) -> (Vec<OsString>, u64) {
+        let names = self.names(folder);
+        let (partials, others): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| is_partial(name.as_bytes()));
+        let mut count = 0;
+        for name in partials {
+            match remove_left(folder, &name, self.has_local_locks) {
+                Ok(is_removed) => count += u64::from(is_removed),
+                Err(errno) => {
+                    self.failure.get_or_insert(folder::failed("removing", &folder.join(&name))(errno));
+                }
+            }
+        }
+        (others, count)
+    }
+
+    /// The names in a folder that may be gone by now.
+    fn names(&mut self, folder: &Folder) -> Vec<OsString> {
+        folder.names().unwrap_or_else(|error| {
+            if !is_gone(&error) {
+                self.failure.get_or_insert(error);
+            }
+            Vec::new()
+        })
+    }
+}
+
 /// Locks the staging folder: by its handle, for the runs of this machine, and where others may use it, by a file in it, which
 /// gives the lock.
 fn lock_folder(root: &Folder, sharing: Sharing, is_seen_by_others: bool) -> Result<Option<Lock>, Error> {
@@ -486,25 +536,28 @@ fn is_gone(error: &Error) -> bool {
     matches!(error, Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
 }
 
-fn sweep_folder(folder: &Folder, has_local_locks: bool) -> u64 {
-    let names = folder.names().unwrap_or_default();
-    let partials = names.iter().filter(|name| is_partial(name.as_bytes()));
-    partials.filter(|name| remove_if_left(folder, name, has_local_locks)).count() as u64
+/// As [`remove_left`], where nobody is told why it was not removed.
+fn remove_if_left(folder: &Folder, name: &OsStr, has_local_locks: bool) -> bool {
+    remove_left(folder, name, has_local_locks).unwrap_or(false)
 }
 
 /// Removes the file `name` unless somebody holds a lock on it, or may do so on another machine. Whether it was removed.
-fn remove_if_left(folder: &Folder, name: &OsStr, has_local_locks: bool) -> bool {
+fn remove_left(folder: &Folder, name: &OsStr, has_local_locks: bool) -> Result<bool, Errno> {
     let file = match folder.open_locked(name) {
         Ok(file) => file,
         // A link, or what else nobody writes to.
-        Err(Errno::LOOP | Errno::NXIO) => return folder.remove(name).is_ok(),
-        Err(_) => return false,
+        Err(Errno::LOOP | Errno::NXIO) => return folder.remove(name).map(|()| true),
+        Err(Errno::NOENT) => return Ok(false),
+        Err(errno) => return Err(errno),
     };
-    let Ok(metadata) = file.metadata() else { return false };
+    let Ok(metadata) = file.metadata() else { return Ok(false) };
     let age = metadata.modified().ok().and_then(|time| SystemTime::now().duration_since(time).ok());
     let may_be_others = has_local_locks && age.unwrap_or_default() < LEFT_AFTER;
     let is_left = metadata.is_file() && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
-    is_left && !may_be_others && folder.is_at(&file, name) && folder.remove(name).is_ok()
+    if !is_left || may_be_others || !folder.is_at(&file, name) {
+        return Ok(false);
+    }
+    folder.remove(name).map(|()| true)
 }
 
 fn is_partial(name: &[u8]) -> bool {
@@ -517,306 +570,4 @@ fn is_partial(name: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::{Read, Seek};
-    use std::os::unix::fs::MetadataExt;
-
-    use super::*;
-
-    fn staging() -> (tempfile::TempDir, Staging) {
-        let place = tempfile::tempdir().expect("a temporary folder");
-        let staging = Staging::open(&place.path().join("a/b"), "0".parse().expect("a minimum")).expect("staging");
-        (place, staging)
-    }
-
-    fn place(ordinal: u32) -> Place<'static> {
-        Place { hash: OsStr::new("hash"), ordinal, name: b"x.img" }
-    }
-
-    fn shared(path: &Path) -> Staging {
-        let access = Access { sharing: Sharing::Together, run: Some("00000000000000ab".to_owned()), most: None };
-        Staging::open_as(path, "0".parse().expect("a minimum"), &access).expect("shared")
-    }
-
-    #[test]
-    fn a_folder_that_other_machines_see_is_locked_by_a_file_in_it() {
-        let place = tempfile::tempdir().expect("a temporary folder");
-        // Each machine has its own handle, on which the other's lock is not seen.
-        let lock = |sharing| {
-            let root = Folder::open(place.path()).expect("a folder");
-            let lock = lock_folder(&root, sharing, true);
-            let _ = flock(root.handle(), FlockOperation::Unlock);
-            lock
-        };
-        let alone = lock(Sharing::Alone).expect("free");
-        for sharing in [Sharing::Alone, Sharing::Together] {
-            assert!(matches!(lock(sharing), Err(Error::Locked { .. })));
-        }
-        drop(alone);
-        let together = [lock(Sharing::Together).expect("free"), lock(Sharing::Together).expect("shared")];
-        assert!(matches!(lock(Sharing::Alone), Err(Error::Locked { .. })));
-        drop(together);
-        assert_eq!(place.path().read_dir().expect("a folder").count(), 0);
-    }
-
-    #[test]
-    fn shards_share_the_folder_and_have_each_archive_alone() {
-        let (place, alone) = staging();
-        let path = place.path().join("a/b");
-        let (hash, free) = (OsStr::new("hash"), "0".parse().expect("a minimum"));
-        assert!(alone.lock_archive(hash).expect("alone").is_none());
-        drop(alone);
-        let (one, other) = (shared(&path), shared(&path));
-        assert!(matches!(Staging::open(&path, free), Err(Error::Locked { .. })));
-        let lock = one.lock_archive(hash).expect("free").expect("a lock");
-        assert!(matches!(other.lock_archive(hash), Err(Error::Busy { .. })));
-        assert!(other.lock_archive(OsStr::new("another")).is_ok());
-        drop(lock);
-        assert_eq!(one.root.names().expect("a folder"), [] as [&str; 0], "nothing is left behind");
-        let lock = other.lock_archive(hash).expect("free");
-        let mut keep = other.begin(&super::Place { hash, ordinal: 1, name: b"x.img" }, 3, Room::Whole).expect("room");
-        let partial = other.root.subfolder(hash).expect("a folder").expect("there").names().expect("names");
-        assert!(partial.iter().any(|name| name == ".imgsieve-00000000000000ab-1.partial"), "{partial:?}");
-        keep.data(b"abc").expect("written");
-        keep.finish().expect("whole");
-        drop(lock);
-        let left = other.root.subfolder(hash).expect("a folder").expect("there").names().expect("names");
-        assert_eq!(left, ["x.img"]);
-    }
-
-    #[test]
-    fn only_what_nobody_writes_to_is_swept() {
-        let (place, alone) = staging();
-        drop(alone);
-        let path = place.path().join("a/b");
-        let (one, other) = (shared(&path), shared(&path));
-        let lock = one.lock_archive(OsStr::new("hash")).expect("free");
-        let keep = one.begin(&super::Place { hash: OsStr::new("hash"), ordinal: 1, name: b"x.img" }, 3, Room::Whole);
-        let left = |name: &str| {
-            std::fs::create_dir_all(path.join(name)).expect("a folder");
-            for file in [".imgsieve-0123456789abcdef-7.partial", lock::FOLDER] {
-                std::fs::write(path.join(name).join(file), "left").expect("a file");
-            }
-        };
-        left("hash");
-        std::fs::remove_file(path.join("hash").join(lock::FOLDER)).expect("a file");
-        left("dead");
-        let swept = other.sweep().expect("a folder");
-        let expected = HashMap::from([(OsString::from("hash"), 1), (OsString::from("dead"), 1)]);
-        assert_eq!(swept, expected);
-        assert!(!path.join("dead").exists());
-        let mut keep = keep.expect("room");
-        keep.data(b"abc").expect("written");
-        assert!(keep.finish().is_ok(), "what is being written was left alone");
-        drop(lock);
-    }
-
-    #[test]
-    fn where_locks_are_of_one_machine_what_was_written_lately_is_left_alone() {
-        let (place, staging) = staging();
-        drop(staging);
-        let folder = Folder::open(&place.path().join("a/b")).expect("a folder");
-        let name = OsStr::new(".imgsieve-0123456789abcdef-7.partial");
-        let file = folder.create(name).expect("a file");
-        assert_eq!(sweep_folder(&folder, true), 0);
-        file.set_modified(SystemTime::now() - LEFT_AFTER - Duration::from_secs(9)).expect("ours");
-        assert_eq!(sweep_folder(&folder, true), 1);
-    }
-
-    #[test]
-    fn the_turn_is_one_runs_at_a_time_and_is_waited_for() {
-        let (place, alone) = staging();
-        assert!(alone.take_turn(&|| false, &|| ()).expect("a folder").is_none(), "nobody else could have it");
-        drop(alone);
-        let path = place.path().join("a/b");
-        let (one, other) = (shared(&path), shared(&path));
-        let turn = one.take_turn(&|| false, &|| ()).expect("a folder").expect("free");
-        let (asked, told) = (AtomicU64::new(0), AtomicU64::new(0));
-        let is_stopped = || asked.fetch_add(1, Ordering::SeqCst) > 2;
-        let waits = || {
-            told.fetch_add(1, Ordering::SeqCst);
-        };
-        assert!(other.take_turn(&is_stopped, &waits).expect("a folder").is_none());
-        assert_eq!(told.into_inner(), 1);
-        drop(turn);
-        assert!(other.take_turn(&|| false, &|| ()).expect("a folder").is_some());
-    }
-
-    #[test]
-    fn an_image_has_its_name_only_when_it_is_whole() {
-        let (_place, staging) = staging();
-        let mut keep = staging.begin(&place(1), 10_000, Room::Whole).expect("room");
-        keep.data(&[7; 5000]).expect("written");
-        assert!(!staging.path().join("hash/x.img").exists());
-        assert_eq!(staging.budget().reserved(), 5000);
-        keep.data(&[0; 5000]).expect("written");
-        let mut staged = keep.finish().expect("whole");
-        assert_eq!(staged.path, staging.path().join("hash/x.img"));
-        assert_eq!(staging.budget().reserved(), 0);
-        let mut read = Vec::new();
-        staged.file.rewind().expect("a file");
-        staged.file.read_to_end(&mut read).expect("readable");
-        assert_eq!(read, [vec![7; 5000], vec![0; 5000]].concat());
-    }
-
-    #[test]
-    fn what_is_not_finished_leaves_nothing() {
-        let (_place, staging) = staging();
-        for ordinal in [1, 2] {
-            let mut keep = staging.begin(&place(ordinal), 10_000, Room::Whole).expect("room");
-            keep.data(&[7; 5000]).expect("written");
-            if ordinal == 1 {
-                assert!(matches!(keep.finish(), Err(Error::Length { written: 5000, expected: 10_000, .. })));
-            } else {
-                drop(keep);
-            }
-            assert_eq!(staging.root.names().expect("a folder"), [] as [&str; 0]);
-            assert_eq!(staging.budget().reserved(), 0);
-        }
-    }
-
-    #[test]
-    fn zeros_take_no_room() {
-        let (_place, staging) = staging();
-        let mut keep = staging.begin(&place(1), 100 << 20, Room::Growing).expect("no room needed");
-        keep.data(&[1; 4096]).expect("written");
-        keep.hole((50 << 20) - 4096).expect("a hole");
-        for _ in 0..50 {
-            keep.data(&vec![0; 1 << 20]).expect("zeros");
-        }
-        let staged = keep.finish().expect("whole");
-        assert_eq!(staged.bytes_written, 4096);
-        assert!(staged.allocated <= 64 << 10, "{}", staged.allocated);
-        assert_eq!(staged.file.metadata().expect("a file").size(), 100 << 20);
-    }
-
-    #[test]
-    fn a_second_image_of_the_name_goes_to_a_numbered_folder() {
-        let (_place, staging) = staging();
-        let keep = staging.begin(&place(2), 0, Room::Whole).expect("room");
-        assert_eq!(keep.finish().expect("whole").path, staging.path().join("hash/2/x.img"));
-    }
-
-    #[test]
-    fn a_path_is_an_images_by_whatever_name_staging_goes() {
-        let (folder, staging) = staging();
-        let root = staging.path();
-        std::os::unix::fs::symlink("a", folder.path().join("link")).expect("a link");
-        for path in ["a/b/hash/x.img", "link/b/hash/x.img", "a/../a/b/hash/x.img", "a/b//hash/x.img"] {
-            assert!(place(1).is_at(root, &folder.path().join(path)), "{path}");
-        }
-        assert!(place(2).is_at(root, &root.join("hash/2/x.img")));
-        assert!(place(1).is_at(Path::new("/gone"), Path::new("/gone/hash/x.img")));
-        for path in ["a/b/hash/2/x.img", "a/hash/x.img", "a/b/hash/../hash/y.img", "a/b/hash/x.img/..", "x.img", ""] {
-            assert!(!place(1).is_at(root, &folder.path().join(path)), "{path}");
-        }
-        let outside = Place { hash: OsStr::new(".."), ordinal: 1, name: b"x.img" };
-        assert!(!outside.is_at(root, &root.join("../x.img")));
-    }
-
-    #[test]
-    fn an_existing_image_of_the_right_size_is_found_and_others_are_in_the_way() {
-        let (_place, staging) = staging();
-        assert!(staging.existing(&place(1), 5).expect("nothing").is_none());
-        std::fs::create_dir(staging.path().join("hash")).expect("a folder");
-        std::fs::write(staging.path().join("hash/x.img"), "12345").expect("a file");
-        assert!(staging.existing(&place(1), 5).expect("a file").is_some());
-        assert!(matches!(staging.existing(&place(1), 6), Err(Error::InTheWay { .. })));
-        let mut keep = staging.begin(&place(1), 3, Room::Whole).expect("room");
-        keep.data(b"new").expect("written");
-        assert!(matches!(keep.finish(), Err(Error::InTheWay { .. })));
-        assert_eq!(std::fs::read(staging.path().join("hash/x.img")).expect("survives"), b"12345");
-    }
-
-    #[test]
-    fn a_name_is_given_to_the_file_that_was_written_and_to_no_other() {
-        let (_place, staging) = staging();
-        let write = || {
-            let mut keep = staging.begin(&place(1), 5, Room::Whole).expect("room");
-            keep.data(b"whole").expect("written");
-            let folder = staging.path().join("hash");
-            let mut names = std::fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("a name").path());
-            (keep, names.find(|path| path.extension().is_some_and(|end| end == "partial")).expect("a partial"))
-        };
-        // Swept by a run that holds a lock which is none.
-        let (keep, partial) = write();
-        std::fs::remove_file(&partial).expect("there");
-        assert!(matches!(keep.finish(), Err(Error::Lost { .. })));
-        assert!(!staging.path().join("hash/x.img").exists());
-        // Another file in its place stays where it is.
-        let (keep, partial) = write();
-        std::fs::rename(&partial, partial.with_extension("away")).expect("there");
-        std::fs::write(&partial, "half").expect("a file");
-        keep.finish().expect("whole");
-        assert_eq!(std::fs::read(staging.path().join("hash/x.img")).expect("an image"), b"whole");
-        assert_eq!(std::fs::read(&partial).expect("theirs"), b"half");
-    }
-
-    #[test]
-    fn a_file_that_is_created_leaves_nothing_behind_and_sweeps_what_a_killed_process_left() {
-        let place = tempfile::tempdir().expect("a temporary folder");
-        let open = || Folder::open(place.path()).expect("a folder");
-        let names = || open().names().expect("its names");
-        let name = OsStr::new("x.img");
-        for may_be_unnamed in [true, false] {
-            let begin = || {
-                let mut keep = create_in(open(), name, 4, may_be_unnamed).expect("begun");
-                keep.data(b"half").expect("written");
-                keep
-            };
-            // The lock goes with the process, and the file stays.
-            drop(create_named(&open(), name).expect("a partial"));
-            let left = names();
-            // Two at once are in nobody's way.
-            let (one, other) = (begin(), begin());
-            assert_eq!((left.len(), names().len()), (1, if may_be_unnamed { 0 } else { 2 }));
-            one.finish().expect("whole");
-            assert!(matches!(other.finish(), Err(Error::InTheWay { .. })));
-            assert_eq!(std::fs::read(place.path().join(name)).expect("a file"), b"half");
-            std::fs::remove_file(place.path().join(name)).expect("ours");
-            assert!(names().is_empty(), "{:?}", names());
-        }
-    }
-
-    #[test]
-    fn a_second_lock_is_refused_until_the_first_is_gone() {
-        let (_place, staging) = staging();
-        let path = staging.path().to_owned();
-        let free = "0".parse().expect("a minimum");
-        assert!(matches!(Staging::open(&path, free), Err(Error::Locked { .. })));
-        drop(staging);
-        assert!(Staging::open(&path, free).is_ok());
-    }
-
-    #[test]
-    fn left_over_partials_are_swept_and_nothing_else() {
-        let (_place, staging) = staging();
-        for name in [
-            "h1/.imgsieve-0.partial",
-            "h1/2/.imgsieve-0123456789abcdef-17.partial",
-            "h2/.imgsieve-x.partial",
-            "h2/.imgsieve-0123456789abcdef.partial",
-            "h2/y.partial",
-        ] {
-            let path = staging.path().join(name);
-            std::fs::create_dir_all(path.parent().expect("a folder")).expect("folders");
-            std::fs::write(path, "half").expect("a file");
-        }
-        let removed = staging.sweep().expect("swept");
-        assert_eq!(removed, HashMap::from([(OsString::from("h1"), 2)]));
-        assert!(!staging.path().join("h1").exists(), "a folder that only held partials goes too");
-        assert_eq!(
-            staging.root.subfolder(OsStr::new("h2")).expect("there").expect("there").names().expect("names").len(),
-            3
-        );
-    }
-
-    #[test]
-    fn an_image_larger_than_the_free_space_is_refused_whole_and_may_grow() {
-        let (_place, staging) = staging();
-        let huge = staging.budget().space().expect("it says").available + (1 << 30);
-        assert!(matches!(staging.begin(&place(1), huge, Room::Whole), Err(Error::NoSpace { .. })));
-        assert_eq!(staging.root.names().expect("a folder"), [] as [&str; 0], "no folder for an image without room");
-        assert!(staging.begin(&place(1), huge, Room::Growing).is_ok());
-    }
-}
+mod tests;

@@ -101,6 +101,14 @@ pub enum Error {
         /// The limit in force.
         limit: u64,
     },
+    /// The system has no memory to give for it.
+    #[error(
+        "there is not enough memory to decode the frame at byte {frame}; try fewer --jobs, or a lower --max-window"
+    )]
+    Memory {
+        /// First byte of the frame, or where the file was to be read.
+        frame: u64,
+    },
     /// Made with a dictionary that nobody gave us.
     #[error("the frame at byte {frame} was made with dictionary {id}, which is not at hand")]
     Dictionary {
@@ -166,6 +174,7 @@ impl Error {
             Error::Corrupt { .. } => Reason::Corrupt,
             Error::Reference { .. } => Reason::Reference,
             Error::WindowTooLarge { .. } => Reason::WindowTooLarge,
+            Error::Memory { .. } => Reason::Memory,
             Error::Dictionary { .. } => Reason::Dictionary,
             Error::Changed(_) => Reason::Changed,
             Error::TooManyRewinds { .. } => Reason::TooManyRewinds,
@@ -195,6 +204,7 @@ impl From<Error> for io::Error {
         let kind = match &error {
             Error::Open { source } | Error::Io { source, .. } => source.kind(),
             Error::Truncated { .. } | Error::EndOfData { .. } | Error::Changed(_) => io::ErrorKind::UnexpectedEof,
+            Error::Memory { .. } => io::ErrorKind::OutOfMemory,
             Error::Dear { .. } | Error::Interrupted => io::ErrorKind::Other,
             _ => io::ErrorKind::InvalidData,
         };

@@ -146,7 +146,7 @@ impl ZstFile {
     /// Opens `path`, which must be a regular file that is not empty, or the URL of an object. Nothing is decoded yet.
     pub fn open(path: &Path, options: Options) -> Result<ZstFile, Error> {
         let source = Arc::new(Source::of(path, &options.meter.stop_flag())?);
-        let reader = Reader::new(&source, options);
+        let reader = Reader::new(&source, options)?;
         Ok(ZstFile { source, reader: Mutex::new(reader) })
     }
 

@@ -59,14 +59,14 @@ enum Way {
 }
 
 impl Reader {
-    pub fn new(source: &Arc<Source>, options: Options) -> Reader {
+    pub fn new(source: &Arc<Source>, options: Options) -> Result<Reader, Error> {
         let Options { engine, max_window, ref meter, voucher } = options;
         let gears = (engine != Engine::Decode).then(|| Gears::new(Arc::clone(source), Arc::clone(meter)));
         let presumable = Presumable { source: Arc::clone(source), meter: Arc::clone(meter), voucher };
-        Reader {
+        Ok(Reader {
             engine,
             max_window,
-            decoder: Decoder::new(Input::new(Arc::clone(source)), options),
+            decoder: Decoder::new(Input::new(Arc::clone(source)), options)?,
             gears,
             done: Passed::default(),
             traced: 0,
@@ -76,7 +76,7 @@ impl Reader {
             // that is refuted would have all of it come twice.
             presumable: (!source.is_remote() && (engine == Engine::Auto || voucher.is_some())).then_some(presumable),
             refuted: 0,
-        }
+        })
     }
 
     /// Bytes from `position` on, at least one unless the data end there. `wanted` is how many will be asked for in all. With

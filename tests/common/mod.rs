@@ -9,6 +9,7 @@ pub mod disk;
 pub mod fixture;
 pub mod image;
 pub mod scan;
+pub mod strace;
 pub mod volume;
 
 use std::cell::Cell;

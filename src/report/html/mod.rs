@@ -37,7 +37,7 @@ use timeline::Drawing;
 use verdict::Verdict;
 use verified::Verified;
 
-pub use save::replace;
+pub use save::{Error as SaveError, replace};
 
 /// Rows of the summary that stands without a script.
 const PLAIN_MOST: usize = 300;

@@ -131,12 +131,12 @@ pub(in crate::zst) struct Decoder {
 }
 
 impl Decoder {
-    pub fn new(input: Input, options: Options) -> Decoder {
-        let mut context = DCtx::create();
+    pub fn new(input: Input, options: Options) -> Result<Decoder, Error> {
+        let mut context = DCtx::try_create().ok_or(Error::Memory { frame: 0 })?;
         // The frame header is checked against the exact limit before libzstd sees it; this only has to be no lower.
         let log = options.max_window.max(1).next_power_of_two().ilog2().clamp(10, 31);
         context.set_parameter(DParameter::WindowLogMax(log)).expect("10..=31 is in range");
-        Decoder {
+        Ok(Decoder {
             input,
             context,
             options,
@@ -153,7 +153,7 @@ impl Decoder {
             intact: Ranges::default(),
             size: None,
             failed: None,
-        }
+        })
     }
 
     pub fn totals(&self) -> Totals {
@@ -395,6 +395,8 @@ impl Decoder {
             hint = context.decompress_stream(&mut sink, &mut consumed).map_err(|code| {
                 if is_error_kind(code, ZSTD_ErrorCode::ZSTD_error_checksum_wrong) {
                     Error::Checksum { frame: start }
+                } else if is_error_kind(code, ZSTD_ErrorCode::ZSTD_error_memory_allocation) {
+                    Error::Memory { frame: start }
                 } else {
                     let detail = get_error_name(code).to_owned();
                     Error::Corrupt { frame: start, offset, detail }
@@ -544,7 +546,7 @@ mod tests {
         let path = folder.path().join("frames.zst");
         std::fs::write(&path, frames.concat()).expect("written");
         let input = Input::new(Arc::new(Source::open(&path).expect("opens")));
-        (Decoder::new(input, Options::default()), starts, folder)
+        (Decoder::new(input, Options::default()).expect("memory"), starts, folder)
     }
 
     fn at(frame: usize, within: usize) -> u64 {

@@ -70,7 +70,8 @@ impl Input {
         self.slab.drain(..self.consumed);
         self.slab_offset += self.consumed as u64;
         self.consumed = 0;
-        self.slab.reserve_exact(usize::try_from(self.next_len).expect("at most SLAB_LEN") - self.slab.len());
+        let room = usize::try_from(self.next_len).expect("at most SLAB_LEN") - self.slab.len();
+        self.slab.try_reserve_exact(room).map_err(|_| Error::Memory { frame: self.slab_offset })?;
         while self.slab.len() < wanted {
             let have = self.slab.len();
             let offset = self.slab_offset + have as u64;

@@ -19,6 +19,7 @@ pub(super) mod place;
 pub(super) mod seek_table;
 pub(super) mod size;
 pub(super) mod slab;
+mod threads;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -119,7 +120,7 @@ impl Pass {
                 Err(fault) => return Err(Stop::Odd(fault)),
             }
         }
-        let threads = rayon::current_num_threads();
+        let threads = threads::count();
         let most = if threads == 1 { 1 } else { self.slabs.min(most) };
         let mut passed = self.size(most, threads.min(most))?;
         for Sized { batch, sizes, outcome, index } in &passed {
@@ -168,12 +169,7 @@ impl Pass {
             }
             lock(spare_slabs).push(slab);
         };
-        rayon::in_place_scope(|scope| {
-            for _ in 1..workers {
-                scope.spawn(|_| work());
-            }
-            work();
-        });
+        threads::each(workers, work);
         if let Some(stop) = stopped.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(stop);
         }

@@ -25,6 +25,8 @@ impl Slab {
         let left = source.length().saturating_sub(offset);
         let len = usize::try_from(left).unwrap_or(usize::MAX).min(len);
         self.offset = offset;
+        let more = (FRONT + len + PADDING).saturating_sub(self.bytes.len());
+        self.bytes.try_reserve(more).map_err(|_| Error::Memory { frame: offset })?;
         self.bytes.resize(FRONT + len + PADDING, 0);
         let mut filled = 0;
         while filled < len {
