@@ -18,6 +18,7 @@ use crate::finding::{Finding, Verdict};
 use crate::images::{Images, Role};
 use crate::log::record::{Partition, Table};
 use crate::member::{self, Content, Item};
+use crate::object::{self, Object, Url};
 use crate::ptable::Rejected;
 use crate::reason::Reason;
 use crate::rescue::Maps;
@@ -101,6 +102,9 @@ impl Inspection {
     }
 
     fn read(&mut self, path: &Path, options: &Options) -> Result<(), Cause> {
+        if object::is_url(path) {
+            return self.read_object(path, options);
+        }
         let io = |error: std::io::Error| Cause::of(Reason::Io, &error);
         // Without O_NONBLOCK, opening a FIFO would wait for a writer.
         let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
@@ -110,31 +114,52 @@ impl Inspection {
             let what = if kind.is_dir() { "a folder" } else { "not a file or block device" };
             return Err(Cause::new(Reason::NotAFile, format!("it is {what}")));
         }
-        let is_archive_by_name =
-            path.file_name().is_some_and(|name| archive_name::hash(name.as_encoded_bytes()).is_some());
+        let is_archive_by_name = has_archives_name(path);
         if is_archive_by_name || is_zstd(&mut file).map_err(io)? {
-            let zst_options = zst::Options {
-                engine: options.engine,
-                max_window: options.max_window,
-                meter: Arc::clone(&options.meter),
-                voucher: vouch::voucher(options.engine),
-            };
-            let of_zst = |error: zst::Error| Cause::from(&error);
-            let zst = ZstFile::open(path, zst_options).map_err(of_zst)?;
-            if is_archive_by_name || is_tar(&zst) {
-                self.archive(&zst, options)?;
-                zst.finish().map_err(of_zst)?;
-            } else {
-                let size = zst.finish().map_err(of_zst)?;
-                self.image(path, &zst, size);
-            }
-            self.warnings.extend(zst.padding().map(Cause::from));
-            return zst.check_unchanged().map_err(of_zst);
+            return self.read_zst(path, is_archive_by_name, options);
         }
         // A device has no length but where its end can be sought.
         let size = file.seek(SeekFrom::End(0)).map_err(io)?;
         self.image(path, &file, size);
         Ok(())
+    }
+
+    fn read_zst(&mut self, path: &Path, is_archive_by_name: bool, options: &Options) -> Result<(), Cause> {
+        let zst_options = zst::Options {
+            engine: options.engine,
+            max_window: options.max_window,
+            meter: Arc::clone(&options.meter),
+            voucher: vouch::voucher(options.engine),
+        };
+        let of_zst = |error: zst::Error| Cause::from(&error);
+        let zst = ZstFile::open(path, zst_options).map_err(of_zst)?;
+        if is_archive_by_name || is_tar(&zst) {
+            self.archive(&zst, options)?;
+            zst.finish().map_err(of_zst)?;
+        } else {
+            let size = zst.finish().map_err(of_zst)?;
+            self.image(path, &zst, size);
+        }
+        self.warnings.extend(zst.padding().map(Cause::from));
+        zst.check_unchanged().map_err(of_zst)
+    }
+
+    fn read_object(&mut self, path: &Path, options: &Options) -> Result<(), Cause> {
+        if has_archives_name(path) {
+            return self.read_zst(path, true, options);
+        }
+        let of_object = |error: object::Error| {
+            let code = if matches!(error, object::Error::Replaced) { Reason::Changed } else { Reason::Io };
+            Cause::of(code, &error)
+        };
+        let url = Url::parse(path).map_err(of_object)?;
+        let object = Object::open(&url, options.meter.stop_flag()).map_err(of_object)?;
+        let mut magic = [0; ZSTD_MAGIC.len()];
+        if object.read_exact_at(0, &mut magic).is_ok() && begins_zstd(&magic) {
+            return self.read_zst(path, false, options);
+        }
+        self.image(path, &object, object.identity().length);
+        object.check_unchanged().map_err(of_object)
     }
 
     fn image(&mut self, path: &Path, image: &dyn ReadAt, size: u64) {
@@ -377,7 +402,16 @@ fn is_zstd(file: &mut File) -> std::io::Result<bool> {
     let mut magic = Vec::new();
     file.take(ZSTD_MAGIC.len() as u64).read_to_end(&mut magic)?;
     file.rewind()?;
-    Ok(magic == ZSTD_MAGIC || magic.get(1..) == Some(&SKIPPABLE_MAGIC) && magic[0] & 0xF0 == 0x50)
+    Ok(begins_zstd(&magic))
+}
+
+fn begins_zstd(magic: &[u8]) -> bool {
+    let is_skippable = |first: &u8| first & 0xF0 == 0x50 && magic.get(1..) == Some(&SKIPPABLE_MAGIC);
+    magic == ZSTD_MAGIC || magic.first().is_some_and(is_skippable)
+}
+
+fn has_archives_name(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| archive_name::hash(name.as_encoded_bytes()).is_some())
 }
 
 /// Whether the decompressed data begin with a tar header. Zeros, with which a tar of no members begins too, are an image.

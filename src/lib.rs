@@ -33,6 +33,7 @@
 //! - [`ptable`]: bytes in, partition table out.
 //! - [`member`]: the members of a tar, and their content as bytes at an offset.
 //! - [`zst`]: the decompressed bytes of a `.zst`, at any offset.
+//! - `object`: archives in object storage, as bytes at an offset.
 //! - [`shard`]: a part of a collection, by the names in it.
 //! - [`config`], [`suffixes`], [`units`], [`sanitize`]: what a run is told; how names of images end; sizes; names on their
 //!   way to a terminal; `wrap`: lines of
@@ -47,6 +48,7 @@ mod extract;
 mod images;
 mod listing;
 pub mod member;
+mod object;
 mod progress;
 pub mod ptable;
 mod report;

@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::config::{LogTarget, Origin, full_path};
+use crate::config::{LogTarget, Origin, full_path, full_place};
 use crate::zst::Engine;
 
 use super::args::ScanArguments;
@@ -100,7 +100,7 @@ pub(super) fn options(arguments: &ScanArguments, origin: &Origin) -> Vec<OsStrin
     words.value("--engine", (arguments.engine != Engine::Auto).then(|| arguments.engine.as_str()));
     if !collection.is_empty() {
         // A folder's name may begin as an option does, but for the slash that a full path has.
-        words.0.extend(collection.iter().map(|path| full_path(path).into_os_string()));
+        words.0.extend(collection.iter().map(|place| full_place(place).into_os_string()));
     }
     words.0
 }

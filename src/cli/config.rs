@@ -7,6 +7,7 @@ use clap::{Args, ValueHint};
 use crate::cause::Cause;
 use crate::config::{self, HERE, LogTarget, Origin, Site};
 use crate::exit::Exit;
+use crate::object;
 use crate::reason::Reason;
 use crate::sanitize::printable;
 use crate::staging;
@@ -56,7 +57,7 @@ fn write(path: &Path, arguments: SiteArguments) -> Exit {
         Ok(site) => site,
         Err(error) => return usage(&error),
     };
-    for place in &site.collection {
+    for place in site.collection.iter().filter(|place| !object::is_url(place)) {
         if let Err(error) = std::fs::metadata(place) {
             let message = format!("the collection {} cannot be read: {error}; is it mounted?", place.display());
             return failure(&Cause::new(Reason::Collection, message));

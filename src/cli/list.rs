@@ -6,6 +6,8 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use crate::object;
+
 /// Longest list that is read, in bytes: some ten million paths.
 const MOST: u64 = 1 << 30;
 
@@ -23,7 +25,8 @@ pub(super) fn read(path: &Path, null: bool) -> io::Result<Vec<PathBuf>> {
     }
     let end = if null { 0 } else { b'\n' };
     let paths = text.split(|&byte| byte == end).filter(|path| !path.is_empty());
-    paths.map(|path| std::path::absolute(OsStr::from_bytes(path))).collect()
+    let full = |path: &Path| if object::is_url(path) { Ok(path.to_owned()) } else { std::path::absolute(path) };
+    paths.map(|path| full(Path::new(OsStr::from_bytes(path)))).collect()
 }
 
 #[cfg(test)]

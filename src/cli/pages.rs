@@ -1,6 +1,8 @@
 //! What the command line says of itself: its defaults, and the pages of the manual. They are made of the types in
 //! [`args`](super::args), so that a subcommand or an option is in them as soon as it is there.
 
+mod cloud;
+
 use std::any::TypeId;
 use std::fmt::Display;
 use std::io;
@@ -30,11 +32,14 @@ const LOG_PAGE: &str = "log";
 /// The page that is about no subcommand either: runs by the clock, and logs that are rotated.
 const SCHEDULE_PAGE: &str = "schedule";
 
+/// And this one: archives in object storage.
+const CLOUD_PAGE: &str = "cloud";
+
 /// Nor is this one: a collection in shards, under an engine that runs them.
 const SHARDS_PAGE: &str = "shards";
 
 /// Pages about no subcommand.
-const TOPICS: [&str; 3] = [LOG_PAGE, SCHEDULE_PAGE, SHARDS_PAGE];
+const TOPICS: [&str; 4] = [CLOUD_PAGE, LOG_PAGE, SCHEDULE_PAGE, SHARDS_PAGE];
 
 /// Files to begin with, and what each is for. The package has them as examples.
 const SAMPLES: [(&str, &str); 4] = [
@@ -200,6 +205,7 @@ fn topic_page(program: &clap::Command, topic: &str) -> String {
     roff.control("TH", [&*title, "1", released(), version, "User Commands"]);
     match topic {
         LOG_PAGE => log_page(&mut roff),
+        CLOUD_PAGE => cloud_page(&mut roff),
         SHARDS_PAGE => shards_page(&mut roff),
         _ => schedule_page(&mut roff),
     }
@@ -208,6 +214,20 @@ fn topic_page(program: &clap::Command, topic: &str) -> String {
     let mut page = Vec::new();
     roff.to_writer(&mut page).expect("a Vec takes everything");
     tidy(&String::from_utf8_lossy(&page))
+}
+
+/// Archives in object storage.
+fn cloud_page(roff: &mut Roff) {
+    roff.control("SH", ["NAME"]);
+    roff.text([roman(cloud::NAME)]);
+    for (heading, text) in cloud::SECTIONS {
+        roff.control("SH", [heading]);
+        paragraphs(roff, text);
+    }
+    roff.control("SH", ["EXAMPLES"]);
+    for (line, explanation) in cloud::EXAMPLES {
+        example(roff, line, explanation);
+    }
 }
 
 /// What is needed to run by the clock.
@@ -426,17 +446,22 @@ fn examples(roff: &mut Roff, command: &clap::Command) {
         return;
     }
     roff.control("SH", ["EXAMPLES"]);
-    for Example { line, explanation } in examples {
-        // Filled, a command line would be broken and hyphenated, and run into what follows.
-        roff.control("PP", []);
-        roff.control("nf", []);
-        roff.text([bold(line)]);
-        roff.control("fi", []);
-        if !explanation.is_empty() {
-            roff.control("RS", ["4"]);
-            roff.text([roman(explanation)]);
-            roff.control("RE", []);
-        }
+    for Example { line, explanation } in &examples {
+        example(roff, line, explanation);
+    }
+}
+
+/// A command line, and under it what it does.
+fn example(roff: &mut Roff, line: &str, explanation: &str) {
+    // Filled, a command line would be broken and hyphenated, and run into what follows.
+    roff.control("PP", []);
+    roff.control("nf", []);
+    roff.text([bold(line)]);
+    roff.control("fi", []);
+    if !explanation.is_empty() {
+        roff.control("RS", ["4"]);
+        roff.text([roman(explanation)]);
+        roff.control("RE", []);
     }
 }
 

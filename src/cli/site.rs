@@ -5,14 +5,15 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::config::{self, LogTarget, Origin, Site, full_path};
+use crate::config::{self, LogTarget, Origin, Site, full_path, full_place};
 use crate::suffixes::Suffixes;
 use crate::units::{MinFree, Size};
 
 /// Options that override a key of the site file.
 #[derive(Debug, Default, Args)]
 pub struct SiteArguments {
-    /// Folders whose *.tar.zst files are surveyed, or single archives of any size
+    /// Folders whose *.tar.zst files are surveyed, or single archives of any size; also in object storage, as
+    /// `s3://BUCKET/PREFIX` (`imgsieve man cloud`)
     #[arg(value_name = "COLLECTION")]
     pub collection: Vec<PathBuf>,
     /// Site file (TOML); see `imgsieve config` [default: the one in force]
@@ -79,7 +80,7 @@ impl SiteArguments {
             _ => path,
         };
         if !self.collection.is_empty() {
-            site.collection = self.collection.into_iter().map(absolute).collect();
+            site.collection = self.collection.iter().map(|place| full_place(place)).collect();
         }
         set(&mut site.staging, self.staging.map(absolute));
         set(&mut site.log, self.log.into_iter().next().map(absolute_log));

@@ -13,12 +13,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::log::record::Rules;
 use crate::log::{self, Logs};
+use crate::object;
 use crate::shard::Shard;
 use crate::suffixes::Suffixes;
 use crate::units::{MinFree, Size};
 use crate::zst::Engine;
 
-pub use origin::{HERE, Origin, expand, full_path};
+pub use origin::{HERE, Origin, expand, full_path, full_place};
 
 /// The built-in site file: the places and rules of the script that this program replaces.
 pub const BUILT_IN: &str = include_str!("site.toml");
@@ -133,7 +134,7 @@ impl Site {
         for (key, _) in paths.into_iter().filter(|&(_, given)| given) {
             match key {
                 "collection" => {
-                    for path in &mut site.collection {
+                    for path in site.collection.iter_mut().filter(|path| !object::is_url(path)) {
                         *path = beside(&folder, &expand(path)?);
                     }
                 }

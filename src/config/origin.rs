@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 use super::{Error, Site};
+use crate::object;
 
 /// The variable that names a site file.
 const VARIABLE: &str = "IMGSIEVE_CONFIG";
@@ -116,6 +117,12 @@ fn home() -> Option<PathBuf> {
     std::env::var_os("HOME").map(PathBuf::from).filter(|path| path.is_absolute())
 }
 
+/// A place of the collection as it can be named from anywhere: a URL as it is, a path as [`full_path`] gives it.
+#[must_use]
+pub fn full_place(path: &Path) -> PathBuf {
+    if object::is_url(path) { path.to_owned() } else { full_path(path) }
+}
+
 /// `path` from the root, and without `..`: for commands that are printed, and for the log. Where there is a `..`, links in
 /// front of it are resolved, for it leads out of the folder that they lead to.
 #[must_use]
@@ -160,6 +167,12 @@ fn expand_to(path: &Path, home: Option<&Path>) -> Result<PathBuf, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_url_is_named_from_anywhere_as_it_is() {
+        assert_eq!(full_place(Path::new("s3://cold/../a")).as_os_str(), "s3://cold/../a");
+        assert!(full_place(Path::new("s3:/cold")).is_absolute());
+    }
 
     #[test]
     fn a_full_path_has_no_dots_and_leads_to_the_same() {

@@ -20,7 +20,7 @@ use crate::shard::Shard;
 use crate::staging::Space;
 use crate::zst::Meter;
 
-use crate::log::record::LEFT_OUT_MOST;
+use crate::log::record::{ArchiveStart, LEFT_OUT_MOST};
 pub use crate::log::record::{Rules, ScriptComplete, Totals as ArchiveTotals};
 
 /// An archive that was selected.
@@ -34,12 +34,52 @@ pub struct Archive {
     pub size: u64,
     /// When it was last changed, as `stat --format %.9Y` prints it: seconds since 1970 and nanoseconds.
     pub mtime: String,
-    /// When its inode was last changed, in the same form: no copying sets that back.
-    pub ctime: String,
-    /// The number of its inode.
-    pub inode: u64,
+    /// What else tells it from another of its name.
+    pub mark: Mark,
     /// Place in the order of sizes, from 1.
     pub rank: usize,
+}
+
+/// What tells an archive from another one of its name, size and time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mark {
+    /// Of a file.
+    Inode {
+        /// When its inode was last changed, in the form of [`Archive::mtime`]: no copying sets that back.
+        ctime: String,
+        /// Its number.
+        inode: u64,
+    },
+    /// Of an object.
+    Tag {
+        /// Its `ETag`.
+        etag: Option<String>,
+        /// Its version.
+        version: Option<String>,
+    },
+}
+
+impl Archive {
+    /// Whether a run began it as the very file or object that it is now.
+    #[must_use]
+    pub fn is_identical(&self, start: &ArchiveStart) -> bool {
+        let is_marked = match &self.mark {
+            Mark::Inode { ctime, inode } => start.ctime.as_ref() == Some(ctime) && start.inode == Some(*inode),
+            Mark::Tag { etag, version } => etag.is_some() && (&start.etag, &start.version) == (etag, version),
+        };
+        self.is_same(start) && is_marked
+    }
+
+    /// Whether a run began it in this size, written at this time.
+    #[must_use]
+    pub fn is_same(&self, start: &ArchiveStart) -> bool {
+        let is_retagged = match &self.mark {
+            // Two objects may be written within one second, which is all that some stores tell.
+            Mark::Tag { etag: Some(etag), .. } => start.etag.as_ref().is_some_and(|told| told != etag),
+            _ => false,
+        };
+        start.size_bytes == Some(self.size) && start.mtime.as_ref() == Some(&self.mtime) && !is_retagged
+    }
 }
 
 /// Longest name that is kept whole, in bytes; no path can be longer. A tar may give each of its members a name of a

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::{
-    Action, Archive, Check, CommandEnd, CommandOutcome, Event, Image, Rule, Scope, StagedFile, Start, Unsurveyed,
+    Action, Archive, Check, CommandEnd, CommandOutcome, Event, Image, Mark, Rule, Scope, StagedFile, Start, Unsurveyed,
 };
 use crate::archive_name;
 use crate::cause::Cause;
@@ -45,17 +45,9 @@ impl Record {
                 mtime: Some(archive.mtime.clone()),
                 by_run: (*by_run).to_owned(),
             })),
-            Event::ArchiveStart { archive, worker, .. } => Record::ArchiveStart(Box::new(ArchiveStart {
-                hash: Name::from(&archive.hash),
-                size_gb: gigabytes(archive.size),
-                rank: archive.rank as u64,
-                size_bytes: Some(archive.size),
-                mtime: Some(archive.mtime.clone()),
-                ctime: Some(archive.ctime.clone()),
-                inode: Some(archive.inode),
-                worker: u32::try_from(*worker).unwrap_or(u32::MAX),
-                archive: Some(Name::from(&archive.path)),
-            })),
+            Event::ArchiveStart { archive, worker, .. } => {
+                Record::ArchiveStart(Box::new(archive_start(archive, *worker)))
+            }
             Event::ExtractionStart { archive, destination } => Record::ExtractionStart(Box::new(ExtractionStart {
                 hash: Name::from(&archive.hash),
                 dest: Some(Name::from(*destination)),
@@ -159,6 +151,23 @@ fn words(words: &[OsString]) -> (Vec<String>, Option<Vec<String>>) {
     let is_text = words.iter().all(|word| word.to_str().is_some());
     let exact = || words.iter().map(|word| sanitize::base64(word.as_bytes())).collect();
     (words.iter().map(|word| word.to_string_lossy().into_owned()).collect(), (!is_text).then(exact))
+}
+
+fn archive_start(archive: &Archive, worker: usize) -> ArchiveStart {
+    let start = ArchiveStart {
+        hash: Name::from(&archive.hash),
+        size_gb: gigabytes(archive.size),
+        rank: archive.rank as u64,
+        size_bytes: Some(archive.size),
+        mtime: Some(archive.mtime.clone()),
+        worker: u32::try_from(worker).unwrap_or(u32::MAX),
+        archive: Some(Name::from(&archive.path)),
+        ..ArchiveStart::default()
+    };
+    match archive.mark.clone() {
+        Mark::Inode { ctime, inode } => ArchiveStart { ctime: Some(ctime), inode: Some(inode), ..start },
+        Mark::Tag { etag, version } => ArchiveStart { etag, version, ..start },
+    }
 }
 
 fn script_start(start: &Start) -> ScriptStart {

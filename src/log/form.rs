@@ -20,6 +20,12 @@ pub fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(deseria
     Ok(serde_json::from_str(raw.get()).unwrap_or_default())
 }
 
+/// Whether a count is left out where it would say nothing.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+pub fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
 /// How an archive was read, by its word; the default one where that is not known.
 pub mod engine {
     use super::{Cow, Deserialize, Deserializer, Engine, Serializer};

@@ -313,9 +313,17 @@ pub struct ArchiveStart {
     #[serde(flatten, with = "name::archive::optional")]
     pub archive: Option<Name>,
     /// When its inode was last changed, as `mtime`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ctime: Option<String>,
     /// The number of its inode.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub inode: Option<u64>,
+    /// The `ETag` of an object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+    /// The version of an object, where its bucket keeps several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
 }
 
 /// `extraction_start`.
@@ -645,8 +653,11 @@ pub struct Totals {
     pub traced_bytes: u64,
     /// Times that libzstd had to decode after all.
     pub fallbacks: u64,
-    /// Compressed bytes read, counted each time.
+    /// Compressed bytes read, counted each time; from object storage, those that came.
     pub requested_bytes: u64,
+    /// Requests made of object storage, those among them that were made again.
+    #[serde(skip_serializing_if = "form::is_zero")]
+    pub requests: u64,
     /// Frames decoded to their end.
     #[serde(rename = "decoded_frames")]
     pub frames: u64,
@@ -704,6 +715,7 @@ impl Totals {
             (&mut self.traced_bytes, other.traced_bytes),
             (&mut self.fallbacks, other.fallbacks),
             (&mut self.requested_bytes, other.requested_bytes),
+            (&mut self.requests, other.requests),
             (&mut self.frames, other.frames),
             (&mut self.checksummed_frames, other.checksummed_frames),
             (&mut self.rewinds, other.rewinds),

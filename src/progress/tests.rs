@@ -5,7 +5,7 @@ use crate::cause::Cause;
 use crate::config::{Config, Site};
 use std::collections::BTreeMap;
 
-use crate::event::{LeftOutBy, Start};
+use crate::event::{LeftOutBy, Mark, Start};
 use crate::reason::Reason;
 
 #[derive(Clone, Default)]
@@ -36,8 +36,7 @@ fn archive(rank: usize) -> Arc<Archive> {
         hash: hash.into(),
         size: 1_000_000,
         mtime: "0.000000000".to_owned(),
-        ctime: "0.000000000".to_owned(),
-        inode: 1,
+        mark: Mark::Inode { ctime: "0.000000000".to_owned(), inode: 1 },
         rank,
     })
 }

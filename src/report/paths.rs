@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use crate::log::Name;
+use crate::object;
 use crate::sanitize::printable;
 
 /// Writes the paths; on a terminal, as nothing that it obeys. Gives a sentence for each that had to be left out.
@@ -17,7 +18,7 @@ pub(super) fn write<'a>(
     for path in paths {
         if path.bytes().contains(&end) {
             left_out.push(format!("{} has a newline in it: use -0", printable(path.bytes())));
-        } else if !path.as_path().is_absolute() {
+        } else if !path.as_path().is_absolute() && !object::is_url(path.as_path()) {
             // A command might take it for an option, and it was never logged by us.
             left_out.push(format!("{} is not an absolute path, and is left out", printable(path.bytes())));
         } else if is_terminal && !null {

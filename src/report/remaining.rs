@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::account::{ArchiveEnd, Problem, RunEnd, ShardRun, Shards};
 use crate::config::{self, LogTarget, Origin, Site, full_path};
 use crate::log::record::{PartitionCheck, ScriptStart};
+use crate::object;
 use crate::reason::{Reason, Told};
 use crate::sanitize::shell_word;
 
@@ -265,7 +266,7 @@ impl<'a> Places<'a> {
         let parents = report.account.archives.iter().filter_map(|archive| archive.path.as_ref()?.as_path().parent());
         let mut folders = BTreeSet::new();
         for folder in parents {
-            if folders.len() <= FOLDERS_MOST && folder.is_absolute() {
+            if folders.len() <= FOLDERS_MOST && (folder.is_absolute() || object::is_url(folder)) {
                 folders.insert(folder);
             }
         }

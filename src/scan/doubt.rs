@@ -66,16 +66,12 @@ impl<'a> Doubts<'a> {
         self.staged.note(record);
         let is_wrong = match record {
             Record::ArchiveStart(start) => {
-                let is_identical = start.size_bytes == Some(archive.size)
-                    && start.mtime.as_ref() == Some(&archive.mtime)
-                    && start.ctime.as_ref() == Some(&archive.ctime)
-                    && start.inode == Some(archive.inode);
-                if is_identical {
+                if archive.is_identical(start) {
                     self.identical.insert(hash);
                 } else {
                     self.identical.remove(hash);
                 }
-                if start.size_bytes == Some(archive.size) && start.mtime.as_ref() == Some(&archive.mtime) {
+                if archive.is_same(start) {
                     self.same.insert(hash);
                 } else {
                     // Another version of it.

@@ -201,7 +201,7 @@ impl Shared<'_> {
         preflight::check_surroundings(self.config, self.control, &mut |cause| {
             self.emit(&Event::Warning { scope: Scope::Run, cause: &cause });
         })?;
-        let mut plan = plan::select(self.config)?;
+        let mut plan = plan::select(self.config, &self.control.flag())?;
         if !self.config.dry_run && !self.control.is_stopped() {
             let staging = preflight::open_staging(self.config)?;
             if let Some(options) = staging.local_locks() {

@@ -1,8 +1,9 @@
 //! Which archives are surveyed, and in which order.
 
+mod objects;
+
 use std::collections::{BTreeSet, HashSet};
 use std::ffi::{OsStr, OsString};
-use std::fs::Metadata;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
@@ -12,8 +13,9 @@ use std::sync::Arc;
 use crate::archive_name;
 use crate::cause::{self, Cause};
 use crate::config::Config;
-use crate::event::{Archive, LeftOutBy, Part, Rule, Unsurveyed};
+use crate::event::{Archive, LeftOutBy, Mark, Part, Rule, Unsurveyed};
 use crate::listing;
+use crate::object;
 use crate::reason::Reason;
 use crate::sanitize::printable;
 use crate::shard::Shard;
@@ -48,6 +50,31 @@ struct Listing {
     names: Names,
 }
 
+/// What may be an archive.
+struct Candidate {
+    path: PathBuf,
+    /// Whether it was named itself.
+    is_named: bool,
+    /// What its store says of it, if it is in one.
+    object: Option<object::Identity>,
+}
+
+/// What can be an archive.
+struct Found {
+    hash: OsString,
+    file: File,
+    size: u64,
+    mtime: String,
+    mark: Mark,
+}
+
+/// What is the same by whichever way it is come to.
+#[derive(PartialEq, Eq, Hash)]
+enum File {
+    Inode { device: u64, inode: u64 },
+    Object(PathBuf),
+}
+
 impl Plan {
     /// Compressed bytes of all archives.
     #[must_use]
@@ -58,52 +85,24 @@ impl Plan {
 
 /// Chooses the archives. Fails where a folder or archive that was named cannot be read, or nothing of a list is there, for
 /// the collection may only not be mounted, and where a hash that was named is not in it: nothing is surveyed then.
-pub fn select(config: &Config) -> Result<Plan, Cause> {
+///
+/// What is in object storage is asked for there, until `stop` is set: then the plan is empty.
+pub fn select(config: &Config, stop: &object::Stop) -> Result<Plan, Cause> {
     let mut plan = Plan::default();
-    let mut candidates = Vec::new();
     let names = Names { shard: config.shard, archives: BTreeSet::new(), of_shard: 0 };
     let mut listing = Listing { recursive: config.recursive, entered: HashSet::new(), names };
-    for place in &config.site.collection {
-        let unreadable = |error: io::Error| {
-            let message = format!("cannot read the collection {}: {error}; is it mounted?", place.display());
-            Cause::new(Reason::Collection, message).passing(cause::is_out_of_reach(&error))
-        };
-        // A shard of archives that are named one by one is decided on by their names alone.
-        if config.shard.is_some() && is_named_as_archive(place) && !listing.names.note(place) {
-            continue;
-        }
-        let metadata = std::fs::metadata(place).map_err(unreadable)?;
-        if metadata.is_dir() && !(config.shard.is_some() && is_named_as_archive(place)) {
-            // A folder that is named twice is entered once.
-            if listing.entered.insert((metadata.dev(), metadata.ino())) {
-                let paths = plan.enter(place, &mut listing).map_err(unreadable)?;
-                candidates.extend(paths.into_iter().map(|path| (path, false)));
-            }
-        } else if listing.names.note(place) {
-            candidates.push((place.clone(), true));
-        }
-    }
-    let listed = config.listed.iter().filter(|path| listing.names.note(path)).cloned();
-    let listed: Vec<PathBuf> = listed.collect();
-    if let Some(first) = listed.first()
-        && candidates.is_empty()
-        && listed.iter().all(|path| !path.try_exists().unwrap_or(true))
-    {
-        let message = format!("nothing of the list is there, {} first; is the collection mounted?", first.display());
-        return Err(Cause::new(Reason::Collection, message).passing(true));
-    }
-    candidates.extend(listed.into_iter().map(|path| (path, true)));
+    let Some(mut candidates) = plan.find(config, &mut listing, stop)? else { return Ok(Plan::default()) };
     let names = listing.names;
     // What was named comes first: a folder that it also lies in must not make it one of the folder's small archives.
-    candidates.sort_by_key(|(_, is_named)| !is_named);
+    candidates.sort_by_key(|candidate| !candidate.is_named);
     // A minimum of 0 is none: an empty file then is an archive that cannot be read, and told as such.
     let least = config.site.min_archive_size.0;
     let is_small = |length| least > 0 && length <= least;
     let mut hashes = HashSet::new();
     let mut files = HashSet::new();
     let mut chosen = Vec::new();
-    for (path, is_named) in candidates {
-        let (hash, metadata) = match check(&path) {
+    for Candidate { path, is_named, object } in candidates {
+        let Found { hash, file, size, mtime, mark } = match check(&path, object) {
             Ok(found) => found,
             Err(cause) => {
                 plan.problems.push((path, cause));
@@ -111,10 +110,9 @@ pub fn select(config: &Config) -> Result<Plan, Cause> {
             }
         };
         // The same archive by two ways is one; a hard link of another name is another.
-        if !files.insert((metadata.dev(), metadata.ino(), hash.clone())) {
+        if !files.insert((file, hash.clone())) {
             continue;
         }
-        let size = metadata.len();
         let skip_reason = hash.to_str().and_then(|hash| config.site.skip.get(hash));
         if let Some(reason) = skip_reason {
             plan.leave_out(Rule::SkipList, path, Some(size), Some(reason.clone()));
@@ -124,9 +122,7 @@ pub fn select(config: &Config) -> Result<Plan, Cause> {
             // A folder's small archives are not meant; one that was named is, whatever its size.
             plan.leave_out(Rule::TooSmall, path, Some(size), None);
         } else if hashes.insert(hash.clone()) {
-            let mtime = format!("{}.{:09}", metadata.mtime(), metadata.mtime_nsec());
-            let ctime = format!("{}.{:09}", metadata.ctime(), metadata.ctime_nsec());
-            chosen.push(Archive { hash, path, size, mtime, ctime, inode: metadata.ino(), rank: 0 });
+            chosen.push(Archive { hash, path, size, mtime, mark, rank: 0 });
         } else {
             let message = format!(
                 "another archive of this run also has the hash {}; both would be staged to the same folder",
@@ -166,6 +162,68 @@ pub fn select(config: &Config) -> Result<Plan, Cause> {
 }
 
 impl Plan {
+    /// What may be an archive of all that the collection, and a list, name; none where the run is to end.
+    fn find(
+        &mut self,
+        config: &Config,
+        listing: &mut Listing,
+        stop: &object::Stop,
+    ) -> Result<Option<Vec<Candidate>>, Cause> {
+        let mut candidates = Vec::new();
+        for place in &config.site.collection {
+            let unreadable = |error: io::Error| {
+                let message = format!("cannot read the collection {}: {error}; is it mounted?", place.display());
+                Cause::new(Reason::Collection, message).passing(cause::is_out_of_reach(&error))
+            };
+            // A shard of archives that are named one by one is decided on by their names alone.
+            if config.shard.is_some() && is_named_as_archive(place) && !listing.names.note(place) {
+                continue;
+            }
+            if object::is_url(place) {
+                match objects::find(self, place, listing, stop) {
+                    Ok(found) => candidates.extend(found),
+                    Err(object::Error::Interrupted) => return Ok(None),
+                    Err(error) => return Err(objects::cause(place, &error)),
+                }
+                continue;
+            }
+            let metadata = std::fs::metadata(place).map_err(unreadable)?;
+            if metadata.is_dir() && !(config.shard.is_some() && is_named_as_archive(place)) {
+                // A folder that is named twice is entered once.
+                if listing.entered.insert((metadata.dev(), metadata.ino())) {
+                    let paths = self.enter(place, listing).map_err(unreadable)?;
+                    candidates.extend(paths.into_iter().map(|path| Candidate { path, is_named: false, object: None }));
+                }
+            } else if listing.names.note(place) {
+                candidates.push(Candidate { path: place.clone(), is_named: true, object: None });
+            }
+        }
+        let listed = config.listed.iter().filter(|path| listing.names.note(path)).cloned();
+        let listed: Vec<PathBuf> = listed.collect();
+        if let Some(first) = listed.first()
+            && candidates.is_empty()
+            && listed.iter().all(|path| !object::is_url(path) && !path.try_exists().unwrap_or(true))
+        {
+            let message =
+                format!("nothing of the list is there, {} first; is the collection mounted?", first.display());
+            return Err(Cause::new(Reason::Collection, message).passing(true));
+        }
+        let (objects, listed): (Vec<PathBuf>, Vec<PathBuf>) = listed.into_iter().partition(|path| object::is_url(path));
+        for (path, found) in objects::look_at(&objects, stop) {
+            match found {
+                Ok(object) => candidates.push(Candidate { path, is_named: true, object: Some(object) }),
+                Err(object::Error::Interrupted) => return Ok(None),
+                Err(error @ (object::Error::NoObject | object::Error::Url { .. })) => {
+                    self.problems.push((path, Cause::new(Reason::Io, format!("cannot examine it: {error}"))));
+                }
+                // It is not this object that is in the way.
+                Err(error) => return Err(objects::cause(&path, &error)),
+            }
+        }
+        candidates.extend(listed.into_iter().map(|path| Candidate { path, is_named: true, object: None }));
+        Ok(Some(candidates))
+    }
+
     fn leave_out(&mut self, rule: Rule, path: PathBuf, size: Option<u64>, reason: Option<String>) {
         self.left_out.entry(rule).or_default().add(Unsurveyed { path, size, reason });
     }
@@ -285,13 +343,18 @@ fn near(hash: &str, met: &BTreeSet<OsString>) -> String {
     }
 }
 
-/// The hash of the archive at `path`, and what the file system says of it, if it can be an archive.
-fn check(path: &Path) -> Result<(OsString, Metadata), Cause> {
+/// What is at `path`, or is this object, if it can be an archive.
+fn check(path: &Path, object: Option<object::Identity>) -> Result<Found, Cause> {
     let Some(hash) = archive_name::hash(file_name(path)) else {
         return Err(Cause::new(Reason::NotAnArchive, format!("its name does not end in {}", archive_name::IN_WORDS)));
     };
     if matches!(hash, b"" | b"." | b"..") {
         return Err(Cause::new(Reason::Hash, "its name without the suffix cannot be the name of a folder in staging"));
+    }
+    let hash = OsString::from_vec(hash.to_vec());
+    if let Some(object::Identity { length, modified, etag, version }) = object {
+        let (file, mark) = (File::Object(path.to_owned()), Mark::Tag { etag, version });
+        return Ok(Found { hash, file, size: length, mtime: modified, mark });
     }
     let metadata =
         std::fs::metadata(path).map_err(|error| Cause::new(Reason::Io, format!("cannot examine it: {error}")))?;
@@ -299,7 +362,14 @@ fn check(path: &Path) -> Result<(OsString, Metadata), Cause> {
         let what = if metadata.is_dir() { "a folder" } else { "not a regular file" };
         return Err(Cause::new(Reason::NotAFile, format!("it has an archive's name, but is {what}")));
     }
-    Ok((OsString::from_vec(hash.to_vec()), metadata))
+    let ctime = format!("{}.{:09}", metadata.ctime(), metadata.ctime_nsec());
+    Ok(Found {
+        hash,
+        file: File::Inode { device: metadata.dev(), inode: metadata.ino() },
+        size: metadata.len(),
+        mtime: format!("{}.{:09}", metadata.mtime(), metadata.mtime_nsec()),
+        mark: Mark::Inode { ctime, inode: metadata.ino() },
+    })
 }
 
 #[cfg(test)]
@@ -307,6 +377,10 @@ mod tests {
     use super::*;
     use crate::config::Site;
     use crate::units::Size;
+
+    fn select(config: &Config) -> Result<Plan, Cause> {
+        super::select(config, &object::Stop::default())
+    }
 
     fn config(folder: &Path) -> Config {
         let mut site = Site::built_in();

@@ -199,9 +199,7 @@ impl<'a> History<'a> {
     }
 
     fn is_same(&self, hash: &OsStr, start: &ArchiveStart) -> bool {
-        self.wanted.get(hash).is_some_and(|archive| {
-            start.size_bytes == Some(archive.size) && start.mtime.as_ref() == Some(&archive.mtime)
-        })
+        self.wanted.get(hash).is_some_and(|archive| archive.is_same(start))
     }
 
     fn note_archive(&mut self, hash: &OsStr, entry: Entry, At { length, .. }: At, lack: Option<Lack>) {

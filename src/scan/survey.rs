@@ -101,6 +101,8 @@ impl<'r> Survey<'r> {
         if read.is_ok() && teller.failure().is_none() && !self.run.control.is_stopped() {
             self.images.none().iter().for_each(|cause| teller.warn_always(cause));
         }
+        let unchanged = zst.check_unchanged();
+        // What that took is counted, too.
         self.take_totals(zst);
         if let Some(offset) = self.behind_end {
             self.images.leave_behind_end(zst.reached().saturating_sub(offset));
@@ -108,7 +110,7 @@ impl<'r> Survey<'r> {
         let totals = &mut self.verdicts.totals;
         totals.verified = read.is_ok() && totals.passed_over_bytes == 0;
         // A file that changed under its reader explains whatever else is wrong with it.
-        zst.check_unchanged().map_err(|error| Cause::from(&error))?;
+        unchanged.map_err(|error| Cause::from(&error))?;
         read
     }
 
@@ -117,8 +119,9 @@ impl<'r> Survey<'r> {
         let head = Head::new(zst);
         self.verdicts.totals.complete = Some(false);
         let looked = self.walk_head(&head);
+        let unchanged = zst.check_unchanged();
         self.take_totals(zst);
-        zst.check_unchanged().map_err(|error| Cause::from(&error))?;
+        unchanged.map_err(|error| Cause::from(&error))?;
         looked
     }
 
@@ -172,6 +175,7 @@ impl<'r> Survey<'r> {
         totals.traced_bytes += took.traced;
         totals.fallbacks += took.fallbacks;
         totals.requested_bytes += took.requested;
+        totals.requests += took.requests;
     }
 
     fn walk(&mut self, zst: &ZstFile) -> Result<(), Cause> {

@@ -23,7 +23,7 @@ pub use answer::Answer;
 /// Verifies the archives of the collection, of whatever size, but those on the skip list; smallest first. Fails where a
 /// folder or archive that was named cannot be read.
 pub fn run(config: &Config, control: &Control, observers: &[&dyn Observer]) -> Result<(Exit, Answer), Cause> {
-    let Plan { archives, left_out, problems, part } = plan::select(config)?;
+    let Plan { archives, left_out, problems, part } = plan::select(config, &control.flag())?;
     let observers = Observers::new(control, observers);
     let bytes = archives.iter().map(|archive| archive.size).sum();
     observers.emit(&Event::Live(Live::Verifying { archives: archives.len(), bytes }));

@@ -45,6 +45,11 @@ impl Meter {
         self.decoded.load(Ordering::Relaxed)
     }
 
+    /// The flag that stops the reading.
+    pub(crate) fn stop_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stop)
+    }
+
     pub(super) fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }

@@ -60,6 +60,8 @@
 //! one go, so that nobody has to wait for the proof, and a refuted presumption leaves nothing behind: all is sized, as if
 //! nothing had been presumed. That costs as much as was passed until then, 4% of a survey at most.
 //!
+//! Of an object in a store nothing is presumed: its bytes have to come in any case.
+//!
 //! Whoever builds an archive for it can deceive `auto`: with a block that is not full, a tar that is padded, but to something
 //! else than records, and a header inside the image that is named after it, where the next one seems to be. Then the image
 //! seems to begin where it does and all in it to lie a little before its place, and a member is told of that is none.
@@ -141,9 +143,9 @@ pub struct ZstFile {
 }
 
 impl ZstFile {
-    /// Opens `path`, which must be a regular file that is not empty. Nothing is decoded yet.
+    /// Opens `path`, which must be a regular file that is not empty, or the URL of an object. Nothing is decoded yet.
     pub fn open(path: &Path, options: Options) -> Result<ZstFile, Error> {
-        let source = Arc::new(Source::open(path)?);
+        let source = Arc::new(Source::of(path, &options.meter.stop_flag())?);
         let reader = Reader::new(&source, options)?;
         Ok(ZstFile { source, reader: Mutex::new(reader) })
     }
@@ -245,7 +247,7 @@ impl ZstFile {
     /// What was seen and done so far.
     #[must_use]
     pub fn totals(&self) -> Totals {
-        Totals { requested: self.source.requested(), ..self.reader().totals() }
+        Totals { requested: self.source.requested(), requests: self.source.requests(), ..self.reader().totals() }
     }
 
     /// Which file this is.

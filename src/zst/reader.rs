@@ -72,7 +72,9 @@ impl Reader {
             traced: 0,
             fallbacks: 0,
             dear: Vec::new(),
-            presumable: (engine == Engine::Auto || voucher.is_some()).then_some(presumable),
+            // Where every byte has to come through a network, sizing the blocks on the way takes no longer, and a presumption
+            // that is refuted would have all of it come twice.
+            presumable: (!source.is_remote() && (engine == Engine::Auto || voucher.is_some())).then_some(presumable),
             refuted: 0,
         })
     }

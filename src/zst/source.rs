@@ -1,48 +1,27 @@
-//! The compressed file itself: reads at an offset, and the proof that it is still the file that was opened.
+//! The compressed file itself, wherever it is: reads at an offset, and the proof that it is still what was opened.
+//!
+//! The only door to it. What is in object storage comes through here, and nobody above can tell.
 
-use std::fs::{File, Metadata, OpenOptions};
-use std::io::{self, IoSliceMut};
-use std::num::NonZeroU64;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
+mod file;
 
-use rustix::fs::OFlags;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::object::{self, Object, Traffic};
 use crate::zst::error::{Change, Error};
 
-/// How far ahead the system is asked to read, in bytes; asked anew when half of it is read.
-const AHEAD: u64 = 8 << 20;
-/// Bytes of one advice. Linux heeds no more of it than its own read-ahead of the device is long, 128 KiB by default.
-const ADVICE_LEN: usize = 128 << 10;
+use file::{FileIdentity, FileSource};
 
-/// Bytes of a read that is large enough to tell how fast a disk is, and what a slow one takes longer than, in nanoseconds
-/// a byte: 500 MB/s, as fast as blocks are sized. Then the disk is to read on while they are.
-const LARGE: usize = 256 << 10;
-const SLOW: u128 = 2;
-/// What a device is read ahead by that needs no advice, in bytes.
-const FAR_AHEAD: u64 = 2 << 20;
+/// What makes a file, or an object, the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity(What);
 
-/// What makes a file the same file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Identity {
-    device: u64,
-    inode: u64,
-    length: u64,
-    modified: (i64, i64),
-}
-
-impl Identity {
-    fn of(metadata: &Metadata) -> Identity {
-        Identity {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            length: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-        }
-    }
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum What {
+    File(FileIdentity),
+    Object(object::Identity),
 }
 
 /// Zeros behind the last frame, to the end of the file.
@@ -63,65 +42,79 @@ pub(super) enum Tail {
     Other(u64),
 }
 
-/// An open file; shared by whoever reads of it, each where he likes.
+/// An open file or object; shared by whoever reads of it, each where he likes.
 pub(super) struct Source {
-    path: PathBuf,
-    file: File,
-    opened: Identity,
-    requested: AtomicU64,
-    /// Up to where the system was asked to read ahead.
-    ahead: AtomicU64,
-    /// Whether the disk was slower than what is done with what it reads.
-    is_slow: AtomicBool,
-    is_read_far_ahead: OnceLock<bool>,
+    backend: Backend,
+    length: u64,
     /// Where no frame began, and what stands there: whoever comes there later need not look again.
     tail: Mutex<Option<(u64, Tail)>>,
 }
 
+enum Backend {
+    File(FileSource),
+    Object(Object),
+}
+
 impl Source {
-    pub fn open(path: &Path) -> Result<Source, Error> {
-        let failed = |source| Error::Open { source: Arc::new(source) };
-        // Without O_NONBLOCK, opening a FIFO that somebody gave an archive's name would wait for a writer. With O_NOATIME
-        // not even the time of the last access is written; only the file's owner, and root, may ask for that.
-        let open = |flags: OFlags| OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path);
-        let file = match open(OFlags::NONBLOCK | OFlags::NOATIME) {
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => open(OFlags::NONBLOCK),
-            opened => opened,
-        };
-        let file = file.map_err(failed)?;
-        let metadata = file.metadata().map_err(failed)?;
-        if !metadata.is_file() {
-            return Err(Error::NotAFile);
+    /// Opens the file at `path`, or the object, where that is a URL. Reads of an object end once `stop` is set; those of a
+    /// file end by themselves.
+    pub fn of(path: &Path, stop: &Arc<AtomicBool>) -> Result<Source, Error> {
+        if !object::is_url(path) {
+            return Source::open(path);
         }
-        if metadata.len() == 0 {
+        let open = || Object::open(&object::Url::parse(path)?, Arc::clone(stop));
+        let object = open().map_err(|error| match error {
+            object::Error::Interrupted => Error::Interrupted,
+            error => Error::Open { source: Arc::new(io::Error::from(error)) },
+        })?;
+        if object.identity().length == 0 {
             return Err(Error::Empty);
         }
-        // Advice only: a file system that does not take it reads all the same.
-        let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::Sequential);
-        Ok(Source {
-            path: path.to_owned(),
-            file,
-            opened: Identity::of(&metadata),
-            requested: AtomicU64::new(0),
-            ahead: AtomicU64::new(0),
-            is_slow: AtomicBool::new(false),
-            is_read_far_ahead: OnceLock::new(),
-            tail: Mutex::default(),
-        })
+        let length = object.identity().length;
+        Ok(Source { backend: Backend::Object(object), length, tail: Mutex::default() })
+    }
+
+    /// Opens the file at `path`.
+    pub fn open(path: &Path) -> Result<Source, Error> {
+        let file = FileSource::open(path)?;
+        let length = file.length();
+        Ok(Source { backend: Backend::File(file), length, tail: Mutex::default() })
     }
 
     pub fn identity(&self) -> Identity {
-        self.opened
+        Identity(match &self.backend {
+            Backend::File(file) => What::File(file.identity()),
+            Backend::Object(object) => What::Object(object.identity().clone()),
+        })
     }
 
-    /// Length of the file when it was opened, in bytes.
+    /// Whether each byte has to come through a network that is slower than what is done with it.
+    pub fn is_remote(&self) -> bool {
+        matches!(self.backend, Backend::Object(_))
+    }
+
+    /// Length when it was opened, in bytes.
     pub fn length(&self) -> u64 {
-        self.opened.length
+        self.length
     }
 
-    /// Bytes that were asked of the file and given, counted as often as they were.
+    /// Bytes that were asked for and given, counted as often as they were; of an object, those that came.
     pub fn requested(&self) -> u64 {
-        self.requested.load(Ordering::Relaxed)
+        match &self.backend {
+            Backend::File(file) => file.requested(),
+            Backend::Object(object) => object.traffic().received,
+        }
+    }
+
+    /// Requests that were made of a store.
+    pub fn requests(&self) -> u64 {
+        match &self.backend {
+            Backend::File(_) => 0,
+            Backend::Object(object) => {
+                let Traffic { requests, .. } = object.traffic();
+                requests
+            }
+        }
     }
 
     /// Takes note of what stands at `offset`, where a frame could begin and none does.
@@ -151,105 +144,40 @@ impl Source {
         offset == self.length() || self.padding().is_some_and(|padding| padding.offset == offset)
     }
 
-    /// The first byte from `offset` on that may be other than zero, as far as the file system tells; the length of the file
-    /// or more if there is none.
+    /// The first byte from `offset` on that may be other than zero, as far as the file system tells; the length or more
+    /// if there is none.
     pub fn next_data(&self, offset: u64) -> u64 {
-        match rustix::fs::seek(&self.file, rustix::fs::SeekFrom::Data(offset)) {
-            Ok(next) => next.max(offset),
-            Err(rustix::io::Errno::NXIO) => self.length(),
-            Err(_) => offset,
+        match &self.backend {
+            Backend::File(file) => file.next_data(offset),
+            Backend::Object(_) => offset,
         }
     }
 
-    /// Says that the file will be read from `offset` on, piece by piece, so that a disk reads on while what it has read is
-    /// worked on. To be called before each piece. Where the system reads far ahead by itself, or has it all in memory,
-    /// nothing is asked for.
+    /// Says that it will be read from `offset` on, piece by piece. To be called before each piece. What is in object storage
+    /// is read ahead by what is read.
     pub fn read_ahead(&self, offset: u64) {
-        let asked = self.ahead.load(Ordering::Relaxed);
-        let is_on_the_way = (offset..=offset.saturating_add(AHEAD)).contains(&asked);
-        if is_on_the_way && asked - offset > AHEAD / 2 {
-            return;
-        }
-        let start = if is_on_the_way { asked } else { offset };
-        let end = offset.saturating_add(AHEAD).min(self.length());
-        self.ahead.store(end.max(offset), Ordering::Relaxed);
-        if start >= end || self.is_in_memory(start) && self.is_in_memory(end - 1) || self.is_read_far_ahead() {
-            return;
-        }
-        for start in (start..end).step_by(ADVICE_LEN) {
-            self.will_need(start, (end - start).min(ADVICE_LEN as u64));
+        if let Backend::File(file) = &self.backend {
+            file.read_ahead(offset);
         }
     }
 
     /// Says that a few bytes will be read each `stride`, from `offset` on.
     pub fn read_strides_ahead(&self, offset: u64, stride: u64, count: u64) {
-        let last = offset.saturating_add(stride.saturating_mul(count));
-        if last < self.length() && !self.is_in_memory(last) {
-            (1..=count).for_each(|index| self.will_need(offset + stride * index, 1));
+        if let Backend::File(file) = &self.backend {
+            file.read_strides_ahead(offset, stride, count);
         }
     }
 
-    fn will_need(&self, offset: u64, len: u64) {
-        // Advice only.
-        let _ = rustix::fs::fadvise(&self.file, offset, NonZeroU64::new(len), rustix::fs::Advice::WillNeed);
-    }
-
-    /// Whether Linux reads as far ahead on the device that holds the file as is asked for here, as its administrator may
-    /// have it do: then it does so with less work.
-    fn is_read_far_ahead(&self) -> bool {
-        *self.is_read_far_ahead.get_or_init(|| {
-            let device = self.opened.device;
-            let device = format!("{}:{}", rustix::fs::major(device), rustix::fs::minor(device));
-            let places = [
-                format!("/sys/class/bdi/{device}/read_ahead_kb"),
-                format!("/sys/dev/block/{device}/../queue/read_ahead_kb"),
-            ];
-            let said = places.iter().find_map(|place| std::fs::read_to_string(place).ok());
-            said.and_then(|said| said.trim().parse::<u64>().ok()).is_some_and(|kib| kib << 10 >= FAR_AHEAD)
-        })
-    }
-
-    /// Whether the byte at `offset` can be had without waiting for a disk; so it seems, where the file system does not tell.
-    fn is_in_memory(&self, offset: u64) -> bool {
-        let mut byte = [0];
-        let buffers = &mut [IoSliceMut::new(&mut byte)];
-        let read = rustix::io::preadv2(&self.file, buffers, offset, rustix::io::ReadWriteFlags::NOWAIT);
-        read != Err(rustix::io::Errno::AGAIN)
-    }
-
-    /// Reads at least one byte at `offset`, which lies in the file as it was opened: what stands before a bad sector can
-    /// be had. `buf` is not empty.
+    /// Reads at least one byte at `offset`, which lies in what was opened: what stands before a bad sector can be had.
+    /// `buf` is not empty.
     pub fn read_some_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize, Error> {
-        let begun = (buf.len() >= LARGE).then(Instant::now);
-        let read = self.try_read_at(offset, buf)?;
-        if let Some(begun) = begun {
-            if begun.elapsed().as_nanos() > SLOW * read as u128 {
-                self.is_slow.store(true, Ordering::Relaxed);
-            }
-            if self.is_slow.load(Ordering::Relaxed) {
-                self.read_ahead(offset + read as u64);
-            }
-        }
-        Ok(read)
-    }
-
-    /// By the system call itself: a survey of full blocks is little else than reads of 16 bytes, and in the C library each
-    /// is a place where its thread may be cancelled, which nobody does here, and which takes a twentieth of the time.
-    fn try_read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize, Error> {
-        loop {
-            match rustix::io::pread(&self.file, &mut *buf, offset) {
-                Ok(0) => return Err(Error::Changed(Change::Shrunk { from: self.opened.length, to: offset })),
-                Ok(read) => {
-                    self.requested.fetch_add(read as u64, Ordering::Relaxed);
-                    return Ok(read);
-                }
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(Error::Io { offset, source: Arc::new(error.into()) }),
-            }
+        match &self.backend {
+            Backend::File(file) => file.read_some_at(offset, buf),
+            Backend::Object(object) => object.read_some_at(offset, buf).map_err(|error| of_object(error, offset)),
         }
     }
 
-    /// Fills `buf` with what stands at `offset`; all of it lies in the file as it was opened.
+    /// Fills `buf` with what stands at `offset`; all of it lies in what was opened.
     pub fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), Error> {
         let mut filled = 0;
         while filled < buf.len() {
@@ -258,38 +186,28 @@ impl Source {
         Ok(())
     }
 
-    /// Whether the file, and what its name leads to, is still what was opened.
+    /// Whether it is still what was opened, and what its name leads to.
     pub fn check_unchanged(&self) -> Result<(), Error> {
-        let now = self.file.metadata().map_err(|source| Error::Io { offset: 0, source: Arc::new(source) })?;
-        let now = Identity::of(&now);
-        if now.length < self.opened.length {
-            return Err(Error::Changed(Change::Shrunk { from: self.opened.length, to: now.length }));
+        match &self.backend {
+            Backend::File(file) => file.check_unchanged(),
+            Backend::Object(object) => object.check_unchanged().map_err(|error| of_object(error, 0)),
         }
-        if now != self.opened {
-            return Err(Error::Changed(Change::Modified));
-        }
-        match std::fs::metadata(&self.path) {
-            Ok(named) if Identity::of(&named) == self.opened => Ok(()),
-            _ => Err(Error::Changed(Change::Replaced)),
-        }
+    }
+}
+
+/// What it means to whoever reads at `offset`.
+fn of_object(error: object::Error, offset: u64) -> Error {
+    match error {
+        object::Error::Shrunk { from, to } => Error::Changed(Change::Shrunk { from, to }),
+        object::Error::Replaced => Error::Changed(Change::Replaced),
+        object::Error::Interrupted => Error::Interrupted,
+        error => Error::Io { offset, source: Arc::new(io::Error::from(error)) },
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn reading_leaves_the_time_of_the_last_access() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let path = folder.path().join("file");
-        std::fs::write(&path, b"0123456789").expect("written");
-        let long_ago = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
-        let times = std::fs::FileTimes::new().set_accessed(long_ago);
-        File::options().write(true).open(&path).and_then(|file| file.set_times(times)).expect("ours");
-        Source::open(&path).expect("opens").read_exact_at(0, &mut [0; 4]).expect("there");
-        assert_eq!(path.metadata().and_then(|metadata| metadata.accessed()).expect("known"), long_ago);
-    }
 
     #[test]
     fn a_read_is_whole_or_says_that_the_file_shrank() {

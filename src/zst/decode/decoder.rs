@@ -55,6 +55,8 @@ pub struct Totals {
     pub fallbacks: u64,
     /// Bytes of the file that were read, counted as often as they were.
     pub requested: u64,
+    /// Requests that were made of the store that has the file, if it is in one.
+    pub requests: u64,
 }
 
 /// The start of a frame, from which decoding can begin anew.

@@ -1,0 +1,112 @@
+//! What can go wrong with object storage, in words that name the mend.
+
+use std::io;
+
+/// Why an object cannot be had.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Compiled without it.
+    #[error("this build of imgsieve has no object storage (it was made without the feature `cloud`)")]
+    NotBuilt,
+    /// No URL of an object.
+    #[error("not a URL that can be read: {why}")]
+    Url {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The bucket, or container, does not exist.
+    #[error("there is no bucket {bucket}")]
+    NoBucket {
+        /// Its name.
+        bucket: String,
+    },
+    /// The bucket may exist, the object does not.
+    #[error("there is no such object")]
+    NoObject,
+    /// Nothing has this prefix.
+    #[error("nothing in the bucket has this prefix")]
+    NothingThere,
+    /// A web server is asked what it has.
+    #[error("a web server does not list its files: name the archives themselves")]
+    NoListing,
+    /// No credentials are to be found.
+    #[error("no credentials: {how}")]
+    NoCredentials {
+        /// Where they are looked for.
+        how: &'static str,
+    },
+    /// They are not accepted.
+    #[error("the store refuses the credentials ({word})")]
+    WrongCredentials {
+        /// The store's word.
+        word: String,
+    },
+    /// They are accepted, and not enough.
+    #[error("the store denies access ({word})")]
+    Denied {
+        /// The store's word.
+        word: String,
+    },
+    /// The bucket is somewhere else.
+    #[error("the bucket is in another region: set AWS_REGION{}", region.as_ref().map_or_else(String::new, |region| format!("={region}")))]
+    Region {
+        /// Where it is, if the store says so.
+        region: Option<String>,
+    },
+    /// Nobody answers.
+    #[error("the store cannot be reached: {why}")]
+    Unreachable {
+        /// The system's word.
+        why: String,
+    },
+    /// It answers that it cannot answer now.
+    #[error("the store is too busy, or out of order ({word})")]
+    Busy {
+        /// Its word.
+        word: String,
+    },
+    /// Anything else.
+    #[error("{why}")]
+    Other {
+        /// In the crate's words, or the store's.
+        why: String,
+    },
+    /// It is shorter than it was.
+    #[error("the object shrank from {from} to {to} bytes while it was read")]
+    Shrunk {
+        /// Length at opening.
+        from: u64,
+        /// Length now.
+        to: u64,
+    },
+    /// There is another object under the key, or none.
+    #[error("the object was replaced or removed while it was read")]
+    Replaced,
+    /// Somebody asked for the end of the run.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl Error {
+    /// Whether trying again later may mend it, with nothing else changed.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Error::Unreachable { .. } | Error::Busy { .. })
+    }
+}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> io::Error {
+        let kind = match error {
+            Error::NoBucket { .. } | Error::NoObject | Error::NothingThere => io::ErrorKind::NotFound,
+            Error::NoCredentials { .. } | Error::WrongCredentials { .. } | Error::Denied { .. } => {
+                io::ErrorKind::PermissionDenied
+            }
+            Error::Unreachable { .. } | Error::Busy { .. } => io::ErrorKind::NotConnected,
+            Error::NotBuilt => io::ErrorKind::Unsupported,
+            _ => io::ErrorKind::Other,
+        };
+        io::Error::new(kind, error)
+    }
+}

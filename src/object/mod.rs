@@ -1,0 +1,90 @@
+//! Archives in object storage: what a URL names, what there is under a prefix, and an object as bytes at an offset.
+//!
+//! An answer takes tens of milliseconds, whatever is asked for, and the bytes of one connection come more slowly than they
+//! are worked on. So an object is read in aligned blocks of [`BLOCK_LEN`], several at a time once it is read on
+//! (`blocks`), and gaps are read through: leaving out less than latency times bandwidth, some 4 MB, would save nothing.
+//! What is passed over by a seek table is as long as a frame, and blocks that nobody touches are not asked for.
+//!
+//! Memory: 5 blocks, 40 MiB, of each object that is read, and 32 more, 256 MiB, of all of them for what is read ahead.
+//!
+//! An object has no inode. What makes it the same object is its length, its `ETag` and its version ([`Identity`]). Each
+//! request says which `ETag` it is for, and as servers were seen to give another object all the same, what the answer says
+//! is compared.
+//!
+//! Credentials and endpoints are the environment's, by the names that the crate `object_store` has for them.
+//! Requests are made by two threads of their own, begun with the first one. Who waits for an answer looks at the stop flag
+//! ten times a second.
+//!
+//! Without the feature `cloud` there is none of this but the words that say so.
+
+// Without the feature nobody says most of the words.
+#![cfg_attr(not(feature = "cloud"), allow(dead_code))]
+
+mod error;
+mod url;
+
+#[cfg(feature = "cloud")]
+mod blocks;
+#[cfg(feature = "cloud")]
+mod list;
+#[cfg(feature = "cloud")]
+mod reader;
+#[cfg(feature = "cloud")]
+mod refusal;
+#[cfg(feature = "cloud")]
+mod runtime;
+#[cfg(feature = "cloud")]
+mod store;
+
+#[cfg(not(feature = "cloud"))]
+mod absent;
+#[cfg(not(feature = "cloud"))]
+use absent as reader;
+#[cfg(not(feature = "cloud"))]
+use absent as list;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+pub use error::Error;
+pub use list::list;
+pub use reader::{Object, look};
+pub use url::{Url, is_url};
+
+/// Bytes of a block: each begins at a multiple of it.
+pub const BLOCK_LEN: u64 = 8 << 20;
+
+/// Set once the run is to end.
+pub type Stop = Arc<AtomicBool>;
+
+/// What makes an object the same object, and when it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Its length in bytes.
+    pub length: u64,
+    /// When it was written: seconds since 1970 and nanoseconds, as of a file.
+    pub modified: String,
+    /// Its `ETag`, where the store gives one.
+    pub etag: Option<String>,
+    /// Its version, where the store keeps several.
+    pub version: Option<String>,
+}
+
+/// What a listing has.
+#[derive(Debug, Clone)]
+pub enum Listed {
+    /// An object, by its URL.
+    Object(PathBuf, Identity),
+    /// Objects with a longer common prefix, by its URL: a folder, in other words.
+    Folder(PathBuf),
+}
+
+/// What was asked of a store for an object, and came.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Requests, each time that one was made.
+    pub requests: u64,
+    /// Bytes of the object that came.
+    pub received: u64,
+}

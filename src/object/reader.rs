@@ -1,0 +1,334 @@
+//! An object as bytes at an offset, by blocks.
+
+use std::future::poll_fn;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use object_store::path::Path;
+use object_store::{GetResult, ObjectMeta};
+use positioned_io::ReadAt;
+
+use super::blocks::{Blocks, Content};
+use super::runtime::{TICK, handle, wait};
+use super::store::{self, Requests, Store};
+use super::{BLOCK_LEN, Error, Identity, Stop, Traffic, Url, refusal};
+
+/// How often a body that ends early is asked for again, beyond what the crate does where it has an `ETag` to go by.
+const TRIES: usize = 3;
+/// A mark of tags that servers do not promise to change with every byte; `If-Match` never holds for them.
+const WEAK: &str = "W/";
+
+/// An object; shared by whoever reads of it, each where he likes.
+pub struct Object {
+    identity: Identity,
+    stop: Stop,
+    shared: Arc<Shared>,
+}
+
+/// What the requests under way share with who waits for them.
+struct Shared {
+    remote: Remote,
+    blocks: Mutex<Blocks>,
+    arrived: Condvar,
+}
+
+/// Where the object is.
+#[derive(Clone)]
+struct Remote {
+    url: Url,
+    key: Path,
+    store: Arc<Store>,
+    requests: Requests,
+    received: Arc<AtomicU64>,
+}
+
+/// What a store says of an object, by a request for nothing else.
+pub fn look(url: &Url, stop: &Stop) -> Result<Identity, Error> {
+    let remote = Remote::new(url)?;
+    wait(stop, async move { remote.look().await })
+}
+
+/// What the crate says of an object.
+pub(super) fn identity(meta: &ObjectMeta) -> Identity {
+    let modified = meta.last_modified;
+    Identity {
+        length: meta.size,
+        modified: format!("{}.{:09}", modified.timestamp(), modified.timestamp_subsec_nanos()),
+        etag: meta.e_tag.clone(),
+        version: meta.version.clone(),
+    }
+}
+
+impl Identity {
+    /// Whether another answer is about this object. Where there is no tag, the time is all there is.
+    fn check(&self, now: &Identity) -> Result<(), Error> {
+        if now.length < self.length {
+            return Err(Error::Shrunk { from: self.length, to: now.length });
+        }
+        let bare = |tag: &String| tag.trim_start_matches(WEAK).to_owned();
+        let is_same_tag = match (&self.etag, &now.etag) {
+            (Some(then), Some(now)) => bare(then) == bare(now),
+            _ => self.modified == now.modified,
+        };
+        let is_same_version = match (&self.version, &now.version) {
+            (Some(then), Some(now)) => then == now,
+            _ => true,
+        };
+        let is_same = now.length == self.length && is_same_tag && is_same_version;
+        if is_same { Ok(()) } else { Err(Error::Replaced) }
+    }
+
+    /// The tag that a request can insist on.
+    fn strong_tag(&self) -> Option<&str> {
+        self.etag.as_deref().filter(|tag| !tag.starts_with(WEAK))
+    }
+}
+
+impl Remote {
+    fn new(url: &Url) -> Result<Remote, Error> {
+        Ok(Remote {
+            url: url.clone(),
+            key: store::key(url)?,
+            store: Store::of(url)?,
+            requests: Requests::default(),
+            received: Arc::default(),
+        })
+    }
+
+    fn refusal(&self, error: &object_store::Error) -> Error {
+        refusal::of(error, &self.url)
+    }
+
+    async fn look(&self) -> Result<Identity, Error> {
+        if let Ok(answer) = self.store.get(&self.key, store::head(&self.requests)).await {
+            return Ok(identity(&answer.meta));
+        }
+        // The answer to a HEAD has no body, and so no reason.
+        match self.store.get(&self.key, store::range(0..1, None, &self.requests)).await {
+            Ok(answer) => Ok(identity(&answer.meta)),
+            Err(error) => Err(self.refusal(&error)),
+        }
+    }
+
+    /// The first block, or all there is, and what it is a block of.
+    async fn open(&self) -> Result<(Identity, Bytes), Error> {
+        let mut tries = TRIES;
+        loop {
+            let answer = match self.store.get(&self.key, store::range(0..BLOCK_LEN, None, &self.requests)).await {
+                Ok(answer) => answer,
+                Err(error) if refusal::is_out_of_range(&error) => return Ok((self.look().await?, Bytes::new())),
+                Err(error) => return Err(self.refusal(&error)),
+            };
+            let identity = identity(&answer.meta);
+            let expected = identity.length.min(BLOCK_LEN);
+            tries -= 1;
+            match self.body(answer, expected).await {
+                Err(error) if tries == 0 => return Err(error),
+                Err(_) => {}
+                Ok(bytes) => return Ok((identity, bytes)),
+            }
+        }
+    }
+
+    /// A range of the object, which is to be the one that was opened.
+    async fn fetch(&self, range: Range<u64>, opened: &Identity) -> Result<Bytes, Error> {
+        let mut tries = TRIES;
+        loop {
+            let options = store::range(range.clone(), opened.strong_tag(), &self.requests);
+            let answer = match self.store.get(&self.key, options).await {
+                Ok(answer) => answer,
+                Err(error) => return Err(self.explain(&error, opened).await),
+            };
+            // Servers were seen that take no notice of what a request insists on.
+            opened.check(&identity(&answer.meta))?;
+            tries -= 1;
+            match self.body(answer, range.end - range.start).await {
+                Err(error) if tries == 0 => return Err(error),
+                Err(_) => {}
+                Ok(bytes) => return Ok(bytes),
+            }
+        }
+    }
+
+    /// What comes, which is to be so long and no longer, whatever the server sends.
+    async fn body(&self, answer: GetResult, expected: u64) -> Result<Bytes, Error> {
+        let expected = usize::try_from(expected).expect("at most a block");
+        let mut bytes = Vec::with_capacity(expected);
+        let mut pieces = answer.into_stream();
+        while let Some(piece) = poll_fn(|context| pieces.as_mut().poll_next(context)).await {
+            let piece = piece.map_err(|error| self.refusal(&error))?;
+            self.received.fetch_add(piece.len() as u64, Ordering::Relaxed);
+            if piece.len() > expected - bytes.len() {
+                return Err(Error::Other { why: "more bytes came than were asked for".to_owned() });
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        if bytes.len() == expected {
+            return Ok(bytes.into());
+        }
+        Err(Error::Unreachable { why: format!("{} bytes came of {expected}", bytes.len()) })
+    }
+
+    /// Why a range cannot be had: that the object is another one explains any refusal.
+    async fn explain(&self, error: &object_store::Error, opened: &Identity) -> Error {
+        let refusal = self.refusal(error);
+        match refusal {
+            Error::NoObject => Error::Replaced,
+            Error::Replaced | Error::Unreachable { .. } | Error::Busy { .. } => refusal,
+            _ => match self.look().await {
+                Ok(now) => opened.check(&now).err().unwrap_or(refusal),
+                Err(Error::NoObject) => Error::Replaced,
+                Err(_) => refusal,
+            },
+        }
+    }
+}
+
+impl Object {
+    /// Opens what a URL names; its first block is asked for, and tells what it is a block of. Reads end with
+    /// [`Error::Interrupted`] once `stop` is set.
+    pub fn open(url: &Url, stop: Stop) -> Result<Object, Error> {
+        let remote = Remote::new(url)?;
+        let asked = remote.clone();
+        let (identity, first) = wait(&stop, async move { asked.open().await })?;
+        let mut blocks = Blocks::new(identity.length.div_ceil(BLOCK_LEN));
+        if identity.length > 0 {
+            blocks.want(0);
+            blocks.put(0, Ok(first));
+        }
+        let shared = Arc::new(Shared { remote, blocks: Mutex::new(blocks), arrived: Condvar::new() });
+        Ok(Object { identity, stop, shared })
+    }
+
+    /// What makes it the same object.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// What was asked of the store, and came.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        let Remote { requests, received, .. } = &self.shared.remote;
+        Traffic { requests: requests.count(), received: received.load(Ordering::Relaxed) }
+    }
+
+    /// Reads at least one byte at `offset`, which lies in the object as it was opened. `buf` is not empty.
+    pub fn read_some_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize, Error> {
+        let length = self.identity.length;
+        if offset >= length {
+            return Err(Error::Shrunk { from: length, to: length });
+        }
+        let index = offset / BLOCK_LEN;
+        let within = usize::try_from(offset % BLOCK_LEN).expect("less than a block");
+        let mut blocks = self.shared.lock();
+        loop {
+            for asked in blocks.want(index) {
+                self.ask(&mut blocks, asked)?;
+            }
+            match blocks.get(index) {
+                Some(Content::Here(bytes)) => {
+                    let bytes = bytes.get(within..).unwrap_or_default();
+                    let read = bytes.len().min(buf.len());
+                    buf[..read].copy_from_slice(&bytes[..read]);
+                    return Ok(read);
+                }
+                Some(Content::Failed(error)) => {
+                    let error = error.clone();
+                    // Whoever asks again may have more luck.
+                    blocks.remove(index);
+                    return Err(error);
+                }
+                // Let go of for others that were wanted meanwhile: it is asked for again.
+                None => {}
+                // A task that ends has put something there.
+                Some(Content::Coming) if blocks.is_lost(index) => {
+                    blocks.remove(index);
+                    return Err(Error::Other { why: "a request ended in a panic".to_owned() });
+                }
+                Some(Content::Coming) => {
+                    blocks = self.shared.arrived.wait_timeout(blocks, TICK).unwrap_or_else(PoisonError::into_inner).0;
+                    if self.stop.load(Ordering::Relaxed) {
+                        return Err(Error::Interrupted);
+                    }
+                }
+            }
+        }
+    }
+
+    fn ask(&self, blocks: &mut Blocks, index: u64) -> Result<(), Error> {
+        let shared = Arc::clone(&self.shared);
+        let opened = self.identity.clone();
+        let start = index * BLOCK_LEN;
+        let range = start..(start + BLOCK_LEN).min(opened.length);
+        let task = handle()?.spawn(async move {
+            let came = shared.remote.fetch(range, &opened).await;
+            shared.lock().put(index, came);
+            shared.arrived.notify_all();
+        });
+        blocks.set_task(index, task.abort_handle());
+        Ok(())
+    }
+
+    /// Whether what the URL names is still the object that was opened.
+    pub fn check_unchanged(&self) -> Result<(), Error> {
+        let remote = self.shared.remote.clone();
+        let now = wait(&self.stop, async move { remote.look().await });
+        match now {
+            Ok(now) => self.identity.check(&now),
+            Err(Error::NoObject) => Err(Error::Replaced),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl ReadAt for Object {
+    fn read_at(&self, pos: u64, buf: &mut [u8]) -> std::io::Result<usize> {
+        if buf.is_empty() || pos >= self.identity.length {
+            return Ok(0);
+        }
+        Ok(self.read_some_at(pos, buf)?)
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Blocks> {
+        self.blocks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Object {
+    /// Requests under way hold what they share.
+    fn drop(&mut self) {
+        self.shared.lock().clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(length: u64, etag: Option<&str>, modified: &str) -> Identity {
+        Identity { length, modified: modified.to_owned(), etag: etag.map(str::to_owned), version: None }
+    }
+
+    #[test]
+    fn the_tag_tells_objects_apart_and_where_there_is_none_the_time() {
+        let opened = identity(10, Some("\"a\""), "1.0");
+        assert_eq!(opened.check(&identity(10, Some("W/\"a\""), "2.0")), Ok(()));
+        assert_eq!(opened.check(&identity(10, Some("\"b\""), "1.0")), Err(Error::Replaced));
+        assert_eq!(opened.check(&identity(11, Some("\"a\""), "1.0")), Err(Error::Replaced));
+        assert_eq!(opened.check(&identity(9, Some("\"b\""), "1.0")), Err(Error::Shrunk { from: 10, to: 9 }));
+        let opened = identity(10, None, "1.0");
+        assert_eq!(opened.check(&identity(10, None, "1.0")), Ok(()));
+        assert_eq!(opened.check(&identity(10, None, "2.0")), Err(Error::Replaced));
+    }
+
+    #[test]
+    fn a_request_insists_on_no_tag_that_may_never_match() {
+        assert_eq!(identity(1, Some("W/\"a\""), "").strong_tag(), None);
+        assert_eq!(identity(1, Some("\"a\""), "").strong_tag(), Some("\"a\""));
+    }
+}

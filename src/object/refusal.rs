@@ -1,0 +1,168 @@
+//! What a store answers instead of bytes, in our words: one line, which names the mend.
+
+use std::error::Error as StdError;
+
+use object_store::client::{HttpError, HttpErrorKind};
+
+use super::url::Scheme;
+use super::{Error, Url};
+use crate::sanitize::printable_short;
+
+/// Longest answer of a store that is shown, in characters.
+const SHOWN: usize = 300;
+
+/// Where credentials are asked for that the environment does not have: the instance's, the container's, Google's.
+const METADATA: [&str; 3] = ["169.254.169.254", "169.254.170.2", "metadata.google.internal"];
+
+/// How a store's own code for an error stands in its answer.
+const CODE: (&str, &str) = ("<Code>", "</Code>");
+const REGION: (&str, &str) = ("<Region>", "</Region>");
+
+/// What an error of the crate is, at the object or prefix that `url` names.
+pub(super) fn of(error: &object_store::Error, url: &Url) -> Error {
+    let text = chain(error);
+    let code = between(&text, CODE);
+    let status = status(&text);
+    let word = || code.map_or_else(|| status.map_or_else(String::new, |status| status.to_string()), shown);
+    let of_code = match code {
+        Some("NoSuchBucket" | "ContainerNotFound") => Some(Error::NoBucket { bucket: url.bucket.clone() }),
+        Some("NoSuchKey" | "BlobNotFound") => Some(Error::NoObject),
+        Some(
+            "InvalidAccessKeyId"
+            | "SignatureDoesNotMatch"
+            | "InvalidToken"
+            | "ExpiredToken"
+            | "TokenRefreshRequired"
+            | "RequestTimeTooSkewed"
+            | "AuthenticationFailed"
+            | "InvalidAuthenticationInfo",
+        ) => Some(Error::WrongCredentials { word: word() }),
+        Some("AuthorizationHeaderMalformed" | "PermanentRedirect" | "IllegalLocationConstraintException") => {
+            Some(Error::Region { region: between(&text, REGION).map(shown) })
+        }
+        _ => None,
+    };
+    if let Some(found) = of_code {
+        return found;
+    }
+    if METADATA.iter().any(|host| text.contains(host)) {
+        return Error::NoCredentials { how: credentials(url.scheme) };
+    }
+    match (error, status) {
+        (object_store::Error::Precondition { .. }, _) => Error::Replaced,
+        (object_store::Error::NotFound { .. }, _) | (_, Some(404)) => Error::NoObject,
+        (object_store::Error::PermissionDenied { .. }, _) | (_, Some(403)) => Error::Denied { word: word() },
+        (object_store::Error::Unauthenticated { .. }, _) | (_, Some(401)) => Error::WrongCredentials { word: word() },
+        (_, Some(429 | 500..=599)) => Error::Busy { word: word() },
+        (_, Some(301 | 307)) => Error::Region { region: None },
+        _ if text.contains("redirect without LOCATION") => Error::Region { region: None },
+        _ if text.contains("non-partial response") => {
+            Error::Other { why: "the server gives whole files only, no parts of them (ranges)".to_owned() }
+        }
+        _ => match transport(error) {
+            Some(why) => Error::Unreachable { why },
+            None => Error::Other { why: shown(text.trim_start_matches("Generic ")) },
+        },
+    }
+}
+
+/// Whether it says that no byte of what was asked for is there.
+pub(super) fn is_out_of_range(error: &object_store::Error) -> bool {
+    status(&chain(error)) == Some(416)
+}
+
+fn credentials(scheme: Scheme) -> &'static str {
+    match scheme {
+        Scheme::Gs => "set GOOGLE_APPLICATION_CREDENTIALS to a file of them, or run where there is a service account",
+        Scheme::Az => "set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, or run where there is an identity",
+        _ => {
+            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where there is a role \
+             (AWS_SKIP_SIGNATURE=true for a public bucket)"
+        }
+    }
+}
+
+/// The innermost word for what is wrong with the network, if it is the network.
+fn transport(error: &object_store::Error) -> Option<String> {
+    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
+    let mut is_transport = false;
+    let mut innermost = String::new();
+    while let Some(error) = cause {
+        let kind = error.downcast_ref::<HttpError>().map(HttpError::kind);
+        is_transport |= kind.is_some_and(|kind| kind != HttpErrorKind::Unknown);
+        innermost = error.to_string();
+        cause = error.source();
+    }
+    is_transport.then(|| shown(&innermost))
+}
+
+/// An error and its causes, as far as they say anything new.
+fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// The number of an HTTP answer.
+fn status(text: &str) -> Option<u16> {
+    let (_, rest) = text.split_once("status code: ")?;
+    rest.get(..3)?.parse().ok()
+}
+
+fn between<'a>(text: &'a str, (before, behind): (&str, &str)) -> Option<&'a str> {
+    let (_, rest) = text.split_once(before)?;
+    Some(rest.split_once(behind)?.0)
+}
+
+/// What a store says may hold anything.
+fn shown(text: &str) -> String {
+    printable_short(text.replace(['\r', '\n'], " ").as_bytes(), SHOWN)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn refusal(text: &str) -> Error {
+        let url = Url::parse(Path::new("s3://cold/2019")).expect("a URL");
+        of(&object_store::Error::Generic { store: "S3", source: text.into() }, &url)
+    }
+
+    #[test]
+    fn what_a_store_answers_names_its_mend() {
+        let answers = [
+            ("status code: 404 Not Found: <Error><Code>NoSuchBucket</Code></Error>", "there is no bucket cold"),
+            ("status code: 403: <Code>InvalidAccessKeyId</Code>", "refuses the credentials (InvalidAccessKeyId)"),
+            ("status code: 403 Forbidden: ", "denies access (403)"),
+            (
+                "status code: 400: <Code>AuthorizationHeaderMalformed</Code><Region>eu-west-1</Region>",
+                "AWS_REGION=eu-west-1",
+            ),
+            ("Received redirect without LOCATION, this normally indicates", "set AWS_REGION"),
+            ("Error performing PUT http://169.254.169.254/latest/api/token", "no credentials: set AWS_ACCESS_KEY_ID"),
+            ("status code: 503 Slow Down: <Code>SlowDown</Code>", "too busy, or out of order (SlowDown)"),
+        ];
+        for (answer, words) in answers {
+            let told = refusal(answer).to_string();
+            assert!(told.contains(words), "{answer}: {told}");
+        }
+    }
+
+    #[test]
+    fn a_store_forges_no_line() {
+        let told = refusal("<Code>\u{1b}[2J\nimgsieve: all is well</Code> status code: 403").to_string();
+        assert!(!told.contains(['\u{1b}', '\n']), "{told:?}");
+        let told = refusal(&"\u{1b}x\n".repeat(10_000)).to_string();
+        assert!(!told.contains(['\u{1b}', '\n']) && told.len() < 2000, "{}", told.len());
+    }
+}

@@ -1,0 +1,225 @@
+//! Buckets, and how requests to them are made.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::azure::{MicrosoftAzure, MicrosoftAzureBuilder};
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService, ReqwestConnector,
+};
+use object_store::gcp::{GoogleCloudStorage, GoogleCloudStorageBuilder};
+use object_store::http::{HttpBuilder, HttpStore};
+use object_store::list::PaginatedListStore;
+use object_store::path::Path;
+use object_store::{
+    BackoffConfig, ClientOptions, Extensions, GetOptions, GetRange, GetResult, ObjectStore, RetryConfig,
+};
+
+use super::url::Scheme;
+use super::{Error, Url, refusal};
+
+/// A connection that says nothing for so long is given up, and the request made again.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// How often a request is made again: of a store that has never answered, where the name may be wrong or no network there,
+/// and of one that has, and is in trouble.
+const FEW: (usize, Duration) = (3, Duration::from_secs(1));
+const MANY: (usize, Duration) = (10, Duration::from_secs(15));
+/// The longest that trying again takes.
+const PATIENCE: Duration = Duration::from_mins(3);
+
+/// A bucket, or a web server.
+pub(super) struct Store {
+    /// The scheme and bucket, as a URL without a key.
+    place: Url,
+    hasty: Client,
+    patient: Client,
+    has_answered: AtomicBool,
+}
+
+enum Client {
+    S3(AmazonS3),
+    Gs(GoogleCloudStorage),
+    Az(MicrosoftAzure),
+    Web(HttpStore),
+}
+
+/// Buckets that one process reads of; past that each is connected to anew.
+const MOST: usize = 64;
+
+impl Store {
+    /// The store that a URL is of: one a process, for its connections and its credentials.
+    pub fn of(url: &Url) -> Result<Arc<Store>, Error> {
+        static STORES: Mutex<Vec<Arc<Store>>> = Mutex::new(Vec::new());
+        // The builders of clients want to be on its threads.
+        let _entered = super::runtime::handle()?.enter();
+        let mut stores = STORES.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = url.with_key("");
+        if let Some(store) = stores.iter().find(|store| store.place == place) {
+            return Ok(Arc::clone(store));
+        }
+        let client = |retries| Client::new(&place, retries).map_err(|error| refusal::of(&error, &place));
+        let (hasty, patient) = (client(FEW)?, client(MANY)?);
+        let store = Arc::new(Store { place, hasty, patient, has_answered: AtomicBool::new(false) });
+        if stores.len() < MOST {
+            stores.push(Arc::clone(&store));
+        }
+        Ok(store)
+    }
+
+    fn client(&self) -> &Client {
+        if self.has_answered.load(Ordering::Relaxed) { &self.patient } else { &self.hasty }
+    }
+
+    /// Takes note of an answer.
+    pub fn note<T>(&self, answer: Result<T, object_store::Error>) -> Result<T, object_store::Error> {
+        if answer.is_ok() {
+            self.has_answered.store(true, Ordering::Relaxed);
+        }
+        answer
+    }
+
+    /// Asks for an object.
+    pub async fn get(&self, key: &Path, options: GetOptions) -> Result<GetResult, object_store::Error> {
+        let objects: &dyn ObjectStore = match self.client() {
+            Client::S3(store) => store,
+            Client::Gs(store) => store,
+            Client::Az(store) => store,
+            Client::Web(store) => store,
+        };
+        self.note(objects.get_opts(key, options).await)
+    }
+
+    /// What lists its keys by pages; none of a web server.
+    pub fn lister(&self) -> Option<&dyn PaginatedListStore> {
+        match self.client() {
+            Client::S3(store) => Some(store),
+            Client::Gs(store) => Some(store),
+            Client::Az(store) => Some(store),
+            Client::Web(_) => None,
+        }
+    }
+}
+
+impl Client {
+    fn new(place: &Url, (max_retries, max_backoff): (usize, Duration)) -> Result<Client, object_store::Error> {
+        let backoff = BackoffConfig { init_backoff: Duration::from_millis(100), max_backoff, base: 2.0 };
+        let retry = RetryConfig { backoff, max_retries, retry_timeout: PATIENCE };
+        let options = options();
+        let bucket = &place.bucket;
+        Ok(match place.scheme {
+            Scheme::S3 => Client::S3(
+                AmazonS3Builder::from_env()
+                    .with_bucket_name(bucket)
+                    // Whoever sets an endpoint of http:// has said so.
+                    .with_allow_http(true)
+                    .with_client_options(options)
+                    .with_retry(retry)
+                    .with_http_connector(Counting)
+                    .build()?,
+            ),
+            Scheme::Gs => Client::Gs(
+                GoogleCloudStorageBuilder::from_env()
+                    .with_bucket_name(bucket)
+                    .with_client_options(options)
+                    .with_retry(retry)
+                    .with_http_connector(Counting)
+                    .build()?,
+            ),
+            Scheme::Az => Client::Az(
+                MicrosoftAzureBuilder::from_env()
+                    .with_container_name(bucket)
+                    .with_allow_http(true)
+                    .with_client_options(options)
+                    .with_retry(retry)
+                    .with_http_connector(Counting)
+                    .build()?,
+            ),
+            Scheme::Https | Scheme::Http => Client::Web(
+                HttpBuilder::new()
+                    .with_url(format!("{}{bucket}", place.scheme.as_str()))
+                    .with_client_options(options)
+                    .with_retry(retry)
+                    .with_http_connector(Counting)
+                    .build()?,
+            ),
+        })
+    }
+}
+
+/// A block may take long on a slow line, as long as something comes.
+fn options() -> ClientOptions {
+    ClientOptions::new().with_allow_http(true).with_timeout_disabled().with_read_timeout(SILENCE)
+}
+
+/// The key of an object, in the words of the crate.
+pub(super) fn key(url: &Url) -> Result<Path, Error> {
+    let key = if url.scheme.is_web() { Path::from_url_path(&url.key) } else { Path::parse(&url.key) };
+    key.map_err(|error| Error::Url { why: error.to_string() })
+}
+
+/// Which bytes are asked for, of which object, and who counts it.
+pub(super) fn range(range: std::ops::Range<u64>, etag: Option<&str>, requests: &Requests) -> GetOptions {
+    GetOptions { range: Some(GetRange::Bounded(range)), if_match: etag.map(str::to_owned), ..plain(requests) }
+}
+
+/// A request of what is known of an object.
+pub(super) fn head(requests: &Requests) -> GetOptions {
+    GetOptions { head: true, ..plain(requests) }
+}
+
+fn plain(requests: &Requests) -> GetOptions {
+    let mut extensions = Extensions::new();
+    extensions.insert(requests.clone());
+    GetOptions { extensions, ..GetOptions::default() }
+}
+
+/// A count of requests that travels with each, so that those are counted, too, that are made again.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Requests(Arc<AtomicU64>);
+
+impl Requests {
+    pub fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Makes clients that count.
+#[derive(Debug)]
+struct Counting;
+
+impl HttpConnector for Counting {
+    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
+        Ok(HttpClient::new(CountingClient(ReqwestConnector::default().connect(options)?)))
+    }
+}
+
+#[derive(Debug)]
+struct CountingClient(HttpClient);
+
+impl HttpService for CountingClient {
+    fn call<'s, 'f>(
+        &'s self,
+        request: HttpRequest,
+    ) -> Pin<Box<dyn Future<Output = Result<HttpResponse, HttpError>> + Send + 'f>>
+    where
+        's: 'f,
+        Self: 'f,
+    {
+        if let Some(Requests(count)) = request.extensions().get() {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        Box::pin(self.0.execute(request))
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Store({})", self.place)
+    }
+}
