@@ -293,3 +293,30 @@ fn logrotate_does_what_the_sample_says() {
     assert!(rotated.exists() && !scan.folder().join("multipart-check.jsonl").exists());
     assert_eq!(json_report(&[rotated])["runs"][0]["end"], "complete");
 }
+
+#[test]
+fn a_part_that_is_not_read_is_warned_of() {
+    let scan = quick();
+    assert_eq!(scan.run().code, 0);
+    fs::rename(scan.log(), rotated(&scan)).expect("renamed");
+    let warning = "log.jsonl.1 is there too, and is not read";
+    let resumed = scan.run_with(&["--resume", "--dry-run"]);
+    assert!(resumed.stderr.contains(warning), "{resumed:?}");
+    let again = end(scan.reprocess(&["--dry-run"], "exit 0").arg("--log").arg(rotated(&scan)));
+    assert!(!again.stderr.contains(warning), "{again:?}");
+}
+
+#[test]
+fn all_runs_together_tell_what_none_of_them_checked() {
+    let scan = quick();
+    fs::write(scan.collection().join("notes.txt"), "n").expect("a file");
+    let hash = fixture::quick_collection()[0].hash.clone();
+    assert_eq!(scan.run_with(&["--dry-run", "--quick"]).code, 0);
+    let unchecked = |options: &[&str]| {
+        let ended = end(imgsieve().args(["report", "--unchecked"]).args(options).arg(scan.log()));
+        ended.stdout.lines().count()
+    };
+    let all = unchecked(&[]);
+    assert_eq!(scan.run_with(&["--dry-run", "--only", &hash]).code, 0);
+    assert_eq!((all - unchecked(&["--run", "all"]), unchecked(&["--run", "all"]) > 40), (1, true));
+}

@@ -320,7 +320,7 @@ pub struct ReportFormat {
     /// Print only the paths of kept images not yet reprocessed, one per line
     #[arg(long, group = "paths")]
     pub kept: bool,
-    /// Print only the paths of archives and other files that were not fully checked, one per line
+    /// Print only the paths of archives and other files that were not fully checked, one per line; with --run all, by any run
     #[arg(long, group = "paths")]
     pub unchecked: bool,
     /// Print only the paths of archives with images that are not decided on, one per line

@@ -11,6 +11,9 @@ use crate::run::Control;
 use crate::scan::plan;
 use crate::shard::Shard;
 
+/// What logrotate adds to the name of a log.
+const ROTATED: [&str; 3] = ["1", "1.gz", "1.zst"];
+
 /// What is done where the log cannot be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Need {
@@ -64,10 +67,15 @@ pub(super) fn into_folder(site: &mut Site, command: &str, shard: Option<Shard>) 
     Some(folder)
 }
 
-/// Refuses a log that is not a file, for commands that read what earlier runs logged. The error was printed; this is its exit
-/// code.
-pub(super) fn need_file(log: &Path, what: &str) -> Result<(), Exit> {
+/// Refuses a log that is not a file, for commands that read what earlier runs logged, and warns of an earlier part of it where
+/// `more` logs are not read. The error was printed; this is its exit code.
+pub(super) fn need_file(log: &Path, more: &[PathBuf], what: &str) -> Result<(), Exit> {
     if matches!(LogTarget::of(log), LogTarget::File(_)) {
+        let parts = ROTATED.map(|suffix| log.with_added_extension(suffix));
+        if let Some(part) = parts.iter().find(|part| more.is_empty() && part.is_file()) {
+            let (log, part) = (log.display(), part.display());
+            warn(&format!("{part} is there too, and is not read: --log {log} --log {part} has both"));
+        }
         return Ok(());
     }
     let log = log.display();

@@ -103,7 +103,7 @@ fn run_scan(arguments: ScanArguments) -> Exit {
     }
     if config.resume
         && config.more_logs.is_empty()
-        && let Err(exit) = logging::need_file(&config.site.log, "scan --resume")
+        && let Err(exit) = logging::need_file(&config.site.log, &[], "scan --resume")
     {
         return exit;
     }

@@ -23,7 +23,7 @@ pub(super) fn run(arguments: ReportArguments) -> Exit {
     };
     logs.extend(log);
     if logs.is_empty() {
-        if let Err(exit) = super::logging::need_file(&context.site.log, "report") {
+        if let Err(exit) = super::logging::need_file(&context.site.log, &[], "report") {
             return exit;
         }
         logs.push(context.site.log.clone());

@@ -123,7 +123,7 @@ pub fn run(arguments: ReprocessArguments) -> Exit {
         Ok(options) => options,
         Err(error) => return super::usage(&error),
     };
-    if let Err(exit) = super::logging::need_file(&options.log, "reprocess") {
+    if let Err(exit) = super::logging::need_file(&options.log, &options.more_logs, "reprocess") {
         return exit;
     }
     let control = Control::new();

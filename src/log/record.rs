@@ -382,8 +382,8 @@ pub struct PartitionCheck {
     /// Its path in staging, if it was kept.
     #[serde(flatten, with = "name::path::optional")]
     pub path: Option<Name>,
-    /// Whether the frames of a kept image were decoded to their end and their checksums held; null if an earlier run
-    /// wrote it.
+    /// Whether the frames of a kept image were decoded to their end and such checksums as they have held; null if an
+    /// earlier run wrote it.
     #[serde(default, deserialize_with = "form::present", skip_serializing_if = "Option::is_none")]
     pub verified: Option<Option<bool>>,
     /// Whether an earlier run wrote it; of one that would be kept, only if so.

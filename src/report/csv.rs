@@ -49,7 +49,7 @@ impl Report {
                 write_row(out, &row_of_archive(run, archive, verification))?;
             }
         }
-        for run in self.account.runs.iter().filter(|run| run.is_last) {
+        for run in self.covering_runs() {
             for problem in run.problems.iter().filter(|problem| problem.path.is_some()) {
                 write_row(out, &row_of_problem(run, problem))?;
             }

@@ -47,7 +47,6 @@ impl Report {
     /// Files of the collection that the runs told of left out, by rule.
     #[must_use]
     pub fn left_out<'a>(&'a self) -> Vec<FilesOfRule<'a>> {
-        let runs = self.account.runs.iter().filter(|run| run.is_last || self.account.runs.len() == 1);
         let of_run = |run: &'a Run| {
             run.left_out.iter().map(move |(rule, left_out)| FilesOfRule {
                 run,
@@ -57,7 +56,20 @@ impl Report {
                 files: &left_out.files,
             })
         };
-        runs.flat_map(of_run).collect()
+        self.covering_runs().flat_map(of_run).collect()
+    }
+
+    /// The runs that tell what is in the collection beside the archives that were begun: the last ones, or, where all runs are
+    /// asked for, the latest of those that met the most of it. Others were told to take some archives only.
+    pub(super) fn covering_runs(&self) -> impl Iterator<Item = &Run> {
+        let runs = &self.account.runs;
+        let is_met = |run: &Run| {
+            let left_out: u64 = run.left_out.values().map(|left_out| left_out.count).sum();
+            run.start.total_archives.saturating_add(left_out)
+        };
+        let has_last = runs.iter().any(|run| run.is_last);
+        let widest = runs.iter().max_by_key(|run| is_met(run)).filter(|_| !has_last);
+        runs.iter().filter(|run| run.is_last).chain(widest)
     }
 
     /// Members of archives that could be images and were not looked at, by rule.

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use crate::account::{ArchiveAccount, ArchiveEnd};
 use crate::log::Name;
-use crate::log::record::PartitionCheck;
+use crate::log::record::{LeftOutFile, PartitionCheck};
 
 use super::{Report, paths};
 
@@ -24,12 +24,15 @@ impl<'a> Unchecked<'a> {
     pub fn of(report: &'a Report) -> Unchecked<'a> {
         let archives = report.account.archives.iter().filter(|archive| !is_checked(archive));
         let mut paths: BTreeSet<&Name> = archives.filter_map(|archive| archive.path.as_ref()).collect();
-        let problems = report.account.runs.iter().filter(|run| run.is_last).flat_map(|run| &run.problems);
+        let problems = report.covering_runs().flat_map(|run| &run.problems);
         paths.extend(problems.filter_map(|problem| problem.path.as_ref()));
+        // What one run leaves out, another may survey.
+        let begun: BTreeSet<&Name> = report.account.archives.iter().filter_map(|each| each.path.as_ref()).collect();
         let mut unnamed = report.account.archives_more;
         let mut not_begun = 0;
         for left_out in report.left_out() {
-            paths.extend(left_out.files.iter().map(|file| &file.archive));
+            let is_begun = |file: &&LeftOutFile| begun.contains(&file.archive);
+            paths.extend(left_out.files.iter().filter(|file| !is_begun(file)).map(|file| &file.archive));
             unnamed += left_out.count.saturating_sub(left_out.files.len() as u64);
             not_begun += if left_out.rule == "not_begun" { left_out.count } else { 0 };
         }
