@@ -6,8 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// What a suffix has to be.
-const FORM: &str =
-    "must be suffixes of file names, separated by commas: none empty, and without '/', '*', '?' and blanks";
+const FORM: &str = "must be suffixes of file names, separated by commas: none empty, and without '/', '*' and '?'";
 
 /// The suffixes, as `.img,.dd`. There is at least one, and none is empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,9 +23,9 @@ impl FromStr for Suffixes {
     fn from_str(text: &str) -> Result<Suffixes, ParseError> {
         let suffixes: Vec<String> = text.split(',').map(|suffix| suffix.trim().to_owned()).collect();
         // No name has a '/'. A shell's pattern is a misunderstanding, and so are blanks instead of commas.
-        let can_end_a_name = |suffix: &String| {
-            !suffix.is_empty() && !suffix.contains(|c: char| c.is_whitespace() || "/\0*?".contains(c))
-        };
+        let is_several = |suffix: &str| suffix.split_whitespace().skip(1).any(|part| part.starts_with('.'));
+        let can_end_a_name =
+            |suffix: &String| !suffix.is_empty() && !suffix.contains(['/', '\0', '*', '?']) && !is_several(suffix);
         if suffixes.iter().all(can_end_a_name) { Ok(Suffixes(suffixes)) } else { Err(ParseError) }
     }
 }
@@ -103,7 +102,7 @@ mod tests {
 
     #[test]
     fn what_can_end_no_name_is_refused() {
-        for text in ["", ",", ".img,", "a/b", "*.img", ".im?", "x\0"] {
+        for text in [".dd .raw", "", ",", ".img,", "a/b", "*.img", ".im?", "x\0"] {
             assert_eq!(text.parse::<Suffixes>(), Err(ParseError), "{text}");
         }
     }

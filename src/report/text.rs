@@ -304,7 +304,7 @@ impl Report {
             None => writeln!(out, "{checked}.")?,
         }
         if sums.failed > 0 {
-            writeln!(out, "{} of them ended in an error: see above.", sums.failed)?;
+            writeln!(out, "{} could not be read to the end: see above.", count(sums.failed, "archive"))?;
         }
         if sums.totals.passed_over_bytes > 0 {
             writeln!(
