@@ -36,8 +36,7 @@
 //! - `object`: archives in object storage, as bytes at an offset.
 //! - [`shard`]: a part of a collection, by the names in it.
 //! - [`config`], [`suffixes`], [`units`], [`sanitize`]: what a run is told; how names of images end; sizes; names on their
-//!   way to a terminal; `wrap`: lines of
-//!   prose on a terminal.
+//!   way to a terminal; `wrap`: lines of prose there.
 
 mod account;
 mod archive;
