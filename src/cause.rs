@@ -1,7 +1,5 @@
 //! Why something is not as it should be, in the log's words: what the errors of all layers become once they are told.
 
-use std::io;
-
 use crate::exit::Exit;
 use crate::reason::Reason;
 use crate::zst;
@@ -16,28 +14,6 @@ pub struct Cause {
     pub message: String,
     /// Whether trying again later may mend it, with nothing done by anybody who reads it.
     pub may_pass: bool,
-}
-
-/// Whether an error is that of a place that is not there now, or of a disk that is full: not mounted, its server not in
-/// reach.
-#[must_use]
-pub fn is_out_of_reach(error: &io::Error) -> bool {
-    use io::ErrorKind as K;
-    use rustix::io::Errno;
-    let is_of_device = [Errno::IO, Errno::NXIO, Errno::NODEV, Errno::HOSTDOWN].map(Errno::raw_os_error);
-    error.raw_os_error().is_some_and(|raw| is_of_device.contains(&raw))
-        || matches!(
-            error.kind(),
-            K::NotFound
-                | K::NotConnected
-                | K::StaleNetworkFileHandle
-                | K::TimedOut
-                | K::HostUnreachable
-                | K::NetworkUnreachable
-                | K::NetworkDown
-                | K::StorageFull
-                | K::QuotaExceeded
-        )
 }
 
 impl Cause {

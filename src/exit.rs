@@ -1,5 +1,6 @@
 //! The exit codes of the program.
 
+use std::io;
 use std::process::ExitCode;
 
 /// How a command ended. The numbers are fixed: scripts rely on them.
@@ -35,6 +36,28 @@ impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {
         ExitCode::from(exit.code())
     }
+}
+
+/// Whether an error is that of a place that is not there now, or of a disk that is full: not mounted, its server not in
+/// reach.
+#[must_use]
+pub fn is_out_of_reach(error: &io::Error) -> bool {
+    use io::ErrorKind as K;
+    use rustix::io::Errno;
+    let is_of_device = [Errno::IO, Errno::NXIO, Errno::NODEV, Errno::HOSTDOWN].map(Errno::raw_os_error);
+    error.raw_os_error().is_some_and(|raw| is_of_device.contains(&raw))
+        || matches!(
+            error.kind(),
+            K::NotFound
+                | K::NotConnected
+                | K::StaleNetworkFileHandle
+                | K::TimedOut
+                | K::HostUnreachable
+                | K::NetworkUnreachable
+                | K::NetworkDown
+                | K::StorageFull
+                | K::QuotaExceeded
+        )
 }
 
 #[cfg(test)]

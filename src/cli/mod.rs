@@ -21,9 +21,9 @@ use std::sync::Arc;
 use clap::FromArgMatches;
 
 use crate::account::Known;
-use crate::cause::{self, Cause};
+use crate::cause::Cause;
 use crate::config::{Config, LogTarget, Origin, Site};
-use crate::exit::Exit;
+use crate::exit::{self, Exit};
 use crate::inspect;
 use crate::log;
 use crate::progress::{Summary, Terminal};
@@ -139,7 +139,7 @@ fn listed(config: Config, list: Option<(PathBuf, bool)>) -> Result<Config, Cause
     let read = list::read(&path, null);
     let listed = read.map_err(|error| {
         Cause::new(Reason::Collection, format!("reading the list of archives {}: {error}", path.display()))
-            .passing(cause::is_out_of_reach(&error))
+            .passing(exit::is_out_of_reach(&error))
     })?;
     // Nobody can read it again.
     let mut options = config.options;

@@ -16,7 +16,7 @@ use crate::cause::Cause;
 use crate::finding::Finding;
 use crate::images::{MemberRule, MembersLeftOut};
 use crate::rescue::Known;
-use crate::shard::Shard;
+use crate::shard::Part;
 use crate::staging::Space;
 use crate::zst::Meter;
 
@@ -443,26 +443,6 @@ impl LeftOut {
 
 /// What each rule leaves out.
 pub type LeftOutBy = BTreeMap<Rule, LeftOut>;
-
-/// A part of a collection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Part {
-    /// Which.
-    pub shard: Shard,
-    /// Archives that belong to it by their names, whatever their size.
-    pub archives: u64,
-    /// Archives of the whole collection.
-    pub of_archives: u64,
-}
-
-impl Part {
-    /// For a person: `shard 3 of 8: 12 of 100 archives`.
-    #[must_use]
-    pub fn in_words(&self) -> String {
-        let archives = if self.of_archives == 1 { "archive" } else { "archives" };
-        format!("shard {}: {} of {} {archives}", self.shard.in_words(), self.archives, self.of_archives)
-    }
-}
 
 /// What a run is going to do.
 #[derive(Debug, Clone)]

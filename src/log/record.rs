@@ -7,10 +7,9 @@
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
-use crate::event::Part;
 use crate::reason::Told;
 use crate::sanitize;
-use crate::shard::Shard;
+use crate::shard::{Part, Shard};
 use crate::zst::Engine;
 
 use super::form;

@@ -11,14 +11,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::archive_name;
-use crate::cause::{self, Cause};
+use crate::cause::Cause;
 use crate::config::Config;
-use crate::event::{Archive, LeftOutBy, Mark, Part, Rule, Unsurveyed};
+use crate::event::{Archive, LeftOutBy, Mark, Rule, Unsurveyed};
+use crate::exit;
 use crate::listing;
 use crate::object;
 use crate::reason::Reason;
 use crate::sanitize::printable;
-use crate::shard::Shard;
+use crate::shard::{Part, Shard};
 
 /// The archives of a run.
 #[derive(Debug, Default)]
@@ -173,7 +174,7 @@ impl Plan {
         for place in &config.site.collection {
             let unreadable = |error: io::Error| {
                 let message = format!("cannot read the collection {}: {error}; is it mounted?", place.display());
-                Cause::new(Reason::Collection, message).passing(cause::is_out_of_reach(&error))
+                Cause::new(Reason::Collection, message).passing(exit::is_out_of_reach(&error))
             };
             // A shard of archives that are named one by one is decided on by their names alone.
             if config.shard.is_some() && is_named_as_archive(place) && !listing.names.note(place) {

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::cause;
+use crate::exit;
 use crate::reason::Reason;
 
 /// Why something in staging could not be done.
@@ -134,7 +134,7 @@ impl Error {
     pub fn may_pass(&self) -> bool {
         match self {
             Error::Locked { .. } | Error::Busy { .. } => true,
-            Error::Io { source, .. } => cause::is_out_of_reach(source),
+            Error::Io { source, .. } => exit::is_out_of_reach(source),
             _ => false,
         }
     }

@@ -15,6 +15,11 @@ use crate::listing;
 use super::budget::{FreeSpace, Space};
 use super::error::Error;
 
+/// The file that the lock on a folder is on: on staging, or on the folder of an archive in it.
+pub(super) const FOLDER: &str = ".imgsieve.lock";
+/// The file whose lock the one run holds that stages what found no room.
+pub(super) const TURN: &str = ".imgsieve-turn.lock";
+
 /// What stands under a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Found {
@@ -309,6 +314,11 @@ pub(super) fn failed(action: &'static str, path: &Path) -> impl FnOnce(Errno) ->
     move |errno| Error::Io { action, path, source: errno.into() }
 }
 
+/// Whether a file is a lock's.
+pub(super) fn is_lock(name: &[u8]) -> bool {
+    name == FOLDER.as_bytes() || name == TURN.as_bytes()
+}
+
 /// Whether `name` can be one component of a path: what is not must never reach a system call.
 pub(super) fn check_name(name: &[u8]) -> Result<&OsStr, Error> {
     /// `NAME_MAX` of every Linux file system.
@@ -318,7 +328,7 @@ pub(super) fn check_name(name: &[u8]) -> Result<&OsStr, Error> {
         b"." | b".." => "it refers to a folder",
         _ if name.contains(&b'/') || name.contains(&0) => "it contains '/' or a NUL byte",
         _ if super::is_partial(name) => "such names are reserved for partial files",
-        _ if super::lock::is_lock(name) => "such names are reserved for locks",
+        _ if is_lock(name) => "such names are reserved for locks",
         _ if name.len() > NAME_MAX => "it is longer than 255 bytes",
         _ => return Ok(OsStr::from_bytes(name)),
     };

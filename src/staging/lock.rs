@@ -14,11 +14,6 @@ use rustix::io::Errno;
 use super::error::Error;
 use super::folder::{Folder, failed};
 
-/// The file that the lock on a folder is on: on staging, or on the folder of an archive in it.
-pub(super) const FOLDER: &str = ".imgsieve.lock";
-/// The file whose lock the one run holds that stages what found no room.
-pub(super) const TURN: &str = ".imgsieve-turn.lock";
-
 /// How often a lock that somebody holds is asked for, and how long to wait each time: who only looks whether anybody holds it
 /// has done so by then.
 const TRIES: u32 = 30;
@@ -79,13 +74,9 @@ impl Drop for Lock {
     }
 }
 
-/// Whether a file is a lock's.
-pub(super) fn is_lock(name: &[u8]) -> bool {
-    name == FOLDER.as_bytes() || name == TURN.as_bytes()
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::folder::{FOLDER, TURN};
     use super::*;
 
     #[test]

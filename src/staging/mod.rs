@@ -148,7 +148,7 @@ impl Staging {
         let lock = loop {
             tries += 1;
             let folder = self.root.make_subfolder(name)?;
-            match Lock::take(&folder, lock::FOLDER, Sharing::Alone) {
+            match Lock::take(&folder, folder::FOLDER, Sharing::Alone) {
                 Err(error) if tries < MAKE_TRIES && is_gone(&error) => {}
                 taken => break taken?,
             }
@@ -167,7 +167,7 @@ impl Staging {
         }
         let mut is_waiting = false;
         while !is_stopped() {
-            if let Some(turn) = Lock::take(&self.root, lock::TURN, Sharing::Alone)? {
+            if let Some(turn) = Lock::take(&self.root, folder::TURN, Sharing::Alone)? {
                 return Ok(Some(turn));
             }
             if !is_waiting {
@@ -218,7 +218,7 @@ impl Staging {
             // What cannot be opened is not ours.
             let Ok(Some(folder)) = self.root.subfolder(&hash) else { continue };
             let (_, mut count) = swept.sweep(&folder);
-            if remove_if_left(&folder, OsStr::new(lock::FOLDER), false) {
+            if remove_if_left(&folder, OsStr::new(folder::FOLDER), false) {
                 self.root.remove_if_empty(&hash);
             }
             for number in swept.names(&folder) {
@@ -521,7 +521,7 @@ fn lock_folder(root: &Folder, sharing: Sharing, is_seen_by_others: bool) -> Resu
     if !is_seen_by_others {
         return Ok(None);
     }
-    match Lock::take(root, lock::FOLDER, sharing) {
+    match Lock::take(root, folder::FOLDER, sharing) {
         Ok(None) => Err(Error::Locked { path: path.to_owned() }),
         // Where nothing can be written, that is what is told.
         Err(Error::Io { action: "opening", source, .. }) => {

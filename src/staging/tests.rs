@@ -103,12 +103,12 @@ fn only_what_nobody_writes_to_is_swept() {
     let keep = one.begin(&super::Place { hash: OsStr::new("hash"), ordinal: 1, name: b"x.img" }, 3, Room::Whole);
     let left = |name: &str| {
         std::fs::create_dir_all(path.join(name)).expect("a folder");
-        for file in [".imgsieve-0123456789abcdef-7.partial", lock::FOLDER] {
+        for file in [".imgsieve-0123456789abcdef-7.partial", folder::FOLDER] {
             std::fs::write(path.join(name).join(file), "left").expect("a file");
         }
     };
     left("hash");
-    std::fs::remove_file(path.join("hash").join(lock::FOLDER)).expect("a file");
+    std::fs::remove_file(path.join("hash").join(folder::FOLDER)).expect("a file");
     left("dead");
     let swept = other.sweep().removed;
     let expected = HashMap::from([(OsString::from("hash"), 1), (OsString::from("dead"), 1)]);

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::cause::Cause;
-use crate::event::{Archive, LeftOutBy, Part, Rule, Soundness, Verified};
+use crate::event::{Archive, LeftOutBy, Rule, Soundness, Verified};
 use crate::sanitize::{self, printable, printable_line, printable_short};
+use crate::shard::Part;
 use crate::units::human;
 
 /// Characters of a hash that are shown.
