@@ -4,21 +4,21 @@
 //! that is being read, one for the run, all in compressed bytes, whose total is known from the start. The core only
 //! counts; one thread here looks at the counters and draws.
 
+mod bars;
 mod estimate;
 mod layout;
 mod reprocess;
 mod tty;
 
-use std::collections::VecDeque;
 use std::io::{IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
+use indicatif::ProgressDrawTarget;
 
 use crate::account::Known;
 use crate::event::{Archive, ArchiveTotals, Event, Live, Scope};
@@ -27,28 +27,12 @@ use crate::run::{Observer, Stop};
 use crate::sanitize::{printable, printable_line, printable_short};
 use crate::units::{human, human_seconds};
 use crate::wrap;
-use crate::zst::Meter;
 
-use estimate::{Estimate, Rest, Running};
-use layout::{Layout, Shown};
+use bars::{Bars, DRAW_HZ, HASH_SHOWN};
 use tty::Tty;
 
-/// How often bars are drawn, at most.
-const DRAW_HZ: u8 = 10;
-/// Characters of a hash that are shown beside its bar: that of the pipeline is 32 hex digits.
-const HASH_SHOWN: usize = 32;
 /// Characters of a name that are shown in a line.
 const NAME_SHOWN: usize = 120;
-
-/// How often it is estimated how long the rest takes.
-const ESTIMATE_EVERY: Duration = Duration::from_secs(1);
-/// How long all of it takes is said once so many estimates in a row agree, to that factor, ...
-const AGREEING: usize = 8;
-const DIFFERING_MOST: f64 = 1.15;
-/// ... and this share of it is over, or so many seconds are, and the rest takes as long as that at least.
-const SAID_SHARE: f64 = 0.05;
-const SAID_AFTER: f64 = 120.0;
-const SAID_LEAST: f64 = 30.0;
 
 /// How much is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,112 +78,6 @@ pub enum Summary {
     Nowhere,
 }
 
-struct Bars {
-    multi: MultiProgress,
-    total: ProgressBar,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    running: Vec<BeingRead>,
-    archives: usize,
-    done: usize,
-    done_bytes: u64,
-    started: Option<Instant>,
-    /// Where staged images are processed again, and nothing is surveyed.
-    reprocessing: Option<reprocess::Counts>,
-    /// Where an image is extracted: the bytes that are done.
-    extracted: Option<Arc<AtomicU64>>,
-    layout: Layout,
-    estimate: Estimate,
-    whole: Whole,
-    /// Whether the last archive whose headers were gone over had to be read all the same.
-    are_walks_vain: bool,
-    /// What was estimated last, in seconds, and when.
-    rest: Option<(Option<Rest>, Instant)>,
-}
-
-/// An archive that is being read.
-struct BeingRead {
-    rank: usize,
-    size: u64,
-    bar: ProgressBar,
-    meter: Arc<Meter>,
-    begun: Instant,
-    /// Whether an image of it is staged.
-    is_staged: bool,
-    /// Whether one is going to be, as far as it is known.
-    expects_staging: bool,
-    /// Whether all of it was read, and an image is to be tried again when the others are done.
-    is_deferred: bool,
-}
-
-/// How long the run takes in all, which is said once.
-#[derive(Debug, Default)]
-struct Whole {
-    is_said: bool,
-    /// What was estimated lately, in seconds, the latest last.
-    lately: VecDeque<f64>,
-}
-
-impl Whole {
-    /// Takes account of what is estimated once a second. Gives what can be told by now: estimates that agree, once
-    /// enough was done for them to mean something.
-    fn settled(&mut self, elapsed: f64, rest: f64) -> Option<f64> {
-        let whole = elapsed + rest;
-        if self.lately.len() == AGREEING {
-            self.lately.pop_front();
-        }
-        self.lately.push_back(whole);
-        let (least, most) = self.lately.iter().fold((f64::MAX, 0.0_f64), |(a, b), &each| (a.min(each), b.max(each)));
-        let is_settled = self.lately.len() == AGREEING && most <= least * DIFFERING_MOST;
-        let is_much = elapsed >= SAID_AFTER || elapsed >= SAID_SHARE * whole;
-        let is_worth_it = !self.is_said && rest >= SAID_LEAST;
-        (is_settled && is_much && is_worth_it).then(|| {
-            self.is_said = true;
-            whole
-        })
-    }
-}
-
-impl State {
-    /// Seconds that the rest takes, and whether that was estimated just now, as it is once a second.
-    fn rest(&mut self, elapsed: f64) -> (Option<Rest>, bool) {
-        if let Some((rest, at)) = self.rest.filter(|(_, at)| at.elapsed() < ESTIMATE_EVERY) {
-            let since = at.elapsed().as_secs_f64();
-            return (rest.map(|rest| Rest { seconds: (rest.seconds - since).max(0.0), ..rest }), false);
-        }
-        let running: Vec<Running> =
-            self.running.iter().filter(|archive| !archive.is_deferred).map(|archive| archive.running(self)).collect();
-        let rest = self.estimate.rest(&running, elapsed);
-        self.rest = Some((rest, Instant::now()));
-        (rest, true)
-    }
-
-    /// The archive of this rank, if it is being read.
-    fn of(&mut self, rank: usize) -> Option<&mut BeingRead> {
-        self.running.iter_mut().find(|archive| archive.rank == rank)
-    }
-}
-
-impl BeingRead {
-    fn running(&self, of: &State) -> Running {
-        let seconds = self.begun.elapsed().as_secs_f64();
-        let is_staged = self.is_staged || self.expects_staging;
-        Running { size: self.size, position: self.position(of), seconds, is_staged }
-    }
-
-    /// Compressed bytes that are done with. That the headers of an archive were gone over counts where that is as good as to
-    /// read it.
-    fn position(&self, of: &State) -> u64 {
-        let meter = &self.meter;
-        let is_read = self.is_staged || self.expects_staging || of.are_walks_vain;
-        let position = if is_read { meter.read() } else { meter.compressed() };
-        position.min(self.size)
-    }
-}
-
 impl Terminal {
     /// Lines to stderr, and bars where that is a terminal and they are wanted.
     #[must_use]
@@ -220,7 +98,7 @@ impl Terminal {
             let draw = move || {
                 while stopped.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
                     if let Some(text) = bars.draw() {
-                        bars.multi.suspend(|| write_line(&lines, &text, true));
+                        bars.suspend(|| write_line(&lines, &text, true));
                     }
                 }
             };
@@ -304,7 +182,7 @@ impl Terminal {
         }
         let write = || write_line(&self.sink, text, self.wraps);
         match &self.bars {
-            Some(bars) => bars.multi.suspend(write),
+            Some(bars) => bars.suspend(write),
             None => write(),
         }
     }
@@ -411,191 +289,6 @@ fn about(scope: Scope<'_>) -> String {
             printable(archive.path.as_os_str().as_encoded_bytes())
         ),
     }
-}
-
-impl Bars {
-    fn new(target: ProgressDrawTarget) -> Bars {
-        let multi = MultiProgress::with_draw_target(target);
-        Bars { multi, total: ProgressBar::hidden(), state: Mutex::default() }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn observe(&self, event: &Event<'_>) {
-        match event {
-            Event::ScriptStart { start } => {
-                let mut state = self.state();
-                state.archives = start.total_archives;
-                state.started = Some(Instant::now());
-                let resumed = start.resumed.as_ref().map_or(0, |resumed| resumed.bytes);
-                self.total.set_length(start.total_bytes.saturating_sub(resumed));
-                self.begin(&mut state);
-            }
-            Event::Live(Live::Verifying { archives, bytes }) => {
-                let mut state = self.state();
-                state.archives = *archives;
-                state.started = Some(Instant::now());
-                self.total.set_length(*bytes);
-                self.begin(&mut state);
-            }
-            Event::Live(Live::Extracting { bytes, done }) => {
-                let mut state = self.state();
-                state.started = Some(Instant::now());
-                state.extracted = Some(Arc::clone(done));
-                self.total.set_length(*bytes);
-                self.begin(&mut state);
-            }
-            Event::ArchiveStart { archive, meter, .. } | Event::Live(Live::Reading(archive, meter)) => {
-                // Hidden until it has its place: a bar of its own would draw on stderr, over the others.
-                let bar = ProgressBar::with_draw_target(Some(archive.size), ProgressDrawTarget::hidden())
-                    .with_style(self.state().layout.archive_style())
-                    .with_prefix(printable_short(archive.hash.as_encoded_bytes(), HASH_SHOWN));
-                let bar = self.multi.insert_before(&self.total, bar);
-                let mut state = self.state();
-                let expects_staging = state.estimate.begin();
-                let (rank, size, meter) = (archive.rank, archive.size, Arc::clone(meter));
-                let begun = Instant::now();
-                let being_read =
-                    BeingRead { rank, size, bar, meter, begun, is_staged: false, expects_staging, is_deferred: false };
-                state.running.push(being_read);
-            }
-            Event::Live(Live::Queue { jobs, archives }) => {
-                let archives = archives.iter().map(|archive| (archive.rank, archive.size));
-                self.state().estimate = Estimate::new(*jobs, archives);
-            }
-            Event::Live(Live::Outlook { archive, is_staged }) => {
-                let mut state = self.state();
-                match state.of(archive.rank) {
-                    Some(running) => running.expects_staging = *is_staged,
-                    None => state.estimate.expect(archive.rank, *is_staged),
-                }
-            }
-            Event::ArchiveResumed { .. } => self.state().done += 1,
-            Event::ExtractionStart { archive, .. } => {
-                let mut state = self.state();
-                let Some(running) = state.of(archive.rank) else { return };
-                running.is_staged = true;
-                // Tried again, it takes from now on what others take that are staged.
-                if std::mem::take(&mut running.is_deferred) {
-                    running.begun = Instant::now();
-                    let size = running.size;
-                    state.estimate.try_again(size);
-                }
-            }
-            Event::Deferred { archive, .. } => {
-                let mut state = self.state();
-                let Some(running) = state.of(archive.rank) else { return };
-                (running.is_staged, running.expects_staging) = (false, false);
-                if !std::mem::replace(&mut running.is_deferred, true) {
-                    let size = running.size;
-                    state.estimate.defer(size);
-                }
-            }
-            Event::ArchiveComplete { archive, .. }
-            | Event::ArchiveFailed { archive, .. }
-            | Event::ArchiveVerified { archive, .. } => {
-                let mut state = self.state();
-                if let Some(index) = state.running.iter().position(|bar| bar.rank == archive.rank) {
-                    let BeingRead { bar, begun, meter, is_staged, is_deferred, .. } = state.running.remove(index);
-                    state.are_walks_vain = meter.was_walk_vain().unwrap_or(state.are_walks_vain);
-                    if is_deferred {
-                        state.estimate.try_again(archive.size);
-                    }
-                    state.estimate.end(archive.size, begun.elapsed().as_secs_f64(), is_staged);
-                    state.done += 1;
-                    state.done_bytes += archive.size;
-                    bar.finish_and_clear();
-                    self.multi.remove(&bar);
-                }
-            }
-            Event::Live(Live::Reprocessing { images, bytes }) => {
-                let mut state = self.state();
-                self.begin(&mut state);
-                state.reprocessing.insert(reprocess::Counts::new(*images, *bytes)).show(&self.total);
-            }
-            other => {
-                if let Some(counts) = &mut self.state().reprocessing
-                    && counts.observe(other)
-                {
-                    counts.show(&self.total);
-                }
-            }
-        }
-    }
-
-    /// Has the bar of the run stand below the others.
-    fn begin(&self, state: &mut State) {
-        state.layout = Layout::current();
-        self.total.set_style(state.layout.total_style());
-        self.multi.add(self.total.clone());
-    }
-
-    /// Draws, and gives what there is to say once, when it is known.
-    fn draw(&self) -> Option<String> {
-        let mut state = self.state();
-        let started = state.started?;
-        let layout = Layout::current();
-        let restyle = std::mem::replace(&mut state.layout, layout) != layout;
-        let mut position = state.done_bytes;
-        for archive in &state.running {
-            let of_archive = archive.position(&state);
-            position += of_archive;
-            if restyle {
-                archive.bar.set_style(layout.archive_style());
-            }
-            let shown = Shown { position: of_archive, length: archive.size, ..Shown::default() };
-            layout.show(&archive.bar, &shown);
-        }
-        if restyle {
-            self.total.set_style(layout.total_style());
-        }
-        let elapsed = started.elapsed().as_secs_f64();
-        let length = self.total.length().unwrap_or(0);
-        let (rest, is_new) = if let Some(done) = &state.extracted {
-            position = done.load(Ordering::Relaxed);
-            self.total.set_prefix("extracting");
-            (rest_at(position, length, elapsed).map(|seconds| Rest { seconds, error: 0.0 }), false)
-        } else {
-            self.total.set_prefix(layout.count(state.done, state.archives, "archives"));
-            state.rest(elapsed)
-        };
-        let means_something = position > 0 && elapsed >= 1.0;
-        let rate = means_something.then(|| rate(position, elapsed));
-        let rest = rest.filter(|_| means_something);
-        layout.show(&self.total, &Shown { position, length, rate, rest, more: "" });
-        let known = rest.filter(|rest| is_new && rest.error <= layout::SURE);
-        let whole = known.and_then(|rest| state.whole.settled(elapsed, rest.seconds))?;
-        let archives = if state.archives == 1 { "archive" } else { "archives" };
-        Some(format!("{} {archives}, {}; about {} at this rate", state.archives, human(length), in_minutes(whole)))
-    }
-
-    fn clear(&self) {
-        for BeingRead { bar, .. } in self.state().running.drain(..) {
-            bar.finish_and_clear();
-        }
-        self.total.finish_and_clear();
-        let _ = self.multi.clear();
-    }
-}
-
-/// Bytes a second.
-#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn rate(bytes: u64, seconds: f64) -> u64 {
-    (bytes as f64 / seconds) as u64
-}
-
-/// Seconds that the rest takes at the rate so far.
-#[allow(clippy::cast_precision_loss)]
-fn rest_at(read: u64, length: u64, seconds: f64) -> Option<f64> {
-    (read > 0).then(|| length.saturating_sub(read) as f64 * seconds / read as f64)
-}
-
-/// `40 min`; no more exact than an estimate is.
-fn in_minutes(seconds: f64) -> String {
-    let minutes = (seconds / 60.0).round();
-    if (1.0..60.0).contains(&minutes) { format!("{minutes:.0} min") } else { human_seconds(seconds) }
 }
 
 /// Whether both lead to the same file, pipe or socket.

@@ -3,6 +3,7 @@
 //! The core reports, observers listen: the log, the terminal and the summary each see every [`Event`] and know nothing
 //! of each other.
 
+mod left_out;
 mod record;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +21,8 @@ use crate::shard::Part;
 use crate::staging::Space;
 use crate::zst::Meter;
 
-use crate::log::record::{ArchiveStart, LEFT_OUT_MOST};
+pub use self::left_out::{LeftOut, LeftOutBy, Rule, Unsurveyed};
+use crate::log::record::ArchiveStart;
 pub use crate::log::record::{Rules, ScriptComplete, Totals as ArchiveTotals};
 
 /// An archive that was selected.
@@ -375,74 +377,6 @@ pub enum Scope<'a> {
     /// One image in staging.
     Staged(&'a StagedFile),
 }
-
-/// A rule by which what is in a collection is not surveyed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Rule {
-    /// An archive on the skip list.
-    SkipList,
-    /// An archive that is not larger than the minimum.
-    TooSmall,
-    /// An archive that was not asked for, by `--only` or `--limit`.
-    NotSelected,
-    /// A file whose name does not end as an archive's.
-    OtherEnding,
-    /// A folder in a folder, which is not entered.
-    Folder,
-    /// An archive that the run ended before.
-    NotBegun,
-}
-
-impl Rule {
-    /// The log's word for it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Rule::SkipList => "skip_list",
-            Rule::TooSmall => "too_small",
-            Rule::NotSelected => "not_selected",
-            Rule::OtherEnding => "other_ending",
-            Rule::Folder => "folder",
-            Rule::NotBegun => "not_begun",
-        }
-    }
-}
-
-/// A file, or a folder, that is not surveyed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unsurveyed {
-    /// Where it is.
-    pub path: PathBuf,
-    /// Its length in bytes; none of a folder.
-    pub size: Option<u64>,
-    /// Why it is on the skip list, if it is.
-    pub reason: Option<String>,
-}
-
-/// What one rule leaves out.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LeftOut {
-    /// How many.
-    pub count: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// The first [`LEFT_OUT_MOST`] of them.
-    pub files: Vec<Unsurveyed>,
-}
-
-impl LeftOut {
-    /// Adds one.
-    pub fn add(&mut self, file: Unsurveyed) {
-        self.count += 1;
-        self.bytes = self.bytes.saturating_add(file.size.unwrap_or(0));
-        if self.files.len() < LEFT_OUT_MOST {
-            self.files.push(file);
-        }
-    }
-}
-
-/// What each rule leaves out.
-pub type LeftOutBy = BTreeMap<Rule, LeftOut>;
 
 /// What a run is going to do.
 #[derive(Debug, Clone)]

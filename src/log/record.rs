@@ -480,7 +480,7 @@ pub struct Table {
     /// The format around the disk, if the image has a header before it or a footer after it: `a VHD of fixed size`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
-    /// The contents of the whole disk, if there is no table.
+    /// What is on the whole disk, if it has no table.
     #[serde(flatten)]
     pub whole_disk: Option<FileSystem>,
     /// False if it was not read to its end.

@@ -55,7 +55,7 @@ pub enum Content {
 #[derive(Debug)]
 struct Block {
     content: Content,
-    /// Whether somebody wanted a byte of it.
+    /// Whether any of it was asked for.
     is_read: bool,
     /// When that was last, by the clock of the blocks.
     used: u64,

@@ -132,25 +132,3 @@ fn archives_that_are_verified_and_bytes_that_are_extracted_have_bars() {
     terminal.finish();
     assert_eq!(term.contents(), "");
 }
-
-#[test]
-fn what_is_said_of_the_rest_is_no_more_exact_than_it_is_known() {
-    assert_eq!(rate(1_000_000_000, 2.0), 500_000_000);
-    assert_eq!(rest_at(1_000_000_000, 10_000_000_000, 2.0), Some(18.0));
-    assert_eq!((in_minutes(2410.0), in_minutes(20.4)), ("40 min".to_owned(), "20 s".to_owned()));
-}
-
-#[test]
-fn how_long_all_takes_is_said_once_when_estimates_agree() {
-    const NEVER: [f64; 0] = [];
-    let mut whole = Whole::default();
-    let said = |whole: &mut Whole, from: u32, of: &dyn Fn(f64) -> f64| -> Vec<f64> {
-        (from..from + 20).filter_map(|second| whole.settled(second.into(), of(second.into()))).collect()
-    };
-    // Too early, as long as what is known changes, and too late to be of use.
-    assert_eq!(said(&mut whole, 0, &|second| 1000.0 - second), NEVER);
-    assert_eq!(said(&mut Whole::default(), 60, &|second| 1000.0 * (second - 59.0)), NEVER);
-    assert_eq!(said(&mut Whole::default(), 60, &|second| 85.0 - second), NEVER);
-    assert_eq!(said(&mut whole, 60, &|second| 1000.0 - second), [1000.0]);
-    assert_eq!(said(&mut whole, 80, &|second| 1000.0 - second), NEVER);
-}

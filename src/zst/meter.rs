@@ -54,18 +54,18 @@ impl Meter {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// The headers of the blocks up to there were gone over.
+    /// Takes note that the walk over block headers has come so far.
     pub(super) fn walk(&self, compressed: u64) {
         self.walked.fetch_max(compressed, Ordering::Relaxed);
     }
 
-    /// That the headers were gone over proved nothing, and has spared nothing.
+    /// Takes note that the walk over block headers proved nothing, and so has saved nothing.
     pub(super) fn refute_walk(&self) {
         self.was_walk_vain.store(true, Ordering::Relaxed);
         self.walked.store(0, Ordering::Relaxed);
     }
 
-    /// Whether the headers of the file were gone over in vain; none where they were not.
+    /// Whether the walk over block headers was in vain; none where there was no walk.
     #[must_use]
     pub fn was_walk_vain(&self) -> Option<bool> {
         let is_vain = self.was_walk_vain.load(Ordering::Relaxed);

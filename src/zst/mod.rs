@@ -106,6 +106,7 @@ mod ranges;
 mod reader;
 mod source;
 mod tail;
+mod totals;
 mod trace;
 
 use std::io;
@@ -115,11 +116,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use positioned_io::ReadAt;
 
-pub use decode::decoder::Totals;
 pub use error::{Change, Error};
 pub use meter::Meter;
 pub use options::{Engine, Options, SURE_TAIL, Voucher};
 pub use source::{Identity, Padding};
+pub use totals::Totals;
 
 use reader::Reader;
 use source::Source;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::zst::decode::decoder::{Decoder, Totals};
+use crate::zst::decode::decoder::Decoder;
 use crate::zst::decode::input::Input;
 use crate::zst::error::Error;
 use crate::zst::gears::{Gears, MAX_FETCHED, Miss};
@@ -11,6 +11,7 @@ use crate::zst::meter::Meter;
 use crate::zst::options::{Engine, Options, Voucher};
 use crate::zst::presumed::Presumed;
 use crate::zst::source::Source;
+use crate::zst::totals::Totals;
 use crate::zst::trace::index::Passed;
 
 /// What libzstd decodes sooner than a block can be found and traced, in decompressed bytes.

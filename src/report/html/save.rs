@@ -37,7 +37,7 @@ pub enum Error {
     /// The page has its name, and may lose it in a power cut.
     #[error("the page is complete, but may not outlast a power cut")]
     NotSynced(#[source] staging::Error),
-    /// It goes to what is no file, such as a pipe, and was begun.
+    /// Writing to a pipe, or to something else that is not a file, failed in the middle of the page.
     #[error("it may be incomplete")]
     Begun(#[source] io::Error),
 }
