@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use common::fixture;
+use common::report::run_printed;
 use common::scan::{Scan, end, imgsieve, of_stage};
 
 /// Of each image, what is done with it, its number of partitions, and why.
@@ -108,11 +109,8 @@ fn the_command_for_what_is_undecided_surveys_those_archives_and_no_other() {
     let summary = end(imgsieve().args(["report", "--json"]).arg(scan.log())).stdout;
     let json: Value = serde_json::from_str(&summary).expect("JSON");
     assert_eq!(json["remaining"]["imgs_unsettled"], json!(2));
-    let command = json["remaining"]["decide"].as_str().expect("a command");
-    let folder = std::path::Path::new(env!("CARGO_BIN_EXE_imgsieve")).parent().expect("a folder");
-    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default());
-    let ended = end(std::process::Command::new("sh").args(["-c", command]).env("PATH", path));
-    assert_eq!(ended.code, 0, "{command}: {ended:?}");
+    let ended = run_printed(&json["remaining"]["decide"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
     let lines = scan.logged();
     let run = &of_stage(&lines, "script_start")[1]["run"];
     let checks = of_stage(&lines, "partition_check");

@@ -8,6 +8,7 @@ pub mod content;
 pub mod disk;
 pub mod fixture;
 pub mod image;
+pub mod report;
 pub mod scan;
 pub mod strace;
 pub mod volume;
