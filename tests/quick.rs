@@ -55,7 +55,7 @@ fn what_was_not_looked_at_is_said_everywhere() {
     let told = ended.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     for part in [
         "Looked at the beginning of 3 archives",
-        "There may be other images, and tables at the ends.",
+        "There may be other images, tables at the ends, and rescue maps.",
         "imgsieve scan --dry-run --resume --config",
         "3 archives of which only the beginning was looked at",
     ] {
@@ -117,4 +117,30 @@ fn the_command_for_what_is_undecided_surveys_those_archives_and_no_other() {
     let checks: Vec<&Value> = checks.into_iter().filter(|check| check["run"] == *run).collect();
     assert_eq!(checks.len(), 2);
     assert!(checks.iter().all(|check| check["partitions"].is_u64()), "{checks:?}");
+}
+
+#[test]
+fn what_a_whole_run_would_not_stage_or_has_staged_is_told_by_a_first_look() {
+    let scan = Scan::of_named(&["gpt-multi"]);
+    let refused = end(scan.command().args(["--quick", "--max-image-size", "1MB"]));
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert_eq!(of_stage(&scan.logged(), "partition_check")[0]["reason"], json!("max_image_size"));
+    assert_eq!(scan.run().code, 0);
+    assert_eq!(end(scan.command().arg("--quick")).code, 0);
+    let lines = scan.logged();
+    let last = of_stage(&lines, "partition_check").pop().expect("a verdict").clone();
+    assert_eq!((&last["action"], &last["existing"]), (&json!("would_keep"), &json!(true)), "{last}");
+}
+
+#[test]
+fn a_rescue_map_in_front_of_the_image_is_heeded() {
+    let scan = Scan::of_named(&["map-before", "unread-before"]).args(&["--quick"]);
+    scan.run();
+    let lines = scan.logged();
+    let checks = of_stage(&lines, "partition_check");
+    let of = |name| {
+        let hash = fixture::named(name).hash;
+        checks.iter().find(|check| check["hash"] == *hash).expect("a verdict")["action"].clone()
+    };
+    assert_eq!((of("map-before"), of("unread-before")), (json!("deleted"), json!("undecided")));
 }

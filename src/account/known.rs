@@ -10,6 +10,7 @@ use crate::log::record::{ArchiveVerified, Problem, ReprocessComplete};
 use crate::log::{At, Entry, Head, Listener, Logs, Name, Record};
 use crate::reason::Told;
 use crate::run::Control;
+use crate::shard::Shard;
 
 /// Errors that are remembered, of each kind. What lies beyond is new each time.
 const MOST: usize = 100_000;
@@ -34,10 +35,10 @@ pub struct Known {
 }
 
 impl Known {
-    /// As the logs tell it; nothing is known by logs that cannot be read.
+    /// As the logs tell it, of surveys of this shard, or of those of no shard; nothing is known by logs that cannot be read.
     #[must_use]
-    pub fn read(logs: &Logs, control: &Control) -> Known {
-        let mut reader = Reader { run: None, reprocess: None, known: Known::default(), control };
+    pub fn read(logs: &Logs, shard: Option<Shard>, control: &Control) -> Known {
+        let mut reader = Reader { run: None, reprocess: None, known: Known::default(), shard, control };
         let _ = logs.read(&mut reader);
         reader.known
     }
@@ -122,6 +123,8 @@ struct Reader<'a> {
     /// The last run that processed staged images again.
     reprocess: Option<String>,
     known: Known,
+    /// The shard whose runs are asked for.
+    shard: Option<Shard>,
     control: &'a Control,
 }
 
@@ -142,9 +145,11 @@ impl Listener for Reader<'_> {
 
     fn note(&mut self, entry: Entry, _at: At) {
         match &entry.record {
-            Record::ScriptStart(_) => {
-                self.run = Some(entry.run);
-                self.known.surveyed.clear();
+            Record::ScriptStart(start) => {
+                if start.shard == self.shard && self.run.as_ref() != Some(&entry.run) {
+                    self.run = Some(entry.run);
+                    self.known.surveyed.clear();
+                }
             }
             Record::Error(problem) => {
                 let is_staged = is_staged(problem);
@@ -185,7 +190,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("log.jsonl");
         std::fs::write(&path, log).expect("a log");
-        Known::read(&Logs::open(&[path], false).expect("a log"), &Control::new())
+        Known::read(&Logs::open(&[path], false).expect("a log"), None, &Control::new())
     }
 
     #[test]

@@ -27,7 +27,9 @@ pub struct Runs {
 
 impl Listener for Runs {
     fn wants(&mut self, head: &Head<'_>) -> bool {
-        if head.stage == "script_start" {
+        // A run goes on in the next part of a rotated log.
+        let is_new = || self.last.iter().all(|(run, _)| *run != *head.run);
+        if head.stage == "script_start" && is_new() {
             if self.last.len() == RUNS_LISTED {
                 self.last.pop_front();
                 self.more += 1;
@@ -105,6 +107,10 @@ impl Listener for Wanted<'_> {
         match entry.record {
             Record::ScriptStart(start) => {
                 let log = self.log;
+                // Part of a rotated log: whatever stands before in this log was begun later, or is the run's own beginning.
+                if start.continued && self.places.values().any(|place| place.0 == log) {
+                    return;
+                }
                 let replaces = |place: &Place| {
                     let is_other_division = place.1.map(Shard::count) != start.shard.map(Shard::count);
                     place.0 == log && (place.1 == start.shard || is_other_division)

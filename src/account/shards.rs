@@ -258,6 +258,8 @@ impl Sums {
             (&mut self.kept, other.kept),
             (&mut self.would_keep, other.would_keep),
             (&mut self.deferred, other.deferred),
+            (&mut self.partial, other.partial),
+            (&mut self.undecided, other.undecided),
             (&mut self.not_retained, other.not_retained),
             (&mut self.image_errors, other.image_errors),
             (&mut self.warnings, other.warnings),

@@ -191,8 +191,8 @@ pub struct ScanArguments {
     pub dry_run: bool,
     /// Only look at the beginning of each archive, and at the first image there; implies --dry-run
     ///
-    /// For a first look at a large collection, or one that is far away. There may be other images, and tables at the
-    /// ends. Where a verdict needs more than the beginning, the image is undecided, and the summary has the command
+    /// For a first look at a large collection, or one that is far away. There may be other images, tables at the ends,
+    /// and rescue maps by which sectors were never read. Where a verdict needs more than the beginning, the image is undecided, and the summary has the command
     /// that decides.
     #[arg(long, conflicts_with_all = ["verify", "keep_undecided", "fs", "engine"])]
     pub quick: bool,

@@ -117,7 +117,7 @@ fn run_scan(arguments: ScanArguments) -> Exit {
     let mut terminal =
         Terminal::stderr(verbosity, wants_bars).summarized(summary(&config.site, wants_json || is_quiet));
     if is_quiet && let Ok(logs) = config.logs() {
-        terminal = terminal.knowing(Known::read(&logs, &control));
+        terminal = terminal.knowing(Known::read(&logs, config.shard, &control));
     }
     // The log first: what the terminal says about a file is already in the log.
     let mut observers: Vec<&dyn Observer> = journal.iter().map(|journal| journal as &dyn Observer).collect();

@@ -139,7 +139,7 @@ pub fn run(arguments: ReprocessArguments) -> Exit {
     let summary = if is_quiet || is_dry { Summary::Nowhere } else { Summary::Stdout };
     let mut terminal = Terminal::stderr(verbosity, wants_bars && !is_idle).summarized(summary);
     if is_quiet && let Ok(logs) = options.logs() {
-        terminal = terminal.knowing(Known::read(&logs, &control));
+        terminal = terminal.knowing(Known::read(&logs, None, &control));
     }
     for cause in &plan.warnings {
         let _ = terminal.observe(&Event::Warning { scope: Scope::Run, cause });

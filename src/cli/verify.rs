@@ -123,7 +123,7 @@ pub fn run(arguments: VerifyArguments) -> Exit {
     let mut terminal =
         Terminal::stderr(verbosity, wants_bars).summarized(super::summary(&config.site, wants_json || is_quiet));
     if is_quiet && let Ok(logs) = config.logs() {
-        terminal = terminal.knowing(Known::read(&logs, &control));
+        terminal = terminal.knowing(Known::read(&logs, config.shard, &control));
     }
     let mut observers: Vec<&dyn Observer> = journal.iter().map(|journal| journal as &dyn Observer).collect();
     observers.push(&terminal);

@@ -195,6 +195,7 @@ fn script_start(start: &Start) -> ScriptStart {
         min_archive_bytes: Some(start.min_archive_size),
         options: Some(options),
         options_bytes,
+        continued: false,
         shard: start.part.map(|part| part.shard),
         shard_archives: start.part.map(|part| part.archives),
         listed_archives: start.part.map(|part| part.of_archives),

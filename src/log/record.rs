@@ -186,6 +186,9 @@ pub struct ScriptStart {
     /// The same exactly, in base64, where they are not UTF-8.
     #[serde(deserialize_with = "form::optional_list", skip_serializing_if = "Option::is_none")]
     pub options_bytes: Option<Vec<String>>,
+    /// Whether the run began in an earlier log, which was rotated, and goes on in this one.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub continued: bool,
     /// The part of the collection that is surveyed, `K/N`; absent if it is all of it.
     #[serde(deserialize_with = "form::lenient", skip_serializing_if = "Option::is_none")]
     pub shard: Option<Shard>,

@@ -23,7 +23,7 @@ use rustix::fs::{FlockOperation, flock};
 use crate::{clock, sanitize};
 
 use super::limit::{Fit, Limits};
-use super::record::{Entry, Record};
+use super::record::{Entry, Record, ScriptStart};
 
 /// How often a lock that another run holds is asked for, and how long to wait each time. A run that holds it longer than
 /// that was stopped, and is not waited for.
@@ -47,8 +47,8 @@ struct State {
     end: u64,
     /// What the archives may still write.
     limits: Limits,
-    /// The line in which the run said what it would do.
-    start: Option<Vec<u8>>,
+    /// What the run said that it would do, and when.
+    start: Option<(SystemTime, Box<ScriptStart>)>,
     /// Why nothing more is written.
     lost: Option<String>,
 }
@@ -130,7 +130,10 @@ impl Journal {
             let why = |error| io::Error::other(format!("it was rotated, and cannot be opened anew: {error}"));
             (state.file, state.is_file) = opened.map_err(why)?;
             state.end = 0;
-            state.start.clone().map_or(Ok(()), |start| Self::append(state, start))
+            let Some((time, start)) = &state.start else { return Ok(()) };
+            let start = ScriptStart { continued: true, ..(**start).clone() };
+            let line = self.line(*time, Record::ScriptStart(Box::new(start)))?;
+            Self::append(state, line)
         })
     }
 
@@ -173,20 +176,21 @@ impl Journal {
     /// Writes `record`, shortened if it has to be, and what there is to say about that.
     fn note(&self, state: &mut State, record: &Record) -> io::Result<()> {
         let more = state.limits.close(record);
-        let line = self.line(record.clone())?;
-        if let Record::ScriptStart(_) = record {
-            state.start = Some(line.clone());
+        let now = SystemTime::now();
+        let line = self.line(now, record.clone())?;
+        if let Record::ScriptStart(start) = record {
+            state.start = Some((now, start.clone()));
         }
         match state.limits.fit(record, line.len()) {
             Fit::Whole => Self::append(state, line)?,
-            Fit::Short(short) => Self::append(state, self.line(*short)?)?,
+            Fit::Short(short) => Self::append(state, self.line(now, *short)?)?,
             Fit::Dropped => {}
         }
-        more.map_or(Ok(()), |more| Self::append(state, self.line(more)?))
+        more.map_or(Ok(()), |more| Self::append(state, self.line(now, more)?))
     }
 
-    fn line(&self, record: Record) -> io::Result<Vec<u8>> {
-        let ts = clock::stamp(SystemTime::now());
+    fn line(&self, time: SystemTime, record: Record) -> io::Result<Vec<u8>> {
+        let ts = clock::stamp(time);
         let entry = Entry { ts, stage: record.stage(), record, run: self.run.clone() };
         let mut line = sanitize::json(&serde_json::to_string(&entry)?).into_bytes();
         line.push(b'\n');
@@ -308,7 +312,7 @@ pub fn new_run_id() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::{Interrupted, ScriptStart};
+    use super::super::record::Interrupted;
     use super::*;
 
     fn interrupted() -> Record {
@@ -400,11 +404,13 @@ mod tests {
         let journal = Journal::open(&path, "r".to_owned()).expect("opens");
         let start = ScriptStart { dry_run: true, ..ScriptStart::default() };
         journal.write(&Record::ScriptStart(Box::new(start))).expect("written");
-        let said = read(&path);
+        let said: serde_json::Value = serde_json::from_str(&read(&path)).expect("a line");
         std::fs::rename(&path, folder.path().join("log.jsonl.1")).expect("renamed");
         journal.follow().expect("opens");
-        assert_eq!(read(&path), said);
-        assert!(said.contains("\"dry_run\":true"));
+        let mut again: serde_json::Value = serde_json::from_str(&read(&path)).expect("a line");
+        assert_eq!(again["continued"].take(), true);
+        assert!(again.as_object_mut().expect("an object").shift_remove("continued").is_some());
+        assert_eq!((&again, &again["dry_run"]), (&said, &serde_json::Value::Bool(true)));
     }
 
     #[test]

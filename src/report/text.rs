@@ -283,7 +283,7 @@ impl Report {
         let pace = self.pace().map_or(String::new(), |(_, seconds, _)| format!(" in {}", human_seconds(seconds)));
         writeln!(
             out,
-            "Looked at the beginning of {archives}{pace}{others}. There may be other images, and tables at the ends."
+            "Looked at the beginning of {archives}{pace}{others}. There may be other images, tables at the ends, and rescue maps."
         )
     }
 

@@ -3,7 +3,8 @@
 //! libzstd decodes the first [`HEAD`] bytes of the tar and no more, for which hardly more than as many bytes of the file are
 //! read: one request to an object store. A first look tells what the first image is where its bytes there settle it. A
 //! verdict that asked for a byte behind them, be it of an EBR or of the backup of a GPT, is none, and neither is one that
-//! rests on blank sectors, of which a rescue map behind the image may say that they were never read.
+//! rests on blank sectors, of which a rescue map behind the image may say that they were never read. Other sectors it may
+//! call unread, too, and so a first look is no last word.
 
 use std::cell::Cell;
 use std::io;
@@ -26,6 +27,11 @@ impl<'a> Head<'a> {
     /// Of this archive, which is best read by [`zst::Engine::Decode`]: nothing is to be passed over.
     pub fn new(zst: &'a ZstFile) -> Head<'a> {
         Head { zst, is_left: Cell::new(false) }
+    }
+
+    /// The whole of it.
+    pub fn zst(&self) -> &'a ZstFile {
+        self.zst
     }
 
     /// Whether a byte behind it was asked for.

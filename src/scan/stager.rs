@@ -334,7 +334,7 @@ fn cut_short(finding: &Finding, staged: Staged, size: u64, cause: Cause) -> Outc
 }
 
 /// Bytes of the image that the archive does not tell to be holes.
-pub(super) fn data_bytes(content: &Content) -> u64 {
+fn data_bytes(content: &Content) -> u64 {
     let data = content.extents().map(|extent| match extent {
         Extent::Data { archive, .. } => archive.end - archive.start,
         Extent::Hole { .. } => 0,

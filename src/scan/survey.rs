@@ -137,9 +137,16 @@ impl<'r> Survey<'r> {
                 Ok(Some(Item::Bad(error))) => teller.fail(Cause::from(&error)),
                 Ok(Some(Item::Member(member))) => {
                     self.verdicts.totals.members += 1;
-                    if let Role::Image(content) = self.images.judge(&member) {
-                        self.verdicts.first_look(head, &member, &content);
-                        return Ok(());
+                    match self.images.judge(&member) {
+                        Role::Image(content) => {
+                            self.verdicts.first_look(head, &member, &content);
+                            return Ok(());
+                        }
+                        // A rescue map may stand in front of its image.
+                        Role::Other => {
+                            self.verdicts.maps.add_member(&member);
+                        }
+                        Role::NoImage(_) => {}
                     }
                 }
             }

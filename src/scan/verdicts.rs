@@ -19,7 +19,7 @@ use crate::zst::ZstFile;
 use super::Shared;
 use super::head::Head;
 use super::open::{OpenImage, OpenImages, Wait};
-use super::stager::{Outcome, Stager, data_bytes, tar_cut};
+use super::stager::{Outcome, Stager, tar_cut};
 use super::teller::Teller;
 
 /// Gives the verdicts.
@@ -64,19 +64,29 @@ impl<'r> Verdicts<'r> {
 
     /// The verdict on the first image, as far as the beginning of the archive settles it.
     pub fn first_look(&mut self, head: &Head<'_>, member: &Member, content: &Content) {
+        self.maps.add_image(&member.path);
         let mut open = self.open.add(member, content);
         self.totals.images = self.open.found();
         self.teller.emit(&Event::ImageFound { archive: self.teller.archive(), image: &open.image });
         let least = self.run.config.site.min_partitions;
+        let known = match self.maps.of(&member.path, head) {
+            Known::Nothing => Known::Unusable(Cause::new(Reason::NotLookedAt, "a rescue map may lie behind the image")),
+            known => known,
+        };
+        self.warn_of_maps();
         let mut finding = archive::examine(head, content, Some(least));
+        let behind = archive::look_behind_unread(head, content, Some(least), &known, (&finding, least));
+        finding = behind.unwrap_or(finding);
+        if self.is_stopped() {
+            return;
+        }
         let is_told = finding.count.is_some();
-        let unknown = Cause::new(Reason::NotLookedAt, "a rescue map may lie behind the image");
-        finding.distrust_unread(&Known::Unusable(unknown), open.image.size, least);
+        finding.distrust_unread(&known, open.image.size, least);
         if head.is_left() || is_told && finding.count.is_none() {
             let what = if head.is_left() {
-                "the rest of the partition table lies behind it"
+                "what decides lies behind it"
             } else {
-                "sectors of it are blank that a rescue map may call unread"
+                "the answer rests on sectors that may not have been read"
             };
             let message = format!("only the beginning of the archive was looked at: {what}");
             let cause = Cause::new(Reason::NotLookedAt, message);
@@ -85,13 +95,13 @@ impl<'r> Verdicts<'r> {
             open.finding = Some(finding);
             return self.close(open, Action::Undecided, Some(cause));
         }
-        if finding.count.is_some_and(|count| count >= least) {
-            self.totals.multi += 1;
-            open.finding = Some(finding);
-            let at_most = data_bytes(content);
-            return self.close(open, Action::WouldKeep { at_most, existing: false }, None);
+        if finding.count.is_none_or(|count| count < least) {
+            return self.close_below(open, finding);
         }
-        self.close_below(open, finding);
+        self.totals.multi += 1;
+        if let Some((_, open)) = self.stage(head.zst(), open, finding, Room::Whole) {
+            self.close_done(None, open);
+        }
     }
 
     /// Looks at an image, and gives the verdict if it can be given now.

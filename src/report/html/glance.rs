@@ -123,7 +123,7 @@ fn facts(report: &Report, verified: &Verified<'_>) -> Vec<Fact> {
             Fact {
                 title: "Looked at",
                 value: number(sums.partial),
-                note: "archives at their beginning alone: there may be other images, and tables at the ends".to_owned(),
+                note: "archives, only the beginning of each: there may be other images, tables at the ends, and rescue maps".to_owned(),
                 share: None,
             }
         } else {

@@ -297,7 +297,7 @@ fn first_looks(remaining: &Remaining) -> Option<Item> {
         class: "wait",
         count: Some(number(remaining.partial)),
         title: format!("{} looked at only at the beginning", plural(remaining.partial, "archive")),
-        advice: format!("There may be other images, and tables at the ends.{images}"),
+        advice: format!("There may be other images, tables at the ends, and rescue maps.{images}"),
         command: command(remaining.rest.as_ref()),
         ..Item::default()
     };
