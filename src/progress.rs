@@ -265,7 +265,7 @@ impl Observer for Terminal {
                 self.line(Verbosity::Images, &format!("{scope}{}: {found}", check.action.in_words()));
             }
             Event::Live(Live::Reprocessing { .. }) => *self.rest() = "unprocessed images stay in staging",
-            Event::Live(Live::Verifying { .. }) => *self.rest() = "what is not done is not verified",
+            Event::Live(Live::Verifying { .. }) => *self.rest() = "the other archives were not verified",
             other => reprocess::tell(self, other),
         }
         Ok(())

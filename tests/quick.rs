@@ -57,7 +57,7 @@ fn what_was_not_looked_at_is_said_everywhere() {
         "Looked at the beginning of 3 archives",
         "There may be other images, tables at the ends, and rescue maps.",
         "imgsieve scan --dry-run --resume --config",
-        "3 archives of which only the beginning was looked at",
+        "the whole of 3 archives, of which only the beginning was looked at",
     ] {
         assert!(told.contains(part), "{part}: {told}");
     }

@@ -300,7 +300,7 @@ fn a_part_that_is_not_read_is_warned_of() {
     let scan = Scan::of_named(&["mbr-multi", "mbr-single", "gpt-multi"]);
     assert_eq!(scan.run().code, 0);
     fs::rename(scan.log(), rotated(&scan)).expect("renamed");
-    let warning = "log.jsonl.1 is there too, and is not read";
+    let warning = "log.jsonl.1 is not read; ";
     let resumed = scan.run_with(&["--resume", "--dry-run"]);
     assert!(resumed.stderr.contains(warning), "{resumed:?}");
     let logs = [scan.log(), rotated(&scan)].map(|log| log.to_string_lossy().into_owned());

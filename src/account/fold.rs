@@ -106,8 +106,29 @@ impl Fold {
                 let hash = hash.clone();
                 self.note_archive(run, hash, time, record, length);
             }
-            None => self.account.runs[run].note(time, record),
+            None => self.note_run(run, time, record, length),
         }
+    }
+
+    /// Takes note of what a run reports of itself. What memory has no room for is only counted.
+    fn note_run(&mut self, run: usize, time: Option<SystemTime>, mut record: Record, length: usize) {
+        let has_room = self.take(2 * length);
+        let run = &mut self.account.runs[run];
+        match &mut record {
+            _ if has_room => {}
+            Record::LeftOut(left_out) => left_out.files.clear(),
+            Record::Error(_) => {
+                run.problems_more += 1;
+                return;
+            }
+            Record::Warning(_) => {
+                run.sums.warnings += 1;
+                run.warnings_more += 1;
+                return;
+            }
+            _ => {}
+        }
+        run.note(time, record);
     }
 
     /// Whether a record is about staged images being processed again, or about checksums: its run does not survey.

@@ -23,7 +23,7 @@ pub use known::Known;
 pub use live::{Earlier, Live};
 pub use recent::Recent;
 pub use select::{Runs, runs};
-pub use shards::{ShardRun, Shards};
+pub use shards::{Kind, ShardRun, Shards};
 pub use staged::{Staged, StagedImage, StagedState};
 pub use sums::Sums;
 pub use tally::{Lack, Tallies};

@@ -38,6 +38,32 @@ pub struct ShardRun {
     pub options: Option<Vec<Vec<u8>>>,
     /// Archives that were chosen and that it never came to.
     pub never_begun: u64,
+    /// What it did with what it found.
+    pub kind: Kind,
+}
+
+/// What a run does with what it finds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// It stages.
+    #[default]
+    Real,
+    /// It only says what it would stage.
+    Dry,
+    /// It only looks at the beginning of each archive.
+    Quick,
+}
+
+impl Kind {
+    /// The kind of the run that begins so.
+    #[must_use]
+    pub fn of(start: &ScriptStart) -> Kind {
+        match start.rules.as_ref().is_some_and(|rules| rules.quick) {
+            true => Kind::Quick,
+            false if start.dry_run => Kind::Dry,
+            false => Kind::Real,
+        }
+    }
 }
 
 impl Shards {
@@ -200,6 +226,7 @@ fn of(runs: &[Run]) -> Shards {
         end: run.end.clone(),
         options: run.start.exact_options(),
         never_begun: run.never_begun(),
+        kind: Kind::of(&run.start),
     });
     Shards { count, runs: runs.collect() }
 }

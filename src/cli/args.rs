@@ -369,7 +369,7 @@ pub enum Values {
 /// `imgsieve man`.
 #[derive(Debug, Args)]
 pub struct ManArguments {
-    /// The command whose page to print, or `log` for the format of the log [default: the program's own page]
+    /// The command whose page to print, or a topic: cloud, log, schedule, shards [default: the program's own page]
     pub subcommand: Option<String>,
     /// Write all pages to this folder, creating it if it is missing
     #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath, conflicts_with = "subcommand")]

@@ -74,7 +74,7 @@ pub(super) fn need_file(log: &Path, more: &[PathBuf], what: &str) -> Result<(), 
         let parts = ROTATED.map(|suffix| log.with_added_extension(suffix));
         if let Some(part) = parts.iter().find(|part| more.is_empty() && part.is_file()) {
             let (log, part) = (log.display(), part.display());
-            warn(&format!("{part} is there too, and is not read: --log {log} --log {part} has both"));
+            warn(&format!("{part} is not read; --log {log} --log {part} reads both"));
         }
         return Ok(());
     }

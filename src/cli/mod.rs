@@ -72,7 +72,7 @@ pub fn main() -> Exit {
     }
 }
 
-/// Archives of a list on standard input that commands name, which go on with the run.
+/// Paths from standard input that are logged as options, for commands that go on with the run; more are not.
 const LISTED_MOST: usize = 1000;
 
 fn run_scan(arguments: ScanArguments) -> Exit {
@@ -144,7 +144,10 @@ fn listed(config: Config, list: Option<(PathBuf, bool)>) -> Result<Config, Cause
     // Nobody can read it again.
     let mut options = config.options;
     if path.as_os_str() == "-" && listed.len() <= LISTED_MOST {
-        options.retain(|word| !matches!(word.as_encoded_bytes(), b"--files-from" | b"-" | b"--null"));
+        if let Some(at) = options.windows(2).position(|pair| pair[0] == "--files-from" && pair[1] == "-") {
+            options.drain(at..at + 2);
+        }
+        options.retain(|word| word != "--null");
         options.extend(listed.iter().map(|path| path.clone().into_os_string()));
     }
     Ok(Config { listed, options, ..config })

@@ -416,7 +416,7 @@ fn code_and_meaning(text: &str) -> Option<(&str, &str)> {
 fn files(roff: &mut Roff, command: &clap::Command) {
     let site = Site::built_in();
     let kept = site.staging.join("HASH/NAME.img");
-    let partial = site.staging.join("HASH/.imgsieve-N.partial");
+    let partial = site.staging.join("HASH/.imgsieve-RUN-N.partial");
     let collection =
         site.collection.iter().map(|path| ("collection", path, "The collection. Nothing in it is changed."));
     let places = [

@@ -89,8 +89,13 @@ fn print_kept(kept: &ToReprocess, null: bool) -> Exit {
 }
 
 fn print_unchecked(unchecked: &Unchecked<'_>, null: bool) -> Exit {
-    let unnamed = unchecked.unnamed;
-    let more = (unnamed > 0).then(|| format!("{unnamed} more are not named in the log"));
+    let told = [
+        (unchecked.unnamed, "more are not named in the log"),
+        (unchecked.unlisted, "archives are too many to be listed, and may be among them"),
+    ];
+    let told: Vec<String> =
+        told.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} {what}")).collect();
+    let more = (!told.is_empty()).then(|| told.join("; "));
     print_paths(|out, is_terminal| unchecked.write(out, null, is_terminal), more)
 }
 

@@ -122,7 +122,7 @@ fn row_of_archive(run: &str, archive: &ArchiveAccount, verification: &str) -> [S
         ArchiveEnd::Open => ("unfinished", String::new(), String::new()),
         ArchiveEnd::Failed(problem) => ("error", printable_line(&problem.reason), printable_line(&problem.message)),
         ArchiveEnd::Complete { totals, .. } if !totals.is_complete() => {
-            let message = "no image begins in what was looked at".to_owned();
+            let message = "no image at the beginning of the archive".to_owned();
             ("partial", Reason::NotLookedAt.as_str().to_owned(), message)
         }
         ArchiveEnd::Complete { .. } => {

@@ -314,7 +314,7 @@ fn remaining(remaining: &Remaining) -> Value {
         "reprocess": remaining.reprocess,
         "archives_partial": remaining.partial,
         "imgs_unsettled": remaining.unsettled,
-        "rest": remaining.rest,
+        "whole": remaining.whole,
         "decide": remaining.decide,
         "imgs_undecided": remaining.undecided,
         "inspect": remaining.inspect(usize::MAX).map(|(command, _)| command),

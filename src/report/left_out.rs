@@ -6,6 +6,7 @@ use crate::account::Run;
 use crate::log::Name;
 use crate::log::record::{LeftOutFile, MembersLeftOut};
 use crate::sanitize::{printable, printable_line, printable_short};
+use crate::shard::Shard;
 use crate::units::{Size, human};
 
 use super::Report;
@@ -59,8 +60,9 @@ impl Report {
         self.covering_runs().flat_map(of_run).collect()
     }
 
-    /// The runs that tell what is in the collection beside the archives that were begun: the last ones, or, where all runs are
-    /// asked for, the latest of those that met the most of it. Others were told to take some archives only.
+    /// The runs that tell what is in the collection beside the archives that were begun: the last ones. Where all runs are
+    /// asked for, the last one of each shard, or the latest of those that met the most of it: others were told to take some
+    /// archives only.
     pub(super) fn covering_runs(&self) -> impl Iterator<Item = &Run> {
         let runs = &self.account.runs;
         let is_met = |run: &Run| {
@@ -68,8 +70,12 @@ impl Report {
             run.start.total_archives.saturating_add(left_out)
         };
         let has_last = runs.iter().any(|run| run.is_last);
-        let widest = runs.iter().max_by_key(|run| is_met(run)).filter(|_| !has_last);
-        runs.iter().filter(|run| run.is_last).chain(widest)
+        let shards = runs.iter().rev().find_map(|run| run.start.shard).filter(|_| !has_last);
+        let is_of_division = |run: &&Run| run.start.shard.map(Shard::count) == shards.map(Shard::count);
+        let of_shards: BTreeMap<_, _> =
+            runs.iter().filter(|_| shards.is_some()).filter(is_of_division).map(|run| (run.start.shard, run)).collect();
+        let widest = runs.iter().max_by_key(|run| is_met(run)).filter(|_| !has_last && shards.is_none());
+        runs.iter().filter(|run| run.is_last).chain(of_shards.into_values()).chain(widest)
     }
 
     /// Members of archives that could be images and were not looked at, by rule.
@@ -176,6 +182,7 @@ impl MembersOfRule<'_> {
     }
 }
 
-fn counted(number: u64, noun: &str) -> String {
+/// `1 archive`, `2 archives`.
+pub(super) fn counted(number: u64, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }

@@ -4,6 +4,7 @@ mod csv;
 pub mod html;
 mod json;
 mod left_out;
+mod options;
 mod paths;
 mod remaining;
 mod state;
@@ -135,9 +136,7 @@ impl Report {
     /// Archives that the last run of each log never came to.
     #[must_use]
     pub fn all_never_begun(&self) -> u64 {
-        let runs = &self.account.runs;
-        let is_last = |&(index, run): &(usize, &Run)| run.is_last || index + 1 == runs.len();
-        runs.iter().enumerate().filter(is_last).map(|(_, run)| run.never_begun()).sum()
+        self.covering_runs().map(Run::never_begun).sum()
     }
 }
 

@@ -5,13 +5,15 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::account::{ArchiveEnd, Problem, RunEnd, ShardRun, Shards};
+use crate::account::{ArchiveEnd, Kind, Problem, RunEnd, ShardRun, Shards};
 use crate::config::{self, LogTarget, Origin, Site, full_path};
-use crate::log::record::{PartitionCheck, ScriptStart};
+use crate::log::record::PartitionCheck;
 use crate::object;
 use crate::reason::{Reason, Told};
 use crate::sanitize::shell_word;
 
+use super::left_out::counted;
+use super::options::{self, are_of_shard, without_collection, without_logs};
 use super::to_reprocess::waiting;
 use super::{ImageState, Report};
 
@@ -19,6 +21,8 @@ use super::{ImageState, Report};
 const FOLDERS_MOST: usize = 8;
 /// Commands for shards that are given.
 const COMMANDS_MOST: usize = 1000;
+/// The log of a report that was read from standard input.
+const STDIN: &str = "/dev/stdin";
 /// Archives that `imgsieve inspect` is given.
 const INSPECTED_MOST: usize = 1000;
 
@@ -81,7 +85,7 @@ pub struct Remaining {
     /// What stages what a dry run would keep, in the same form.
     pub stage: Option<String>,
     /// What surveys whole archives of which only the beginning was looked at.
-    pub rest: Option<String>,
+    pub whole: Option<String>,
     /// What surveys those of them whose beginning does not decide.
     pub decide: Option<String>,
     /// What processes again what waits for it.
@@ -101,10 +105,13 @@ impl Remaining {
                 ArchiveEnd::Complete { ref totals, .. } => remaining.partial += u64::from(!totals.is_complete()),
             }
         }
-        let last = report.account.runs.iter().filter(|run| run.is_last);
-        remaining.broken += last.flat_map(|run| &run.problems).filter(|problem| problem.path.is_some()).count() as u64;
+        let problems = report.covering_runs().flat_map(|run| &run.problems);
+        remaining.broken += problems.filter(|problem| problem.path.is_some()).count() as u64;
         let more = &report.account.more;
         remaining.failed += more.failed;
+        remaining.deferred += more.deferred;
+        remaining.would_keep += more.would_keep;
+        remaining.unsettled += more.undecided;
         remaining.partial += more.partial;
         remaining.unfinished += more.archives.saturating_sub(more.complete + more.failed);
         remaining.never_begun = report.all_never_begun();
@@ -125,42 +132,46 @@ impl Remaining {
             remaining.waiting_bytes = remaining.waiting_bytes.saturating_add(size);
         }
         let places = Places::of(report, context);
-        if !matches!(LogTarget::of(&report.log), LogTarget::File(_)) {
-            // Nothing could be read back.
+        let is_kept = matches!(LogTarget::of(&report.log), LogTarget::File(_)) && report.log != Path::new(STDIN);
+        let is_repeatable = places.options.as_deref().is_none_or(options::are_repeatable);
+        // Of all runs together, only some may be of shards, and no command goes on with all.
+        let are_mixed = report.account.runs.iter().all(|run| !run.is_last)
+            && report.account.runs.iter().any(|run| run.start.shard.is_some());
+        if !is_kept || !is_repeatable || are_mixed {
             return remaining;
         }
         let last = report.account.runs.last();
         let shards = last.and_then(|run| run.shards.as_ref());
         remaining.shards = shards.map_or(Vec::new(), Shards::troubles);
         let (to_resume, to_stage) = shards.map_or_else(Default::default, |shards| of_shards(report, shards));
-        let all = |words: &[&str], chosen: &BTreeSet<usize>, is_resumed: bool| match shards {
-            None => Some(places.scan(words, places.options.as_deref())),
+        let all = |aim: Aim, chosen: &BTreeSet<usize>, is_resumed: bool| match shards {
+            None => Some(places.scan(aim.words(last.map(|run| Kind::of(&run.start))), places.options.as_deref())),
             Some(shards) => {
-                let of_runs = chosen.iter().filter_map(|&index| shards.runs.get(index)).map(|run| run.options.clone());
+                let of_runs = chosen.iter().filter_map(|&index| shards.runs.get(index));
+                let of_runs = of_runs.map(|run| (run.options.clone(), Some(run.kind)));
                 let of_missing = shards.missing().filter(|_| is_resumed).map(|index| missing(shards, index));
-                let commands = of_runs.chain(of_missing).flatten().take(COMMANDS_MOST);
-                let commands: Vec<String> = commands.map(|options| places.scan(words, Some(&options))).collect();
+                let of_missing = of_missing.map(|options| (options, shards.runs.first().map(|run| run.kind)));
+                let commands = of_runs.chain(of_missing).filter_map(|(options, kind)| Some((options?, kind)));
+                let commands: Vec<String> = commands
+                    .take(COMMANDS_MOST)
+                    .map(|(options, kind)| places.scan(aim.words(kind), Some(&options)))
+                    .collect();
                 (!commands.is_empty()).then(|| commands.join("\n"))
             }
         };
         if remaining.to_resume() > 0 || !remaining.shards.is_empty() {
-            let is_quick = |start: &ScriptStart| start.rules.as_ref().is_some_and(|rules| rules.quick);
-            let words: &[&str] = match last.map(|run| &run.start) {
-                Some(start) if is_quick(start) => &["scan", "--quick", "--resume"],
-                Some(start) if start.dry_run => &["scan", "--dry-run", "--resume"],
-                _ => &["scan", "--resume"],
-            };
-            remaining.resume = all(words, &to_resume, true);
+            remaining.resume = all(Aim::Resume, &to_resume, true);
         }
         if remaining.partial > 0 {
-            let all_shards = (0..shards.map_or(0, |shards| shards.runs.len())).collect();
-            remaining.rest = all(&["scan", "--dry-run", "--resume"], &all_shards, false);
+            let runs = shards.map_or(&[][..], |shards| &shards.runs).iter().enumerate();
+            let quick = runs.filter(|(_, run)| run.kind == Kind::Quick).map(|(index, _)| index).collect();
+            remaining.whole = all(Aim::Whole, &quick, false);
         }
         if remaining.unsettled > 0 && shards.is_none() {
-            remaining.decide = places.options.as_deref().map(|options| scan_undecided(&report.log, options));
+            remaining.decide = places.options.as_deref().map(|options| scan_undecided(report, options));
         }
         if remaining.would_keep > 0 {
-            remaining.stage = all(&["scan", "--resume"], &to_stage, false);
+            remaining.stage = all(Aim::Stage, &to_stage, false);
         }
         if remaining.waiting > 0 {
             remaining.reprocess = Some(places.reprocess());
@@ -189,6 +200,22 @@ impl Remaining {
         self.unfinished + self.never_begun + self.failed + self.deferred + self.unstaged + self.lost
     }
 
+    /// What a run with `--resume` does again, in words.
+    #[must_use]
+    pub fn to_survey(&self) -> Vec<String> {
+        let parts = [
+            (self.unfinished, "archive", "not finished"),
+            (self.never_begun, "archive", "never begun"),
+            (self.failed, "archive", "with an error that another run may not meet"),
+            (self.deferred, "image", "without room: free some first"),
+            (self.unstaged, "image", "not staged for an error: fix it first"),
+            (self.lost, "image", "gone from staging, or changed"),
+        ];
+        let parts = parts.iter().filter(|(number, ..)| *number > 0);
+        let shards = self.shards.iter().map(|trouble| format!("shards {trouble}"));
+        parts.map(|&(number, noun, what)| format!("{} {what}", counted(number, noun))).chain(shards).collect()
+    }
+
     /// The command that looks at archives with undecided images, of which it names `most`, and how many it does not.
     #[must_use]
     pub fn inspect(&self, most: usize) -> Option<(String, usize)> {
@@ -196,6 +223,28 @@ impl Remaining {
         let arguments = [&b"imgsieve"[..], b"inspect"].into_iter().chain(named);
         let more = self.undecided_archives.len().saturating_sub(most);
         (!self.undecided_archives.is_empty()).then(|| (command(arguments), more))
+    }
+}
+
+/// What a command is to do.
+#[derive(Clone, Copy)]
+enum Aim {
+    /// What was not surveyed, or was without success.
+    Resume,
+    /// To stage what a dry run would keep.
+    Stage,
+    /// To survey whole archives, of which only the beginning was looked at.
+    Whole,
+}
+
+impl Aim {
+    /// The words of the command, for a run of this kind.
+    fn words(self, kind: Option<Kind>) -> &'static [&'static str] {
+        match (self, kind) {
+            (Aim::Resume, Some(Kind::Quick)) => &["scan", "--quick", "--resume"],
+            (Aim::Resume, Some(Kind::Dry)) | (Aim::Whole, _) => &["scan", "--dry-run", "--resume"],
+            (Aim::Resume | Aim::Stage, _) => &["scan", "--resume"],
+        }
     }
 }
 
@@ -292,12 +341,12 @@ impl<'a> Places<'a> {
     fn scan(&self, words: &[&str], options: Option<&[Vec<u8>]>) -> String {
         let words = ["imgsieve"].iter().chain(words).map(|word| word.as_bytes());
         if let Some(options) = options {
-            let own = if self.logs.is_empty() || is_of_shard(options) {
+            let own = if self.logs.is_empty() || are_of_shard(options) {
                 options.iter().map(Vec::as_slice).collect()
             } else {
                 without_logs(options)
             };
-            let logs = self.of_logs().filter(|_| !is_of_shard(options));
+            let logs = self.of_logs().filter(|_| !are_of_shard(options));
             // In front: archives and folders of them stand at the end.
             return command(words.chain(logs).chain(own));
         }
@@ -311,7 +360,7 @@ impl<'a> Places<'a> {
         if let Some(options) = &self.options {
             let is_log = |word: &[u8]| self.logs.is_empty() && word == b"--log";
             let is_of_place = |pair: &&[Vec<u8>]| matches!(&*pair[0], b"--config" | b"--staging") || is_log(&pair[0]);
-            let pairs = options.windows(2).filter(is_of_place).flatten().map(Vec::as_slice);
+            let pairs = options::each(options).filter(is_of_place).flatten().map(Vec::as_slice);
             return command(words.chain(self.of_logs()).chain(pairs));
         }
         command(words.chain(self.of_places()))
@@ -332,46 +381,20 @@ impl<'a> Places<'a> {
 }
 
 /// The command that surveys archives with images that are not decided on, as a run of these options did.
-fn scan_undecided(log: &Path, options: &[Vec<u8>]) -> String {
-    let log = full_path(log);
-    let list = [&b"imgsieve"[..], b"report", b"--undecided", b"-0", log.as_os_str().as_bytes()];
-    let scan = [&b"imgsieve"[..], b"scan", b"--dry-run", b"--files-from", b"-", b"-0"];
-    format!("{} | {}", command(list), command(scan.into_iter().chain(without_collection(options))))
-}
-
-/// Options of a run but for what it surveyed: archives and folders, all with full paths.
-fn without_collection(options: &[Vec<u8>]) -> Vec<&[u8]> {
-    let is_value_of = |before: Option<&Vec<u8>>| {
-        before.is_some_and(|before| matches!(&before[..], b"--config" | b"--staging" | b"--log" | b"--files-from"))
+fn scan_undecided(report: &Report, options: &[Vec<u8>]) -> String {
+    let logs = if report.named.is_empty() { std::slice::from_ref(&report.log) } else { &report.named[..] };
+    let logs: Vec<PathBuf> = logs.iter().map(|log| full_path(log)).collect();
+    let mut last = report.account.runs.iter().filter(|run| run.is_last);
+    let run = match (last.next(), last.next()) {
+        (None, _) => Some("all"),
+        (Some(run), None) => Some(&*run.id),
+        (Some(_), Some(_)) => None,
     };
-    let mut others = Vec::new();
-    let mut before = None;
-    for option in options {
-        if is_value_of(before) || !option.starts_with(b"/") {
-            others.push(option.as_slice());
-        }
-        before = Some(option);
-    }
-    others
-}
-
-/// Options of a run but for its logs.
-fn without_logs(options: &[Vec<u8>]) -> Vec<&[u8]> {
-    let mut others = Vec::new();
-    let mut options = options.iter();
-    while let Some(option) = options.next() {
-        if option == b"--log" {
-            options.next();
-        } else {
-            others.push(option.as_slice());
-        }
-    }
-    others
-}
-
-/// Whether these are the options of a run over a shard, which has a log of its own.
-fn is_of_shard(options: &[Vec<u8>]) -> bool {
-    options.iter().any(|option| option.starts_with(b"--shard="))
+    let run = run.filter(|run| !run.is_empty()).into_iter().flat_map(|run| [&b"--run"[..], run.as_bytes()]);
+    let names = [&b"imgsieve"[..], b"report", b"--undecided", b"-0"].into_iter().chain(run);
+    let names = names.chain(logs.iter().map(|log| log.as_os_str().as_bytes()));
+    let scan = [&b"imgsieve"[..], b"scan", b"--dry-run", b"--files-from", b"-", b"-0"];
+    format!("{} | {}", command(names), command(scan.into_iter().chain(without_collection(options))))
 }
 
 /// The folder of the logs of shards, for commands that go by all of them; with a slash, so that it is seen to be one.
@@ -395,19 +418,21 @@ fn logs(report: &Report, context: &Context, options: Option<&[Vec<u8>]>) -> Vec<
         return Vec::new();
     }
     let mut logs: Vec<PathBuf> = Vec::new();
-    let mut config = None;
-    for pair in options.windows(2) {
-        let value = || PathBuf::from(OsStr::from_bytes(&pair[1]));
-        match &*pair[0] {
-            b"--log" => logs.push(value()),
-            b"--config" => config = Some(value()),
+    let (mut config, mut is_elsewhere) = (None, false);
+    for option in options::each(options) {
+        let [name, value] = option else { continue };
+        let value = PathBuf::from(OsStr::from_bytes(value));
+        match &**name {
+            b"--log" if matches!(LogTarget::of(&value), LogTarget::File(_)) => logs.push(value),
+            b"--log" => is_elsewhere = true,
+            b"--config" => config = Some(value),
             _ => {}
         }
     }
     if logs.is_empty() {
-        // The first is appended to, and so has to be the run's own.
+        // The first is appended to, and so has to be the run's own: where it was written to standard output, this one.
         let of_run = config.map_or_else(|| Some(Site::built_in()), |path| Site::read(&path).ok());
-        logs.push(of_run.map_or(own, |site| site.log));
+        logs.push(of_run.filter(|_| !is_elsewhere).map_or(own, |site| site.log));
     }
     add_all(&mut logs, report.named.iter().map(|named| full(named)));
     logs

@@ -276,14 +276,18 @@ impl Report {
     /// How many archives were looked at, of which nobody knows the rest.
     fn write_first_look(&self, out: &mut dyn Write, sums: &Sums) -> io::Result<()> {
         let archives = count(sums.partial, "archive");
-        let others = match sums.checked().saturating_sub(sums.partial) {
+        let read = match sums.complete.saturating_sub(sums.partial) {
             0 => String::new(),
-            others => format!("; {} could not be read", count(others, "other")),
+            read => format!("; {} read to the end", count(read, "other")),
+        };
+        let failed = match sums.failed {
+            0 => String::new(),
+            failed => format!("; {} could not be read", count(failed, "other")),
         };
         let pace = self.pace().map_or(String::new(), |(_, seconds, _)| format!(" in {}", human_seconds(seconds)));
         writeln!(
             out,
-            "Looked at the beginning of {archives}{pace}{others}. There may be other images, tables at the ends, and rescue maps."
+            "Looked at the beginning of {archives}{pace}{read}{failed}. There may be other images, tables at the ends, and rescue maps."
         )
     }
 
@@ -410,9 +414,11 @@ impl Report {
         }
         let mut reasons: Vec<_> = reasons.into_iter().collect();
         reasons.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
-        let total = reasons.iter().map(|(_, count)| count).sum();
-        let is_one_kind = reasons.len() == 1;
-        let more = if reasons.len() > SHOWN { ", and more" } else { "" };
+        let told: u64 = reasons.iter().map(|(_, count)| count).sum();
+        // Of too many, the log alone has the reasons.
+        let total = told.max(self.account.sums().warnings);
+        let is_one_kind = reasons.len() == 1 && total == told;
+        let more = if reasons.len() > SHOWN || total > told { ", and more" } else { "" };
         // A reason is a word of the log.
         let in_words = |(reason, count): &(&str, u64)| {
             let reason = printable_line(reason).replace('_', " ");

@@ -16,6 +16,8 @@ pub struct Unchecked<'a> {
     paths: BTreeSet<&'a Name>,
     /// Files of which the log has only the number.
     pub unnamed: u64,
+    /// Archives that are too many to be remembered.
+    pub unlisted: u64,
 }
 
 impl<'a> Unchecked<'a> {
@@ -28,7 +30,7 @@ impl<'a> Unchecked<'a> {
         paths.extend(problems.filter_map(|problem| problem.path.as_ref()));
         // What one run leaves out, another may survey.
         let begun: BTreeSet<&Name> = report.account.archives.iter().filter_map(|each| each.path.as_ref()).collect();
-        let mut unnamed = report.account.archives_more;
+        let mut unnamed = 0;
         let mut not_begun = 0;
         for left_out in report.left_out() {
             let is_begun = |file: &&LeftOutFile| begun.contains(&file.archive);
@@ -38,7 +40,7 @@ impl<'a> Unchecked<'a> {
         }
         // A run that was killed could not say which they are.
         unnamed += report.all_never_begun().saturating_sub(not_begun);
-        Unchecked { paths, unnamed }
+        Unchecked { paths, unnamed, unlisted: report.account.archives_more }
     }
 
     /// Archives with an image that is not decided on.
@@ -47,7 +49,7 @@ impl<'a> Unchecked<'a> {
         let is_undecided = |archive: &&ArchiveAccount| archive.images.iter().any(|image| image.partitions.is_none());
         let archives = report.account.archives.iter().filter(is_undecided);
         let paths = archives.filter_map(|archive| archive.path.as_ref()).collect();
-        Unchecked { paths, unnamed: report.account.archives_more }
+        Unchecked { paths, unnamed: 0, unlisted: report.account.archives_more }
     }
 
     /// Writes the paths, sorted. Gives a sentence for each that had to be left out.

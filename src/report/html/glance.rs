@@ -52,7 +52,7 @@ pub struct Fact {
 /// The figures of a report.
 pub fn glance(report: &Report, verified: &Verified<'_>, verdicts: &[Verdict]) -> Glance {
     let account = &report.account;
-    let unbegun = account.runs.last().map_or(0, crate::account::Run::never_begun);
+    let unbegun = report.all_never_begun();
     let count = |verdict| verdicts.iter().filter(|&&other| other == verdict).count() as u64;
     let mut parts: Vec<(&str, &str, u64)> =
         Verdict::ALL.into_iter().map(|verdict| (verdict.class(), verdict.words(), count(verdict))).collect();

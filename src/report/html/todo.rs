@@ -228,16 +228,7 @@ fn staged(image: &StagedImage, state: &ImageState) -> Entry {
 
 /// What a run with `--resume` does again, if anything.
 fn again(report: &Report, remaining: &Remaining) -> Option<Item> {
-    let parts = [
-        (remaining.unfinished, "archive", "not finished"),
-        (remaining.never_begun, "archive", "never begun"),
-        (remaining.failed, "archive", "with an error that another run may not meet"),
-        (remaining.deferred, "image", "without room"),
-        (remaining.lost, "image", "gone from staging, or changed"),
-    ];
-    let parts = parts.iter().filter(|(count, ..)| *count > 0);
-    let mut parts: Vec<String> = parts.map(|&(count, noun, what)| format!("{} {what}", counted(count, noun))).collect();
-    parts.extend(remaining.shards.iter().map(|trouble| format!("numbers of shards {trouble}")));
+    let parts = remaining.to_survey();
     if parts.is_empty() || remaining.resume.is_none() && remaining.shards.is_empty() {
         return None;
     }
@@ -298,7 +289,7 @@ fn first_looks(remaining: &Remaining) -> Option<Item> {
         count: Some(number(remaining.partial)),
         title: format!("{} looked at only at the beginning", plural(remaining.partial, "archive")),
         advice: format!("There may be other images, tables at the ends, and rescue maps.{images}"),
-        command: command(remaining.rest.as_ref()),
+        command: command(remaining.whole.as_ref()),
         ..Item::default()
     };
     (remaining.partial > 0).then_some(item)

@@ -9,21 +9,8 @@ use super::{count, write_more};
 
 /// Writes what remains of `report`; of commands, and of archives that one names, no more than `shown`.
 pub(super) fn write(out: &mut dyn Write, remaining: &Remaining, report: &Report, shown: usize) -> io::Result<()> {
-    let Remaining { unfinished, never_begun, failed, broken, deferred, unstaged, lost, would_keep, would_take, .. } =
-        remaining;
-    let mut to_survey = Vec::new();
-    let mut add = |number: u64, noun, what: &str| {
-        if number > 0 {
-            to_survey.push(format!("{} {what}", count(number, noun)));
-        }
-    };
-    add(*unfinished, "archive", "not finished");
-    add(*never_begun, "archive", "never begun");
-    add(*failed, "archive", "with an error that another run may not meet");
-    add(*deferred, "image", "without room: free some first");
-    add(*unstaged, "image", "not staged for an error: see above, and fix it first");
-    add(*lost, "image", "gone from staging, or changed");
-    to_survey.extend(remaining.shards.iter().map(|trouble| format!("numbers of shards {trouble}")));
+    let Remaining { broken, would_keep, would_take, .. } = remaining;
+    let to_survey = remaining.to_survey();
     let is_done = remaining.waiting == 0
         && remaining.unstageable == 0
         && remaining.undecided == 0
@@ -49,18 +36,14 @@ pub(super) fn write(out: &mut dyn Write, remaining: &Remaining, report: &Report,
         write_commands(out, command, shown)?;
         writeln!(out, "      {} to stage without --dry-run, {most} at most", count(*would_keep, "image"))?;
     }
-    if let Some(command) = &remaining.rest {
+    if let Some(command) = &remaining.whole {
         let archives = count(remaining.partial, "archive");
         write_commands(out, command, shown)?;
-        writeln!(out, "      {archives} of which only the beginning was looked at")?;
+        writeln!(out, "      the whole of {archives}, of which only the beginning was looked at")?;
     }
     if let Some(command) = &remaining.decide {
         write_commands(out, command, shown)?;
-        writeln!(
-            out,
-            "      of these only the archives of the {} that are undecided",
-            count(remaining.unsettled, "image")
-        )?;
+        writeln!(out, "      or only the archives of {} still undecided", count(remaining.unsettled, "image"))?;
     }
     if *broken > 0 {
         writeln!(out, "  {} that cannot be read to the end: see the errors above", count(*broken, "archive"))?;
