@@ -54,7 +54,13 @@ fn every_line_is_read_into_its_type_and_written_again_as_the_same_bytes() {
 
 #[test]
 fn each_field_of_a_record_says_what_it_means() {
-    let source = include_str!("../src/log/record.rs");
+    let source = concat!(
+        include_str!("../src/log/record.rs"),
+        include_str!("../src/log/record/run.rs"),
+        include_str!("../src/log/record/archive.rs"),
+        include_str!("../src/log/record/image.rs"),
+        include_str!("../src/log/record/staged.rs"),
+    );
     let mut fields = 0;
     let mut before = "";
     for line in source.lines().map(str::trim).filter(|line| !line.starts_with("#[")) {

@@ -3,7 +3,13 @@
 use super::record::Record;
 
 /// The types of the lines.
-const SOURCE: &str = include_str!("record.rs");
+const SOURCE: &str = concat!(
+    include_str!("record.rs"),
+    include_str!("record/run.rs"),
+    include_str!("record/archive.rs"),
+    include_str!("record/image.rs"),
+    include_str!("record/staged.rs"),
+);
 /// Objects and elements of lists, by the fields that hold them.
 const OBJECTS: [(&str, &str); 6] = [
     ("files", "LeftOutFile"),
