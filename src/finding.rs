@@ -15,6 +15,7 @@ use crate::ptable::{self, Damage, Examination, GptCopy, PartitionTable, Rejected
 use crate::reason::Reason;
 use crate::rescue::{Hollow, Known, Masked, RescueMap, Rescued, Watched};
 use crate::sanitize::printable;
+use crate::units::plural;
 use crate::zst;
 
 /// Partitions that are named in a sentence.
@@ -331,7 +332,7 @@ impl Finding {
             })
             .collect();
         let more = if parts.len() > SHOWN { format!(", and {} more", parts.len() - SHOWN) } else { String::new() };
-        let noun = if parts.len() == 1 { "partition" } else { "partitions" };
+        let noun = plural(parts.len() as u64, "partition");
         let limit = if table.complete { "" } else { " or more" };
         let colon = if parts.is_empty() { "" } else { ": " };
         format!("{text}, {} {noun}{limit}{colon}{}{more}", parts.len(), parts[..parts.len().min(SHOWN)].join(", "))

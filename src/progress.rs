@@ -25,7 +25,7 @@ use crate::event::{Archive, ArchiveTotals, Event, Live, Scope};
 use crate::log::Record;
 use crate::run::{Observer, Stop};
 use crate::sanitize::{printable, printable_line, printable_short};
-use crate::units::{human, human_seconds};
+use crate::units::{counted, human, human_seconds};
 use crate::wrap;
 
 use bars::{Bars, DRAW_HZ, HASH_SHOWN};
@@ -302,8 +302,7 @@ fn is_same_file(one: impl AsFd, other: impl AsFd) -> bool {
 
 /// `2 images, 1 multi-partition`.
 fn images(totals: &ArchiveTotals) -> String {
-    let noun = if totals.images == 1 { "image" } else { "images" };
-    format!("{} {noun}, {} multi-partition", totals.images, totals.multi)
+    format!("{}, {} multi-partition", counted(totals.images, "image"), totals.multi)
 }
 
 #[cfg(test)]

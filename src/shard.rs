@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 use crate::archive_name;
+use crate::units::counted;
 
 /// Most parts of a collection.
 const MOST: u32 = 1_000_000;
@@ -129,8 +130,8 @@ impl Part {
     /// For a person: `shard 3 of 8: 12 of 100 archives`.
     #[must_use]
     pub fn in_words(&self) -> String {
-        let archives = if self.of_archives == 1 { "archive" } else { "archives" };
-        format!("shard {}: {} of {} {archives}", self.shard.in_words(), self.archives, self.of_archives)
+        let archives = counted(self.of_archives, "archive");
+        format!("shard {}: {} of {archives}", self.shard.in_words(), self.archives)
     }
 }
 

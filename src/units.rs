@@ -218,6 +218,18 @@ pub fn human_seconds(seconds: f64) -> String {
     }
 }
 
+/// A number and what it is of: `1 image`, `2 images`.
+#[must_use]
+pub fn counted(number: u64, noun: &str) -> String {
+    format!("{number} {}", plural(number, noun))
+}
+
+/// A noun in the form that goes with a number; of those that take an `s`.
+#[must_use]
+pub fn plural(number: u64, noun: &str) -> String {
+    if number == 1 { noun.to_owned() } else { format!("{noun}s") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
 
 use crate::event::{Event, Live};
 use crate::sanitize::printable_short;
-use crate::units::{human, human_seconds};
+use crate::units::{counted, human, human_seconds};
 use crate::zst::Meter;
 
 use super::estimate::{Estimate, Rest, Running};
@@ -296,8 +296,8 @@ impl Bars {
         layout.show(&self.total, &Shown { position, length, rate, rest, more: "" });
         let known = rest.filter(|rest| is_new && rest.error <= layout::SURE);
         let whole = known.and_then(|rest| state.whole.settled(elapsed, rest.seconds))?;
-        let archives = if state.archives == 1 { "archive" } else { "archives" };
-        Some(format!("{} {archives}, {}; about {} at this rate", state.archives, human(length), in_minutes(whole)))
+        let archives = counted(state.archives as u64, "archive");
+        Some(format!("{archives}, {}; about {} at this rate", human(length), in_minutes(whole)))
     }
 
     /// Has them gone from the terminal.

@@ -7,7 +7,7 @@ use crate::log::Name;
 use crate::log::record::{LeftOutFile, MembersLeftOut};
 use crate::sanitize::{printable, printable_line, printable_short};
 use crate::shard::Shard;
-use crate::units::{Size, human};
+use crate::units::{Size, counted, human};
 
 use super::Report;
 
@@ -180,9 +180,4 @@ impl MembersOfRule<'_> {
             _ => what,
         }
     }
-}
-
-/// `1 archive`, `2 archives`.
-pub(super) fn counted(number: u64, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }

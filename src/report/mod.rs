@@ -21,6 +21,7 @@ use crate::log::Logs;
 use crate::log::record::PartitionCheck;
 use crate::reason::Reason;
 use crate::sanitize::printable;
+use crate::units::counted;
 
 pub use remaining::{Context, Remaining};
 pub use state::ImageState;
@@ -92,7 +93,7 @@ impl Report {
             notes.push(format!(
                 "{}: lines about images of {} are missing from the log, and so from this report; the first is {}",
                 self.log.display(),
-                if torn.len() == 1 { "1 archive".to_owned() } else { format!("{} archives", torn.len()) },
+                counted(torn.len() as u64, "archive"),
                 printable(first.hash.bytes())
             ));
         }

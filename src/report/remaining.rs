@@ -11,8 +11,8 @@ use crate::log::record::PartitionCheck;
 use crate::object;
 use crate::reason::{Reason, Told};
 use crate::sanitize::shell_word;
+use crate::units::counted;
 
-use super::left_out::counted;
 use super::options::{self, are_of_shard, without_collection, without_logs};
 use super::to_reprocess::waiting;
 use super::{ImageState, Report};
@@ -90,6 +90,8 @@ pub struct Remaining {
     pub decide: Option<String>,
     /// What processes again what waits for it.
     pub reprocess: Option<String>,
+    /// What prints these commands, where one is too long to be shown.
+    pub report: String,
 }
 
 impl Remaining {
@@ -115,6 +117,7 @@ impl Remaining {
         remaining.partial += more.partial;
         remaining.unfinished += more.archives.saturating_sub(more.complete + more.failed);
         remaining.never_begun = report.all_never_begun();
+        remaining.report = report_command(report, &["--json"]);
         for (archive, image, state) in report.images() {
             remaining.note(image, state);
             if is_undecided(image) {
@@ -382,6 +385,13 @@ impl<'a> Places<'a> {
 
 /// The command that surveys archives with images that are not decided on, as a run of these options did.
 fn scan_undecided(report: &Report, options: &[Vec<u8>]) -> String {
+    let scan = [&b"imgsieve"[..], b"scan", b"--dry-run", b"--files-from", b"-", b"-0"];
+    let scan = command(scan.into_iter().chain(without_collection(options)));
+    format!("{} | {scan}", report_command(report, &["--undecided", "-0"]))
+}
+
+/// The command that tells of the same runs with these options.
+fn report_command(report: &Report, options: &[&str]) -> String {
     let logs = if report.named.is_empty() { std::slice::from_ref(&report.log) } else { &report.named[..] };
     let logs: Vec<PathBuf> = logs.iter().map(|log| full_path(log)).collect();
     let mut last = report.account.runs.iter().filter(|run| run.is_last);
@@ -391,10 +401,8 @@ fn scan_undecided(report: &Report, options: &[Vec<u8>]) -> String {
         (Some(_), Some(_)) => None,
     };
     let run = run.filter(|run| !run.is_empty()).into_iter().flat_map(|run| [&b"--run"[..], run.as_bytes()]);
-    let names = [&b"imgsieve"[..], b"report", b"--undecided", b"-0"].into_iter().chain(run);
-    let names = names.chain(logs.iter().map(|log| log.as_os_str().as_bytes()));
-    let scan = [&b"imgsieve"[..], b"scan", b"--dry-run", b"--files-from", b"-", b"-0"];
-    format!("{} | {}", command(names), command(scan.into_iter().chain(without_collection(options))))
+    let words = ["imgsieve", "report"].iter().chain(options).map(|word| word.as_bytes()).chain(run);
+    command(words.chain(logs.iter().map(|log| log.as_os_str().as_bytes())))
 }
 
 /// The folder of the logs of shards, for commands that go by all of them; with a slash, so that it is seen to be one.

@@ -13,7 +13,7 @@ use crate::event::Soundness;
 use crate::log::record::PartitionCheck;
 use crate::reason::Told;
 use crate::sanitize::{printable, printable_line, printable_short};
-use crate::units::{human, human_seconds};
+use crate::units::{counted, human, human_seconds};
 
 use super::left_out::MembersOfRule;
 use super::{Context, ImageState, Remaining, Report, duration, end_of, is_multi, is_refused, remaining};
@@ -100,7 +100,7 @@ impl Report {
         for (index, run) in runs.iter().enumerate().skip(hidden) {
             // Of what a run was resumed from, only the archives are told.
             if !run.is_last && runs.iter().any(|run| run.is_last) {
-                writeln!(out, "Taken over: {} from run {}", count(taken_over(index), "archive"), name(run))?;
+                writeln!(out, "Taken over: {} from run {}", counted(taken_over(index), "archive"), name(run))?;
             } else {
                 write_run(out, run)?;
             }
@@ -114,7 +114,11 @@ impl Report {
         let more = &self.account.more;
         let unlisted = more.kept + more.would_keep + more.deferred;
         if unlisted > 0 {
-            writeln!(out, "{} kept, or to be kept, are too many to list; the log has them.", count(unlisted, "image"))?;
+            writeln!(
+                out,
+                "{} kept, or to be kept, are too many to list; the log has them.",
+                counted(unlisted, "image")
+            )?;
         }
         if images.is_empty() {
             return if unlisted == 0 { writeln!(out, "No image qualifies.") } else { Ok(()) };
@@ -245,7 +249,7 @@ impl Report {
         }
         write_more(out, "  ", total, shown, "see imgsieve report --json")?;
         if never > 0 {
-            writeln!(out, "  {} never begun", count(never, "archive"))?;
+            writeln!(out, "  {} never begun", counted(never, "archive"))?;
         }
         Ok(())
     }
@@ -275,14 +279,14 @@ impl Report {
 
     /// How many archives were looked at, of which nobody knows the rest.
     fn write_first_look(&self, out: &mut dyn Write, sums: &Sums) -> io::Result<()> {
-        let archives = count(sums.partial, "archive");
+        let archives = counted(sums.partial, "archive");
         let read = match sums.complete.saturating_sub(sums.partial) {
             0 => String::new(),
-            read => format!("; {} read to the end", count(read, "other")),
+            read => format!("; {} read to the end", counted(read, "other")),
         };
         let failed = match sums.failed {
             0 => String::new(),
-            failed => format!("; {} could not be read", count(failed, "other")),
+            failed => format!("; {} could not be read", counted(failed, "other")),
         };
         let pace = self.pace().map_or(String::new(), |(_, seconds, _)| format!(" in {}", human_seconds(seconds)));
         writeln!(
@@ -310,7 +314,7 @@ impl Report {
             None => writeln!(out, "{checked}.")?,
         }
         if sums.failed > 0 {
-            writeln!(out, "{} could not be read to the end: see above.", count(sums.failed, "archive"))?;
+            writeln!(out, "{} could not be read to the end: see above.", counted(sums.failed, "archive"))?;
         }
         if sums.totals.passed_over_bytes > 0 {
             writeln!(
@@ -320,13 +324,13 @@ impl Report {
                 human(sums.totals.content_bytes)
             )?;
         } else if sums.totals.verified && sums.failed == 0 && sums.totals.frames > 0 {
-            let (archives, bytes) = (count(sums.checked(), "archive"), human(sums.compressed_bytes));
+            let (archives, bytes) = (counted(sums.checked(), "archive"), human(sums.compressed_bytes));
             match sums.totals.frames.saturating_sub(sums.totals.checksummed_frames) {
                 0 => writeln!(out, "{archives}, {bytes}: every checksum holds.")?,
                 none => writeln!(
                     out,
                     "{archives}, {bytes}, decoded to their ends: {} without a checksum.",
-                    count(none, "frame")
+                    counted(none, "frame")
                 )?,
             }
         }
@@ -344,23 +348,23 @@ impl Report {
         let by_state = self.by_state();
         for word in ImageState::WORDS {
             if let Some((images, _)) = by_state.get(word) {
-                states.push(format!("{images} {}", counted(word)));
+                states.push(format!("{images} {}", of_state(word)));
             }
         }
         if self.account.images_more > 0 {
             states.push(format!("{} not listed", self.account.images_more));
         }
         let colon = if states.is_empty() { "" } else { ": " };
-        writeln!(out, "Found {}{colon}{}.", count(sums.images, "image"), states.join(", "))?;
+        writeln!(out, "Found {}{colon}{}.", counted(sums.images, "image"), states.join(", "))?;
         if sums.without_image > 0 {
-            writeln!(out, "{} without an image.", count(sums.without_image, "archive"))?;
+            writeln!(out, "{} without an image.", counted(sums.without_image, "archive"))?;
         }
         if sums.totals.bytes_written > 0 {
             let runs = if self.resumed() > 0 { ", in this run and earlier ones" } else { "" };
             writeln!(out, "Wrote {} to staging{runs}.", human(sums.totals.bytes_written))?;
         }
         if sums.totals.removed_files > 0 {
-            writeln!(out, "Removed {} from staging.", count(sums.totals.removed_files, "partial file"))?;
+            writeln!(out, "Removed {} from staging.", counted(sums.totals.removed_files, "partial file"))?;
         }
         self.write_warnings(out)
     }
@@ -392,7 +396,7 @@ impl Report {
         let told: Vec<String> = counts
             .iter()
             .filter(|(number, _)| *number > 0)
-            .map(|(number, what)| format!("{} {what}", count(*number as u64, "archive")))
+            .map(|(number, what)| format!("{} {what}", counted(*number as u64, "archive")))
             .collect();
         writeln!(out, "Verified: {}.", told.join(", "))?;
         for verification in failed.iter().take(SHOWN) {
@@ -425,7 +429,7 @@ impl Report {
             if is_one_kind { reason } else { format!("{reason} ({count})") }
         };
         let reasons: Vec<String> = reasons.iter().take(SHOWN).map(in_words).collect();
-        writeln!(out, "{}: {}{more}.", count(total, "warning"), reasons.join(", "))
+        writeln!(out, "{}: {}{more}.", counted(total, "warning"), reasons.join(", "))
     }
 }
 
@@ -443,7 +447,7 @@ fn write_run(out: &mut dyn Write, run: &Run) -> io::Result<()> {
     ];
     facts.extend(run.start.version.as_ref().map(|version| format!("imgsieve {}", printable(version.as_bytes()))));
     if run.start.jobs > 0 {
-        facts.push(format!("{} at a time", count(run.start.jobs, "archive")));
+        facts.push(format!("{} at a time", counted(run.start.jobs, "archive")));
     }
     if run.start.dry_run {
         facts.push("dry run".to_owned());
@@ -483,7 +487,7 @@ fn write_run(out: &mut dyn Write, run: &Run) -> io::Result<()> {
     writeln!(
         out,
         "  {} chosen ({}): {} checked{failed}{resumed}{never}",
-        count(run.start.total_archives, "archive"),
+        counted(run.start.total_archives, "archive"),
         human(run.start.total_bytes),
         run.sums.complete + run.sums.failed
     )
@@ -508,7 +512,7 @@ fn shown_name(image: &PartitionCheck) -> String {
     printable_short(image.image.img.bytes(), NAME_SHOWN)
 }
 
-fn counted(word: &'static str) -> &'static str {
+fn of_state(word: &'static str) -> &'static str {
     match word {
         "begun" => "with reprocessing unfinished",
         "failed" => "kept, reprocessing failed",
@@ -524,7 +528,7 @@ fn counted(word: &'static str) -> &'static str {
 /// Archives and, behind `mark`, their bytes.
 fn in_sum(sums: &Sums, mark: &str) -> String {
     let (compressed, content) = (human(sums.compressed_bytes), human(sums.totals.content_bytes));
-    format!("{}{mark} {compressed} compressed, {content} of content", count(sums.checked(), "archive"))
+    format!("{}{mark} {compressed} compressed, {content} of content", counted(sums.checked(), "archive"))
 }
 
 fn rates(sums: &Sums, seconds: f64) -> String {
@@ -544,10 +548,6 @@ fn in_seconds(seconds: f64) -> String {
 /// `2026-01-01 00:00:00`.
 fn moment(time: SystemTime) -> String {
     crate::clock::stamp(time).replace('T', " ").replace('Z', "")
-}
-
-fn count(number: u64, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::sanitize::printable;
-use crate::units::{human, human_seconds};
+use crate::units::{counted, human, human_seconds};
 
 /// Failures that are listed; others only have their number.
 const LISTED: usize = 10_000;
@@ -59,27 +59,38 @@ impl Summary {
         if count + self.removed.0 + self.failed + self.not_begun == 0 {
             writeln!(text, "Nothing to reprocess in {staging}, according to the log {log}.")?;
         } else {
-            writeln!(text, "Reprocessed {}, {}, in {}.", images(count), human(bytes), human_seconds(self.seconds))?;
+            writeln!(
+                text,
+                "Reprocessed {}, {}, in {}.",
+                counted(count, "image"),
+                human(bytes),
+                human_seconds(self.seconds)
+            )?;
         }
         let (count, bytes) = self.removed;
         if count > 0 {
-            writeln!(text, "Removed {} from staging, {}. No archive was changed.", images(count), human(bytes))?;
+            writeln!(
+                text,
+                "Removed {} from staging, {}. No archive was changed.",
+                counted(count, "image"),
+                human(bytes)
+            )?;
         }
         if self.passed_over > 0 {
             writeln!(
                 text,
                 "Skipped {}, already reprocessed: --again runs the command again, --remove removes them.",
-                images(self.passed_over)
+                counted(self.passed_over, "image")
             )?;
         }
         if self.gone > 0 {
-            writeln!(text, "Gone from staging after being reprocessed: {}.", images(self.gone))?;
+            writeln!(text, "Gone from staging after being reprocessed: {}.", counted(self.gone, "image"))?;
         }
         if self.not_begun > 0 {
-            writeln!(text, "Not begun: {}.", images(self.not_begun))?;
+            writeln!(text, "Not begun: {}.", counted(self.not_begun, "image"))?;
         }
         if self.failed > 0 {
-            writeln!(text, "Failed: {}:", images(self.failed))?;
+            writeln!(text, "Failed: {}:", counted(self.failed, "image"))?;
             for (path, why) in &self.failures {
                 writeln!(text, "  {path}\n      {why}")?;
             }
@@ -93,8 +104,4 @@ impl Summary {
         }
         Ok(())
     }
-}
-
-fn images(count: u64) -> String {
-    format!("{count} image{}", if count == 1 { "" } else { "s" })
 }

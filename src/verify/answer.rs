@@ -10,7 +10,7 @@ use crate::cause::Cause;
 use crate::event::{Archive, LeftOutBy, Rule, Soundness, Verified};
 use crate::sanitize::{self, printable, printable_line, printable_short};
 use crate::shard::Part;
-use crate::units::human;
+use crate::units::{counted, human};
 
 /// Characters of a hash that are shown.
 const HASH_SHOWN: usize = 120;
@@ -87,17 +87,18 @@ impl Answer {
         match holds {
             _ if total == 0 => text.push_str("No archive to verify.\n"),
             _ if holds == total => {
-                let _ = writeln!(text, "{}, {}: every checksum holds.", archives(total), human(total_bytes));
+                let _ = writeln!(text, "{}, {}: every checksum holds.", counted(total, "archive"), human(total_bytes));
             }
             0 => {}
             _ => {
                 let (bytes, of) = (human(bytes), human(total_bytes));
-                let _ = writeln!(text, "{holds} of {}, {bytes} of {of}: every checksum holds.", archives(total));
+                let _ =
+                    writeln!(text, "{holds} of {}, {bytes} of {of}: every checksum holds.", counted(total, "archive"));
             }
         }
         if unsure > 0 {
             let (lack, decode) = if unsure == 1 { ("lacks", "decodes") } else { ("lack", "decode") };
-            let archives = archives(unsure);
+            let archives = counted(unsure, "archive");
             let _ = writeln!(text, "{archives} {lack} a checksum in some or all frames, but {decode} to the end.");
         }
         if fails > 0 {
@@ -110,17 +111,17 @@ impl Answer {
             });
             let first = of_one.into_iter().next().filter(|_| fails == 1);
             let which = first.map_or_else(|| "; see above".to_owned(), |first| format!(": {first}"));
-            let _ = writeln!(text, "{} {fail}{which}.", archives(fails));
+            let _ = writeln!(text, "{} {fail}{which}.", counted(fails, "archive"));
         }
         if open + self.problems.len() as u64 > 0 {
-            let _ = writeln!(text, "{} not verified.", archives(open + self.problems.len() as u64));
+            let _ = writeln!(text, "{} not verified.", counted(open + self.problems.len() as u64, "archive"));
         }
         if let Some(part) = self.part {
             let _ = writeln!(text, "This was {}.", part.in_words());
         }
         let skipped = self.left_out_by(Rule::SkipList);
         if skipped > 0 {
-            let _ = writeln!(text, "{} on the skip list, not opened.", archives(skipped));
+            let _ = writeln!(text, "{} on the skip list, not opened.", counted(skipped, "archive"));
         }
         match self.left_out_by(Rule::OtherEnding) {
             0 => {}
@@ -171,19 +172,15 @@ impl Answer {
     }
 }
 
-fn archives(count: u64) -> String {
-    format!("{count} {}", if count == 1 { "archive" } else { "archives" })
-}
-
 /// What came of an archive, in a line.
 fn line(verified: &Verified) -> String {
     let Verified { soundness, frames, checksummed_frames, content_bytes, cause, .. } = verified;
     let content = human(*content_bytes);
-    let noun = if *frames == 1 { "frame" } else { "frames" };
+    let all = counted(*frames, "frame");
     match soundness {
-        Soundness::Holds => format!("every checksum holds: {frames} {noun}, {content} of content"),
+        Soundness::Holds => format!("every checksum holds: {all}, {content} of content"),
         Soundness::NoChecksum if *checksummed_frames == 0 => {
-            format!("no checksum: {frames} {noun}, {content} of content, decoded to the end")
+            format!("no checksum: {all}, {content} of content, decoded to the end")
         }
         Soundness::NoChecksum => {
             format!(

@@ -13,7 +13,7 @@ use crate::log::record::PartitionCheck;
 use crate::reason::{Reason, Told};
 use crate::report::{Context, ImageState, Remaining, Report};
 use crate::sanitize::shell_word;
-use crate::units::human;
+use crate::units::{human, plural};
 
 use super::advice;
 use super::verdict::Verdict;
@@ -152,10 +152,20 @@ fn add(item: &mut Item, entry: impl FnOnce() -> Entry) {
     }
 }
 
-/// The command, unless it is too long to be shown.
-fn command(command: Option<&String>) -> Option<String> {
-    let is_short = |command: &&String| command.chars().count() <= COMMAND_MOST;
-    command.map(|all| Some(all).filter(is_short).cloned().unwrap_or_else(|| "imgsieve report".to_owned()))
+fn is_short(command: &str) -> bool {
+    command.chars().count() <= COMMAND_MOST
+}
+
+/// `item` with the command that does it, or, where that is too long to be shown, the one that prints it.
+fn with_command(item: Item, command: Option<&String>, remaining: &Remaining) -> Item {
+    match command {
+        Some(command) if !is_short(command) => {
+            let advice = format!("{} The command is too long for this page; the report has it:", item.advice);
+            let command = Some(remaining.report.clone()).filter(|report| is_short(report));
+            Item { advice: advice.trim_start().to_owned(), command, ..item }
+        }
+        command => Item { command: command.cloned(), ..item },
+    }
 }
 
 /// The staged images to be processed again, and those that a dry run would stage.
@@ -193,18 +203,18 @@ fn images(report: &Report, remaining: &Remaining) -> Vec<Item> {
             ..item
         });
     }
-    if let Some(last) = items.last_mut() {
-        last.command = command(remaining.reprocess.as_ref());
+    if let Some(last) = items.pop() {
+        items.push(with_command(last, remaining.reprocess.as_ref(), remaining));
     }
     if remaining.would_keep > 0 {
-        let mut item = Item {
+        let item = Item {
             class: "work",
             count: Some(number(remaining.would_keep)),
             title: format!("{} to stage", plural(remaining.would_keep, "image")),
             advice: format!("This was a dry run; they take {} in staging at most.", human(remaining.would_take)),
-            command: command(remaining.stage.as_ref()),
             ..Item::default()
         };
+        let mut item = with_command(item, remaining.stage.as_ref(), remaining);
         for (archive, image, _) in would_keep(report) {
             let text = format!("{}, {}", human(image.size()), image.found());
             add(&mut item, || Entry::of(&archive.hash, image.image.img.bytes(), &text));
@@ -232,13 +242,13 @@ fn again(report: &Report, remaining: &Remaining) -> Option<Item> {
     if parts.is_empty() || remaining.resume.is_none() && remaining.shards.is_empty() {
         return None;
     }
-    let mut item = Item {
+    let item = Item {
         class: "wait",
         title: format!("To scan again: {}", parts.join("; ")),
         advice: "Archives that are done are not read again.".to_owned(),
-        command: command(remaining.resume.as_ref()),
         ..Item::default()
     };
+    let mut item = with_command(item, remaining.resume.as_ref(), remaining);
     for archive in report.account.archives.iter().filter(|archive| archive.end == ArchiveEnd::Open) {
         add(&mut item, || Entry::of(&archive.hash, b"", "not finished"));
     }
@@ -278,21 +288,29 @@ fn unsound(verified: &Verified<'_>) -> Option<Item> {
     (!failed.is_empty()).then_some(item)
 }
 
-/// Archives of which only the beginning was looked at.
-fn first_looks(remaining: &Remaining) -> Option<Item> {
-    let images = match remaining.unsettled {
-        0 => String::new(),
-        images => format!(" {} undecided.", counted(images, "image")),
-    };
-    let item = Item {
+/// Archives of which only the beginning was looked at, and images that it does not decide on.
+fn first_looks(remaining: &Remaining) -> Vec<Item> {
+    let archives = Item {
         class: "wait",
         count: Some(number(remaining.partial)),
         title: format!("{} looked at only at the beginning", plural(remaining.partial, "archive")),
-        advice: format!("There may be other images, tables at the ends, and rescue maps.{images}"),
-        command: command(remaining.whole.as_ref()),
+        advice: "There may be other images, tables at the ends, and rescue maps.".to_owned(),
         ..Item::default()
     };
-    (remaining.partial > 0).then_some(item)
+    let images = Item {
+        class: "wait",
+        count: Some(number(remaining.unsettled)),
+        title: format!("{} still undecided", plural(remaining.unsettled, "image")),
+        advice: "Their archives alone can be read further.".to_owned(),
+        ..Item::default()
+    };
+    [
+        (remaining.partial > 0).then(|| with_command(archives, remaining.whole.as_ref(), remaining)),
+        (remaining.unsettled > 0).then(|| with_command(images, remaining.decide.as_ref(), remaining)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// What went wrong, by reason.
@@ -365,7 +383,7 @@ impl OfReason<'_> {
             reason: (!self.reason.is_empty()).then(|| words::name(self.reason.as_bytes())),
             title: advice::meaning(self.reason).unwrap_or_else(|| "See each message.".to_owned()),
             advice: advice::of(self.reason).to_owned(),
-            command: is_inspected.then_some(&inspect).and_then(|inspect| command(Some(inspect))),
+            command: Some(inspect).filter(|inspect| is_inspected && is_short(inspect)),
             ..self.item
         };
         (self.count, item)
@@ -459,10 +477,6 @@ fn of_members(rule: &str) -> &'static str {
     }
 }
 
-fn plural(count: u64, noun: &str) -> String {
-    if count == 1 { noun.to_owned() } else { format!("{noun}s") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -488,8 +502,11 @@ mod tests {
 
     #[test]
     fn a_command_is_shown_whole_or_not_at_all() {
-        let long = "x".repeat(COMMAND_MOST + 1);
-        assert_eq!(command(Some(&long)).as_deref(), Some("imgsieve report"));
-        assert_eq!(command(Some(&"imgsieve reprocess".to_owned())).as_deref(), Some("imgsieve reprocess"));
+        let remaining = Remaining { report: "imgsieve report --json log".to_owned(), ..Remaining::default() };
+        let shown = |command: &str| with_command(Item::default(), Some(&command.to_owned()), &remaining);
+        let long = shown(&"x".repeat(COMMAND_MOST + 1));
+        assert_eq!(long.command.as_deref(), Some("imgsieve report --json log"));
+        assert_eq!(long.advice, "The command is too long for this page; the report has it:");
+        assert_eq!(shown("imgsieve reprocess").command.as_deref(), Some("imgsieve reprocess"));
     }
 }

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::account::{Run, RunEnd, Shards};
 use crate::report::is_refused;
 use crate::sanitize::{printable_line, printable_short};
-use crate::units::{Size, human_seconds};
+use crate::units::{Size, human_seconds, plural};
 
 /// Characters of a name that are shown.
 pub const NAME_MOST: usize = 160;
@@ -99,8 +99,7 @@ pub fn run_rules(run: &Run) -> String {
 
 /// A number and what it is of: `1 image`, `2 images`.
 pub fn counted(count: u64, noun: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{} {noun}{plural}", number(count))
+    format!("{} {}", number(count), plural(count, noun))
 }
 
 /// A number with its thousands apart.

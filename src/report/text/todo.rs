@@ -2,10 +2,10 @@
 
 use std::io::{self, Write};
 
-use crate::units::human;
+use crate::units::{counted, human};
 
 use super::super::{Remaining, Report, end_of};
-use super::{count, write_more};
+use super::write_more;
 
 /// Writes what remains of `report`; of commands, and of archives that one names, no more than `shown`.
 pub(super) fn write(out: &mut dyn Write, remaining: &Remaining, report: &Report, shown: usize) -> io::Result<()> {
@@ -34,31 +34,31 @@ pub(super) fn write(out: &mut dyn Write, remaining: &Remaining, report: &Report,
     if let Some(command) = &remaining.stage {
         let most = human(*would_take);
         write_commands(out, command, shown)?;
-        writeln!(out, "      {} to stage without --dry-run, {most} at most", count(*would_keep, "image"))?;
+        writeln!(out, "      {} to stage without --dry-run, {most} at most", counted(*would_keep, "image"))?;
     }
     if let Some(command) = &remaining.whole {
-        let archives = count(remaining.partial, "archive");
+        let archives = counted(remaining.partial, "archive");
         write_commands(out, command, shown)?;
         writeln!(out, "      the whole of {archives}, of which only the beginning was looked at")?;
     }
     if let Some(command) = &remaining.decide {
         write_commands(out, command, shown)?;
-        writeln!(out, "      or only the archives of {} still undecided", count(remaining.unsettled, "image"))?;
+        writeln!(out, "      or only the archives of {} still undecided", counted(remaining.unsettled, "image"))?;
     }
     if *broken > 0 {
-        writeln!(out, "  {} that cannot be read to the end: see the errors above", count(*broken, "archive"))?;
+        writeln!(out, "  {} that cannot be read to the end: see the errors above", counted(*broken, "archive"))?;
     }
     if remaining.unstageable > 0 {
-        let images = count(remaining.unstageable, "image");
+        let images = counted(remaining.unstageable, "image");
         writeln!(out, "  {images} that cannot be staged as things are: see the errors above")?;
     }
     if let Some(command) = &remaining.reprocess {
-        let (images, size) = (count(remaining.waiting, "kept image"), human(remaining.waiting_bytes));
+        let (images, size) = (counted(remaining.waiting, "kept image"), human(remaining.waiting_bytes));
         writeln!(out, "  {command}\n      {images} from all runs in the log, {size}")?;
     }
     if let Some((command, more)) = remaining.inspect(shown) {
         let more = if more > 0 { format!("; {more} more archives have such images") } else { String::new() };
-        let images = count(remaining.undecided, "image");
+        let images = counted(remaining.undecided, "image");
         writeln!(out, "  {command}\n      {images} that could not be decided on{more}")?;
     }
     Ok(())
