@@ -9,7 +9,7 @@ const ENDINGS: [&[u8]; 3] = [ENDING, b".tzst", b".tar.zstd"];
 /// The endings for a person.
 pub const IN_WORDS: &str = ".tar.zst, .tzst or .tar.zstd";
 
-/// The archive's hash, which is its file name without the ending; none where the name is no archive's.
+/// The archive's hash, which is its file name without the ending; none where the name is not an archive's.
 #[must_use]
 pub fn hash(file_name: &[u8]) -> Option<&[u8]> {
     ENDINGS.iter().find_map(|ending| {

@@ -362,7 +362,7 @@ mod tests {
     }
     use Made::{File as F, Link as L, Other as O};
 
-    /// What is said of each member: of an image, where its content lies, as the number of the member that stores it.
+    /// What is said of each member: of an image, the number of the member that stores its content.
     fn judged(images: &mut Images, made: &[Made]) -> Vec<String> {
         let mut builder = tar::Builder::new(Vec::new());
         for made in made {

@@ -45,7 +45,7 @@ pub struct Site {
     pub min_image_size: Size,
     /// Images with this many partitions or more are kept; at least 1.
     pub min_partitions: u32,
-    /// Space that has to stay free where staging lies.
+    /// Space that has to stay free on the file system of staging.
     pub min_free: MinFree,
     /// How the names of images end.
     pub image_suffix: Suffixes,

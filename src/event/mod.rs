@@ -399,7 +399,7 @@ pub struct Start<'a> {
     pub rules: Rules,
     /// Archives that earlier runs completed, where the run was to resume them.
     pub resumed: Option<Resumed>,
-    /// Space where staging lies, where that is known.
+    /// Space on the file system of staging, if it is known.
     pub space: Option<Space>,
     /// What has to stay free of it, in bytes; none in a dry run.
     pub minimum: Option<u64>,
@@ -493,7 +493,7 @@ pub enum Event<'a> {
         totals: &'a ArchiveTotals,
         /// Members that could be images and were not looked at.
         left_out: &'a BTreeMap<MemberRule, MembersLeftOut>,
-        /// Space where staging lies, where that is known.
+        /// Space on the file system of staging, if it is known.
         space: Option<Space>,
     },
     /// An archive was decoded for its checksums, to its end or to an error.

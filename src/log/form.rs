@@ -48,7 +48,7 @@ pub fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Opti
     Option::deserialize(deserializer).map(Some)
 }
 
-/// The first elements of a list, without those of another form: what is made of an element can be a hundred times as
+/// The first elements of a list, without those of another form: an element can become a hundred times as
 /// large.
 pub fn list<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Vec<T>, D::Error> {
     struct List<T>(PhantomData<T>);

@@ -1,4 +1,4 @@
-//! Why what stands in an image is no table of some kind.
+//! Why something in an image is not a table of some kind.
 
 use std::fmt;
 

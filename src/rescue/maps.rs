@@ -197,7 +197,7 @@ impl Maps {
     }
 
     /// What is known so far of the map of the image at `path`, which was noted before. To be asked only once the header
-    /// behind each file that was noted was read: it vouches for where the file lies.
+    /// behind each file that was noted was read: it vouches for the file's place.
     pub fn of(&mut self, path: &[u8], archive: &dyn ReadAt) -> Known {
         let [with_suffix, without, folder] = self.image_keys(path);
         let mut keys: Vec<u64> = Vec::new();

@@ -206,7 +206,7 @@ impl RescueMap {
     }
 }
 
-/// The areas of a medium of `whole` bytes, joined where little lies between them, until they are few.
+/// The areas of a medium of `whole` bytes, joined across short gaps, until they are few.
 fn coarse(mut areas: Vec<Range<u64>>, whole: u64) -> Vec<Range<u64>> {
     let mut gap = whole / 4096;
     while areas.len() > AREAS_TOLD {

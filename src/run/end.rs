@@ -39,7 +39,7 @@ impl End {
         }
     }
 
-    /// What is told of it.
+    /// What is said of it.
     #[must_use]
     pub fn event(&self) -> Event<'_> {
         match self {

@@ -370,7 +370,7 @@ impl Shared<'_> {
         self.account.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Space where staging lies, or would lie.
+    /// Space on the file system of staging, or of the folder that it would be in.
     fn space(&self) -> Option<Space> {
         match &self.staging {
             Some(staging) => staging.budget().space().ok(),

@@ -1,6 +1,6 @@
 //! The verdicts on the images of one archive: exactly one on each that was found, unless the run is cut short.
 //!
-//! What is found is certain at once; what is made of it may have to wait, and [`OpenImages`] has what for. Fewer partitions
+//! What is found is certain at once; the verdict may have to wait, and [`OpenImages`] has what for. Fewer partitions
 //! than are kept are no verdict before the last rescue map of the image is known, which may be the archive's last member.
 //! What is staged has to come from frames that held to their end.
 

@@ -55,7 +55,7 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Opens the folder at `path`, following links: it is the user's own word where staging lies.
+    /// Opens the folder at `path`, following links: the user chose where staging is.
     pub fn open(path: &Path) -> Result<Folder, Error> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         match rustix::fs::open(path, flags, Mode::empty()) {

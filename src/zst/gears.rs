@@ -16,10 +16,11 @@ const LEAST_BYTES: u64 = 32 << 20;
 /// Share of the compressed bytes that libzstd would have to decode instead, as a divisor. Opening a block takes some four
 /// times as long as decoding it.
 const SHARE: u64 = 16;
-/// Share of all compressed bytes passed that may be opened in vain, as a divisor, and how many may be in any case.
+/// Share of all compressed bytes passed that may be opened without finding anything, as a divisor, and how many may be in
+/// any case.
 const VAIN_SHARE: u64 = 10;
 const LEAST_VAIN: u64 = 512 << 20;
-/// Compressed bytes that one read may open when too many were in vain.
+/// Compressed bytes that one read may open when too many found nothing.
 const BYTES_AFTER_VAIN: u64 = 2 << 20;
 /// Pieces that one read may follow.
 const MAX_STEPS: u64 = 8 << 20;
@@ -77,7 +78,7 @@ pub(super) struct Gears {
     index: Index,
     memo: Memo,
     meter: Arc<Meter>,
-    /// Compressed bytes that were opened in vain so far.
+    /// Compressed bytes that were opened so far without finding anything.
     vain: u64,
     /// Bytes that were followed to their source.
     traced: u64,

@@ -65,7 +65,7 @@ impl Meter {
         self.walked.store(0, Ordering::Relaxed);
     }
 
-    /// Whether the walk over block headers was in vain; none where there was no walk.
+    /// Whether the walk over block headers proved nothing; none where there was no walk.
     #[must_use]
     pub fn was_walk_vain(&self) -> Option<bool> {
         let is_vain = self.was_walk_vain.load(Ordering::Relaxed);

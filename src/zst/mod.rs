@@ -52,7 +52,7 @@
 //!
 //! - A frame that says its size, or of which a seek table does, proves itself: its last block is sized, and if the sum is what
 //!   it says, every block is full.
-//! - Otherwise somebody has to know where something lies near the end: the [`Voucher`], in `imgsieve::vouch` the tar. The
+//! - Otherwise something near the end has to prove its place: the [`Voucher`], in `imgsieve::vouch` the tar. The
 //!   blocks of the last [`SURE_TAIL`] bytes are sized for it, so that it need not doubt how these lie to each other.
 //!
 //! A presumption is refuted by the first block that is seen not to be full: a raw or RLE block, whose header says it, one
@@ -64,7 +64,7 @@
 //!
 //! Whoever builds an archive for it can deceive `auto`: with a block that is not full, a tar that is padded, but to something
 //! else than records, and a header inside the image that is named after it, where the next one seems to be. Then the image
-//! seems to begin where it does and all in it to lie a little before its place, and a member is told of that is none.
+//! seems to begin where it does and all in it to lie a little before its place, and a member is reported that is not one.
 //! [`Engine::Skip`] presumes nothing, [`Engine::Decode`] passes over nothing: both are immune.
 //!
 //! # What is believed

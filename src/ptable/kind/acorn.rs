@@ -1,7 +1,7 @@
 //! The five ways in which disks of Acorn's RISC OS machines are partitioned, by the maker of the controller.
 //!
 //! All of them are read by Linux's `block/partitions/acorn.c`: ICS, `PowerTec` and EESOX have a table of their own, the
-//! others a boot block of the file system (ADFS) that says where it ends and what lies behind: Linux, `RISCiX`, or, for
+//! others a boot block of the file system (ADFS) that says where it ends and what comes behind: Linux, `RISCiX`, or, for
 //! Cumana, one more such file system. As in the kernel they are looked for before all other kinds. A boot block with
 //! nothing behind it is no table here, but a file system on the whole disk; and what has only a checksum of eight bits
 //! must make sense altogether.

@@ -18,7 +18,7 @@ use crate::ptable::rejection::Rejection;
 use crate::ptable::table::{Kind, Partition, PartitionTable, count};
 use crate::ptable::view::View;
 
-/// Where a label lies on a whole disk, and the sector size that puts it there: `LABELSECTOR` and `LABELOFFSET` of the
+/// Where a label is on a whole disk, and the sector size that puts it there: `LABELSECTOR` and `LABELOFFSET` of the
 /// systems' `disklabel.h`. Without a size, the label says it.
 const PLACES: [(u64, Option<u32>); 7] = [
     // amd64, i386, arm, hppa, macppc, sgi.

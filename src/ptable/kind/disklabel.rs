@@ -1,6 +1,6 @@
 //! The disklabel of 4.4BSD, as it lies on a disk.
 //!
-//! All BSDs and OSF/1 have the same structure, in the byte order of the machine; they differ in where it lies, and in what
+//! All BSDs and OSF/1 have the same structure, in the byte order of the machine; they differ in where it is, and in what
 //! its offsets are counted from. That is for [`bsd`](super::bsd) and [`osf`](super::osf) to know.
 
 use crate::ptable::fields::{be16, be32, byte, le16, le32};

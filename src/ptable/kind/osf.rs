@@ -13,7 +13,7 @@ use crate::ptable::rejection::Rejection;
 use crate::ptable::table::{Kind, PartitionTable, count};
 use crate::ptable::view::View;
 
-/// Where the label lies.
+/// Where the label is.
 const LABEL_AT: u64 = 64;
 /// `MAX_OSF_PARTITIONS`.
 const MAX_ENTRIES: usize = 18;

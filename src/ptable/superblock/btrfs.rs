@@ -7,7 +7,7 @@ use super::volume::Volume;
 
 const AT: usize = 64 * 1024;
 const UUID_AT: usize = AT + 32; // 16 bytes
-const ADDRESS_AT: usize = AT + 48; // 8: where it lies itself
+const ADDRESS_AT: usize = AT + 48; // 8: its own place
 const MAGIC_AT: usize = AT + 64;
 const MAGIC: &[u8] = b"_BHRfS_M";
 const SECTOR_SIZE_AT: usize = AT + 144; // 4

@@ -30,7 +30,7 @@ mod v1 {
     pub const MAJOR_AT: usize = 4;
     pub const SET_UUID_AT: usize = 16;
     pub const SET_NAME_AT: usize = 32; // 32 bytes
-    /// Where the superblock lies itself, in sectors of 512 bytes.
+    /// The superblock's own place, in sectors of 512 bytes.
     pub const SUPER_OFFSET_AT: usize = 144;
 }
 

@@ -29,7 +29,7 @@ pub(super) fn first_header(volume: &Volume<'_>) -> Option<Content> {
     }
 }
 
-/// For where the first header is lost and nothing else took its place: what is made of the volume later may well leave
+/// For where the first header is lost and nothing else took its place: a later format of the volume may well leave
 /// the second one as it is.
 pub(super) fn second_header(volume: &Volume<'_>) -> Option<Content> {
     // All places are asked for before any is looked at.

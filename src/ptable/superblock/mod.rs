@@ -7,7 +7,7 @@
 //! Every kind of libblkid 2.42 is known. Checks are at least those of 2.38, and where a magic number is short, the checksum
 //! that later versions ask for as well. Three things are otherwise, for a name that a rescued medium still deserves: a
 //! size below the least of a kind, or metadata elsewhere in the volume that cannot be read, takes no name away from
-//! most; a second header of LUKS2 counts only where nothing else is found, for what is made of a volume later leaves it;
+//! most; a second header of LUKS2 counts only where nothing else is found, for a later format of the volume leaves it;
 //! OCFS and Xenix are also found where their own sources put them.
 //!
 //! Nearly everything is told by the first [`WINDOW_BYTES`]. Some labels lie elsewhere (in a directory, in a catalog), and

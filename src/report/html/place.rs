@@ -1,4 +1,4 @@
-//! Where each archive lies on the time axis of its run.
+//! Where each archive is on the time axis of its run.
 
 use std::time::{Duration, SystemTime};
 
@@ -60,7 +60,7 @@ fn stamped(account: &Account, archive: &ArchiveAccount) -> Option<Span> {
     Some(Span { start, end: end.max(start) })
 }
 
-/// Milliseconds from `origin` to `time`, 0 where it lies before, and at most [`LONGEST`].
+/// Milliseconds from `origin` to `time`, 0 if it is before, and at most [`LONGEST`].
 pub fn since(origin: SystemTime, time: SystemTime) -> u64 {
     let passed = time.duration_since(origin).unwrap_or_default();
     milliseconds(passed)

@@ -304,7 +304,7 @@ fn room(account: &Account, run: usize, length: u64) -> Option<Room> {
     Some(Room { curve: Curve { line, area, top }, minimum_y, caption })
 }
 
-/// Where a time lies in the drawing's width.
+/// Where a time is in the drawing's width.
 fn scale(time: u64, length: u64) -> u64 {
     let x = u128::from(time.min(length)) * u128::from(WIDTH) / u128::from(length.max(1));
     u64::try_from(x).unwrap_or(WIDTH)

@@ -18,7 +18,7 @@ use crate::zst::trace::reference::{self, Decoded};
 
 /// Smallest distance between two remembered frame starts, in decompressed bytes: 24 bytes of memory per 16 MiB.
 const CHECKPOINT_DISTANCE: u64 = 16 << 20;
-/// How often all that was decoded so far may be decoded again, before a reader that hops about is told off.
+/// How often all that was decoded so far may be decoded again, before a reader that hops about is refused.
 const REDECODE_FACTOR: u64 = 8;
 /// Decoded again before the factor counts: small archives may be read in any order.
 const REDECODE_FREE: u64 = 4 << 30;

@@ -27,7 +27,7 @@ use crate::zst::tail;
 const SIZED_FIRST: u64 = 4;
 /// Compressed blocks that are remembered, for the tables that the last block of a frame repeats.
 const REMEMBERED: usize = 1 << 12;
-/// Blocks between two looks at whether somebody wants an end.
+/// Blocks between two looks at whether the run is to end.
 const ROUND: u64 = 1 << 8;
 
 /// A pass by the headers of blocks.

@@ -37,7 +37,7 @@ use crate::zst::pass::slab::Slab;
 use crate::zst::source::{Source, Tail};
 use crate::zst::tail;
 
-/// Blocks of a frame that is jumped between two looks at whether somebody wants an end.
+/// Blocks of a frame that is jumped between two looks at whether the run is to end.
 const JUMP_ROUND: u64 = 1 << 12;
 /// What is read at first and after long raw blocks, and twice as much each time until it is a slab.
 const FIRST_READ: usize = 256 << 10;

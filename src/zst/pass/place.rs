@@ -88,7 +88,7 @@ pub(in crate::zst) struct Place {
     pub frame: Option<OpenFrame>,
 }
 
-/// A block, and where it lies.
+/// A block, and its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::zst) struct Block {
     /// Compressed offset of its header.

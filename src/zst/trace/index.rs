@@ -1,4 +1,4 @@
-//! Where every block of a file lies, as far as the file was passed over: the map's places, and between two of them the
+//! The place of every block of a file, as far as the file was passed over: the map's places, and between two of them the
 //! blocks themselves, found anew by another pass when they are needed.
 
 use std::collections::VecDeque;

@@ -29,7 +29,7 @@ const MAX_REPEATS: usize = 1 << 14;
 const MAX_WAY_BACK: usize = 1 << 14;
 /// What opening the smallest block takes, in compressed bytes of a large one.
 const OPEN_COST: u64 = 512;
-/// Steps between two looks at whether somebody wants an end.
+/// Steps between two looks at whether the run is to end.
 const STOP_EVERY: u64 = 1 << 12;
 
 /// What may still be spent. A read that would take more is better left to libzstd.
