@@ -175,6 +175,20 @@ fn nothing_to_verify_is_no_success_and_the_skip_list_is_kept() {
 }
 
 #[test]
+fn folders_in_the_collection_are_entered_if_asked_for() {
+    let scan = Scan::of(&[]);
+    let folder = scan.archive("a").parent().expect("a folder").join("1996");
+    fs::create_dir(&folder).expect("a folder");
+    fs::write(folder.join("b.tar.zst"), flipped()).expect("an archive");
+    put(&scan, "a", &sound());
+    let ended = verify_all(&scan);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(ended.stdout.contains("1 folder not entered: --recursive does."), "{ended:?}");
+    assert_eq!(verify(&scan, &["--recursive".as_ref()]).code, 1);
+    assert_eq!(outcomes(&scan).len(), 3);
+}
+
+#[test]
 fn json_is_one_object_that_adds_up() {
     let scan = Scan::new();
     for (hash, bytes) in [("a", sound()), ("b", flipped()), ("c", frame(&tar("x", b"1"), false))] {

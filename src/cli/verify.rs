@@ -37,6 +37,9 @@ pub struct VerifyArguments {
     /// Archives, and folders whose archives are verified whatever their size
     #[arg(value_name = "ARCHIVE|FOLDER")]
     collection: Vec<PathBuf>,
+    /// Also enter folders within the collection's folders; never through links
+    #[arg(long)]
+    recursive: bool,
     /// Verify only shard K of N, K from 0: see `imgsieve scan --help` [default: all of it]
     #[arg(long, value_name = "K/N")]
     shard: Option<Shard>,
@@ -91,7 +94,7 @@ impl VerifyArguments {
             site.collection.clear();
         }
         let more_logs = logging::into_folder(&mut site, "verify", self.shard).into_iter().collect();
-        Ok(Config { shard: self.shard, more_logs, ..Config::new(site) })
+        Ok(Config { recursive: self.recursive, shard: self.shard, more_logs, ..Config::new(site) })
     }
 }
 

@@ -123,19 +123,13 @@ impl Answer {
         if skipped > 0 {
             let _ = writeln!(text, "{} on the skip list, not opened.", counted(skipped, "archive"));
         }
-        match self.left_out_by(Rule::OtherEnding) {
-            0 => {}
-            1 => text.push_str("1 file not named like an archive.\n"),
-            files => {
-                let _ = writeln!(text, "{files} files not named like an archive.");
-            }
+        let files = self.left_out_by(Rule::OtherEnding);
+        if files > 0 {
+            let _ = writeln!(text, "{} not named like an archive.", counted(files, "file"));
         }
-        match self.left_out_by(Rule::Folder) {
-            0 => {}
-            1 => text.push_str("1 folder not entered.\n"),
-            folders => {
-                let _ = writeln!(text, "{folders} folders not entered.");
-            }
+        let folders = self.left_out_by(Rule::Folder);
+        if folders > 0 {
+            let _ = writeln!(text, "{} not entered: --recursive does.", counted(folders, "folder"));
         }
     }
 
