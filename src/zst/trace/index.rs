@@ -23,8 +23,8 @@ use crate::zst::trace::opened::{Blocks, Inherited};
 const SLAB_LEN: usize = 1 << 20;
 /// The same while the blocks between two places are found again.
 const SHORT_SLAB_LEN: usize = 512 << 10;
-/// Blocks of all stretches that are remembered, 88 bytes each, at most. One stretch has 128 blocks or a few times that,
-/// unless somebody made it to have many.
+/// Blocks of all stretches that are remembered, 88 bytes each, at most, unless the last one alone has more. One stretch has
+/// 128 blocks or a few times that, unless somebody made it to have many.
 const MAX_BLOCKS: usize = 16 << 10;
 /// Blocks of one stretch; where there are more, they are not looked for one by one.
 const MAX_STRETCH: usize = 32 << 10;
@@ -363,14 +363,13 @@ impl Index {
     }
 }
 
-/// Keeps a stretch, and lets go of the oldest where there are too many.
+/// Keeps a stretch, and lets go of the oldest where there are too many. The one that was just passed is the one that is asked
+/// for.
 fn remember(stretches: &mut VecDeque<Stretch>, stretch: Stretch) {
     stretches.push_back(stretch);
     let mut blocks: usize = stretches.iter().map(|stretch| stretch.blocks.len()).sum();
-    while blocks > MAX_BLOCKS
-        && let Some(oldest) = stretches.pop_front()
-    {
-        blocks -= oldest.blocks.len();
+    while blocks > MAX_BLOCKS && stretches.len() > 1 {
+        blocks -= stretches.pop_front().map_or(0, |oldest| oldest.blocks.len());
     }
 }
 
@@ -405,5 +404,31 @@ impl Blocks for Index {
     fn content(&mut self, block: &Block, content: &mut Vec<u8>) -> Result<(), Error> {
         content.resize(block.content_len as usize, 0);
         self.source.read_exact_at(block.compressed + BLOCK_HEADER_LEN as u64, content)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_stretch_is_kept_however_many_blocks_it_has() {
+        let block = Block {
+            compressed: 0,
+            decompressed: 0,
+            regenerated: 1,
+            kind: BlockKind::Raw,
+            content_len: 1,
+            setters: None,
+            origin: 0,
+            window: 1024,
+        };
+        let of = |count: usize| Stretch { start: 0, end: 1, blocks: vec![block; count] };
+        let mut stretches = VecDeque::new();
+        for (count, kept) in [(1, 1), (MAX_BLOCKS - 1, 2), (1, 2), (MAX_STRETCH, 1), (1, 1)] {
+            remember(&mut stretches, of(count));
+            assert_eq!(stretches.len(), kept);
+            assert_eq!(stretches.back().map(|last| last.blocks.len()), Some(count));
+        }
     }
 }
