@@ -117,6 +117,27 @@ fn the_command_for_what_is_undecided_surveys_those_archives_and_no_other() {
     let checks: Vec<&Value> = checks.into_iter().filter(|check| check["run"] == *run).collect();
     assert_eq!(checks.len(), 2);
     assert!(checks.iter().all(|check| check["partitions"].is_u64()), "{checks:?}");
+    // What the first look decided on is not forgotten over it.
+    let after = end(imgsieve().args(["report", "--json"]).arg(scan.log())).stdout;
+    let json: Value = serde_json::from_str(&after).expect("JSON");
+    assert_eq!(json["archives"].as_array().expect("a list").len(), 3);
+    assert_eq!(json["remaining"]["imgs_unsettled"], json!(0));
+    assert_eq!(json["remaining"]["archives_partial"], json!(1));
+}
+
+#[test]
+fn what_is_undecided_can_be_decided_on_at_once() {
+    let mut fixtures = fixture::all();
+    fixtures.retain(|fixture| fixture.folder == "collection");
+    let scans = [&["--quick", "--decide"][..], &["--dry-run"]].map(|args| Scan::of(&fixtures).args(args));
+    let [decided, whole] = scans.map(|scan| {
+        assert_eq!(scan.run().code, 0);
+        verdicts(&scan.logged())
+    });
+    assert!(decided.len() > fixtures.len() / 2, "{}", decided.len());
+    for (image, (action, ..)) in &decided {
+        assert_eq!(action, &whole[image].0, "{image}");
+    }
 }
 
 #[test]

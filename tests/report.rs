@@ -649,7 +649,7 @@ fn an_image_that_something_is_in_the_way_of_remains_to_be_done() {
     let ended = scan.run();
     assert_eq!(ended.code, 1, "{ended:?}");
     assert!(ended.stdout.starts_with("Needs attention:\n"), "{}", ended.stdout);
-    assert!(ended.stdout.contains("      1 image not staged for an error: see above"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("      1 image not staged for an error: fix it first"), "{}", ended.stdout);
     fs::remove_file(&staged).expect("ours");
     assert_eq!(run_printed(&json_report(&scan, &[])["remaining"]["resume"]).code, 0);
     assert!(staged.is_file());

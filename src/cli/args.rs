@@ -192,10 +192,13 @@ pub struct ScanArguments {
     /// Only look at the beginning of each archive, and at the first image there; implies --dry-run
     ///
     /// For a first look at a large collection, or one that is far away. There may be other images, tables at the ends,
-    /// and rescue maps by which sectors were never read. Where a verdict needs more than the beginning, the image is undecided, and the summary has the command
-    /// that decides.
+    /// and rescue maps by which sectors were never read. Where a verdict needs more than the beginning, the image is undecided,
+    /// and the summary has the command that decides.
     #[arg(long, conflicts_with_all = ["verify", "keep_undecided", "fs", "engine"])]
     pub quick: bool,
+    /// With --quick, read an archive to its end where its beginning leaves the first image undecided
+    #[arg(long, requires = "quick")]
+    pub decide: bool,
     /// Survey only shard K of N, K from 0: archives of whose names, HASH.tar.zst, the SHA-256 is K modulo N. All shards together
     /// survey the collection [default: all of it]
     #[arg(long, value_name = "K/N")]
@@ -417,6 +420,7 @@ impl ScanArguments {
             recursive: self.recursive,
             dry_run: self.dry_run || self.quick,
             quick: self.quick,
+            decide: self.decide,
             shard: self.shard,
             max_staged: self.max_staged,
             limit: self.limit,

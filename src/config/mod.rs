@@ -288,6 +288,8 @@ pub struct Config {
     pub dry_run: bool,
     /// Look at the beginning of each archive alone. Such a run is dry.
     pub quick: bool,
+    /// Read an archive to its end where its beginning leaves the first image undecided.
+    pub decide: bool,
     /// Only so many archives, the smallest.
     pub limit: Option<usize>,
     /// Only archives of these hashes; empty for all.
@@ -334,6 +336,7 @@ impl Config {
             site,
             dry_run: false,
             quick: false,
+            decide: false,
             limit: None,
             only: Vec::new(),
             skip_expected: Vec::new(),

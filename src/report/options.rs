@@ -16,22 +16,9 @@ pub(super) fn each(options: &[Vec<u8>]) -> impl Iterator<Item = &[Vec<u8>]> {
     })
 }
 
-/// The words of those that are not left out by their first word.
-fn without(options: &[Vec<u8>], is_left_out: impl Fn(&[u8]) -> bool) -> Vec<&[u8]> {
-    each(options).filter(|option| !is_left_out(&option[0])).flatten().map(Vec::as_slice).collect()
-}
-
-/// All but the logs.
+/// The words of all but the logs.
 pub(super) fn without_logs(options: &[Vec<u8>]) -> Vec<&[u8]> {
-    without(options, |option| option == b"--log")
-}
-
-/// All but what is surveyed, and what chooses among that.
-pub(super) fn without_collection(options: &[Vec<u8>]) -> Vec<&[u8]> {
-    without(options, |option| {
-        let is_choice = [&b"--only="[..], b"--skip=", b"--limit="].iter().any(|choice| option.starts_with(choice));
-        is_choice || !option.starts_with(b"--") || matches!(option, b"--files-from" | b"--null" | b"--recursive")
-    })
+    each(options).filter(|option| option[0] != b"--log").flatten().map(Vec::as_slice).collect()
 }
 
 /// Whether they are of a run over a shard, which has a log of its own.
@@ -56,7 +43,6 @@ mod tests {
     fn an_option_goes_with_its_value() {
         let options = words("--config /a --log - --files-from - --null --only=x --jobs=2 --recursive s3://b/p /cold");
         let text = |words: Vec<&[u8]>| String::from_utf8(words.join(&b' ')).expect("text");
-        assert_eq!(text(without_collection(&options)), "--config /a --log - --jobs=2");
         assert_eq!(
             text(without_logs(&options)),
             "--config /a --files-from - --null --only=x --jobs=2 --recursive s3://b/p /cold"

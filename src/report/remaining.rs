@@ -13,7 +13,7 @@ use crate::reason::{Reason, Told};
 use crate::sanitize::shell_word;
 use crate::units::counted;
 
-use super::options::{self, are_of_shard, without_collection, without_logs};
+use super::options::{self, are_of_shard, without_logs};
 use super::to_reprocess::waiting;
 use super::{ImageState, Report};
 
@@ -86,7 +86,7 @@ pub struct Remaining {
     pub stage: Option<String>,
     /// What surveys whole archives of which only the beginning was looked at.
     pub whole: Option<String>,
-    /// What surveys those of them whose beginning does not decide.
+    /// What surveys those of them whose beginning does not decide, and takes over the others.
     pub decide: Option<String>,
     /// What processes again what waits for it.
     pub reprocess: Option<String>,
@@ -169,9 +169,9 @@ impl Remaining {
             let runs = shards.map_or(&[][..], |shards| &shards.runs).iter().enumerate();
             let quick = runs.filter(|(_, run)| run.kind == Kind::Quick).map(|(index, _)| index).collect();
             remaining.whole = all(Aim::Whole, &quick, false);
-        }
-        if remaining.unsettled > 0 && shards.is_none() {
-            remaining.decide = places.options.as_deref().map(|options| scan_undecided(report, options));
+            if remaining.unsettled > 0 {
+                remaining.decide = all(Aim::Decide, &quick, false);
+            }
         }
         if remaining.would_keep > 0 {
             remaining.stage = all(Aim::Stage, &to_stage, false);
@@ -238,12 +238,15 @@ enum Aim {
     Stage,
     /// To survey whole archives, of which only the beginning was looked at.
     Whole,
+    /// The same of those whose beginning does not decide.
+    Decide,
 }
 
 impl Aim {
     /// The words of the command, for a run of this kind.
     fn words(self, kind: Option<Kind>) -> &'static [&'static str] {
         match (self, kind) {
+            (Aim::Decide, _) => &["scan", "--quick", "--decide", "--resume"],
             (Aim::Resume, Some(Kind::Quick)) => &["scan", "--quick", "--resume"],
             (Aim::Resume, Some(Kind::Dry)) | (Aim::Whole, _) => &["scan", "--dry-run", "--resume"],
             (Aim::Resume | Aim::Stage, _) => &["scan", "--resume"],
@@ -381,13 +384,6 @@ impl<'a> Places<'a> {
     fn of_logs(&self) -> impl Iterator<Item = &[u8]> {
         self.logs.iter().flat_map(|log| [&b"--log"[..], log.as_os_str().as_bytes()])
     }
-}
-
-/// The command that surveys archives with images that are not decided on, as a run of these options did.
-fn scan_undecided(report: &Report, options: &[Vec<u8>]) -> String {
-    let scan = [&b"imgsieve"[..], b"scan", b"--dry-run", b"--files-from", b"-", b"-0"];
-    let scan = command(scan.into_iter().chain(without_collection(options)));
-    format!("{} | {scan}", report_command(report, &["--undecided", "-0"]))
 }
 
 /// The command that tells of the same runs with these options.

@@ -11,7 +11,13 @@ use std::io;
 
 use positioned_io::ReadAt;
 
-use crate::member::Archive;
+use crate::archive;
+use crate::cause::Cause;
+use crate::finding::Finding;
+use crate::images::{Images, Role};
+use crate::member::{self, Archive, Content, Item, Member};
+use crate::reason::Reason;
+use crate::rescue::{Known, Maps};
 use crate::zst::{self, ZstFile};
 
 /// Bytes of the tar that are looked at: the sectors that tables begin in, behind headers and a map or two.
@@ -37,6 +43,48 @@ impl<'a> Head<'a> {
     /// Whether a byte behind it was asked for.
     pub fn is_left(&self) -> bool {
         self.is_left.get()
+    }
+
+    /// What is found in an image, of which `least` partitions are of interest, and why that is no verdict, if it is none.
+    pub fn examine(&self, member: &Member, content: &Content, maps: &mut Maps, least: u32) -> (Finding, Option<Cause>) {
+        maps.add_image(&member.path);
+        let known = match maps.of(&member.path, self) {
+            Known::Nothing => Known::Unusable(Cause::new(Reason::NotLookedAt, "a rescue map may lie behind the image")),
+            known => known,
+        };
+        let mut finding = archive::examine(self, content, Some(least));
+        let behind = archive::look_behind_unread(self, content, Some(least), &known, (&finding, least));
+        finding = behind.unwrap_or(finding);
+        let is_told = finding.count.is_some();
+        finding.distrust_unread(&known, content.size(), least);
+        let what = if self.is_left() {
+            "what decides lies behind it"
+        } else if is_told && finding.count.is_none() {
+            "the answer rests on sectors that may not have been read"
+        } else {
+            return (finding, None);
+        };
+        let message = format!("only the beginning of the archive was looked at: {what}");
+        let cause = Cause::new(Reason::NotLookedAt, message);
+        finding.count = None;
+        finding.undecidable = Some(cause.clone());
+        (finding, Some(cause))
+    }
+
+    /// Whether the first image in it remains undecided.
+    pub fn leaves_undecided(&self, mut images: Images, mut maps: Maps, least: u32) -> bool {
+        let mut members = member::walk(self);
+        while let Ok(Some(item)) = members.next() {
+            let Item::Member(member) = item else { continue };
+            match images.judge(&member) {
+                Role::Image(content) => return self.examine(&member, &content, &mut maps, least).1.is_some(),
+                Role::Other => {
+                    maps.add_member(&member);
+                }
+                Role::NoImage(_) => {}
+            }
+        }
+        false
     }
 }
 

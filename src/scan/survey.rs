@@ -8,6 +8,7 @@ use crate::event::Archive;
 use crate::images::{Images, Role};
 use crate::member::{self, Content, Item, Member, Note};
 use crate::reason::Reason;
+use crate::rescue::Maps;
 use crate::run::panics;
 use crate::vouch;
 use crate::zst::{self, Engine, Identity, Meter, Options, ZstFile};
@@ -35,13 +36,12 @@ pub(super) struct Survey<'r> {
 impl<'r> Survey<'r> {
     /// Surveys `archive`. Given back only where images of it are to be tried again.
     pub fn run(run: &'r Shared<'r>, archive: Arc<Archive>, meter: Arc<Meter>) -> Option<Survey<'r>> {
-        let site = &run.config.site;
         let mut survey = Survey {
             run,
             meter,
             started: Instant::now(),
             identity: None,
-            images: Images::new(site.image_suffix.clone(), Some(site.min_image_size.0)),
+            images: images(run),
             behind_end: None,
             verdicts: Verdicts::new(run, &archive),
             archive,
@@ -70,11 +70,11 @@ impl<'r> Survey<'r> {
         self.run.control.is_stopped()
     }
 
-    fn open(&self) -> Result<ZstFile, zst::Error> {
+    fn open(&self, engine: Engine) -> Result<ZstFile, zst::Error> {
         // What only decoding notices was wrong with it before.
         let is_doubted = self.run.doubted.contains(&self.archive.hash);
         let options = Options {
-            engine: if is_doubted || self.run.config.quick { Engine::Decode } else { self.run.config.engine },
+            engine: if is_doubted { Engine::Decode } else { engine },
             max_window: self.run.config.site.max_window.0,
             meter: Arc::clone(&self.meter),
             voucher: vouch::voucher(self.run.config.engine),
@@ -84,9 +84,23 @@ impl<'r> Survey<'r> {
 
     /// Reads the archive to its end, or only looks at its beginning.
     fn read(&mut self) -> Result<(), Cause> {
-        let zst = self.open().map_err(|error| Cause::from(&error))?;
+        let config = self.run.config;
+        if config.quick {
+            let zst = self.open(Engine::Decode).map_err(|error| Cause::from(&error))?;
+            if !config.decide || !self.is_left_undecided(&zst) {
+                return self.look_at_head(&zst);
+            }
+            self.count(&zst);
+        }
+        let zst = self.open(config.engine).map_err(|error| Cause::from(&error))?;
         self.identity = Some(zst.identity());
-        if self.run.config.quick { self.look_at_head(&zst) } else { self.read_all(&zst) }
+        self.read_all(&zst)
+    }
+
+    fn is_left_undecided(&self, zst: &ZstFile) -> bool {
+        let site = &self.run.config.site;
+        let maps = Maps::new(site.image_suffix.clone());
+        Head::new(zst).leaves_undecided(images(self.run), maps, site.min_partitions)
     }
 
     fn read_all(&mut self, zst: &ZstFile) -> Result<(), Cause> {
@@ -254,7 +268,7 @@ impl<'r> Survey<'r> {
 
     /// Tries once more, alone, what found no room; then ends the archive.
     pub fn retry(mut self) {
-        let opened = self.open().and_then(|zst| {
+        let opened = self.open(self.run.config.engine).and_then(|zst| {
             if self.identity == Some(zst.identity()) {
                 Ok(zst)
             } else {
@@ -294,4 +308,10 @@ impl<'r> Survey<'r> {
             teller.end(&totals, self.images.left_out());
         }
     }
+}
+
+/// The images of an archive, as the run is told to know them.
+fn images(run: &Shared<'_>) -> Images {
+    let site = &run.config.site;
+    Images::new(site.image_suffix.clone(), Some(site.min_image_size.0))
 }

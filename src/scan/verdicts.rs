@@ -64,36 +64,18 @@ impl<'r> Verdicts<'r> {
 
     /// The verdict on the first image, as far as the beginning of the archive settles it.
     pub fn first_look(&mut self, head: &Head<'_>, member: &Member, content: &Content) {
-        self.maps.add_image(&member.path);
         let mut open = self.open.add(member, content);
         self.totals.images = self.open.found();
         self.teller.emit(&Event::ImageFound { archive: self.teller.archive(), image: &open.image });
         let least = self.run.config.site.min_partitions;
-        let known = match self.maps.of(&member.path, head) {
-            Known::Nothing => Known::Unusable(Cause::new(Reason::NotLookedAt, "a rescue map may lie behind the image")),
-            known => known,
-        };
+        let (finding, undecided) = head.examine(member, content, &mut self.maps, least);
         self.warn_of_maps();
-        let mut finding = archive::examine(head, content, Some(least));
-        let behind = archive::look_behind_unread(head, content, Some(least), &known, (&finding, least));
-        finding = behind.unwrap_or(finding);
         if self.is_stopped() {
             return;
         }
-        let is_told = finding.count.is_some();
-        finding.distrust_unread(&known, open.image.size, least);
-        if head.is_left() || is_told && finding.count.is_none() {
-            let what = if head.is_left() {
-                "what decides lies behind it"
-            } else {
-                "the answer rests on sectors that may not have been read"
-            };
-            let message = format!("only the beginning of the archive was looked at: {what}");
-            let cause = Cause::new(Reason::NotLookedAt, message);
-            finding.count = None;
-            finding.undecidable = Some(cause.clone());
+        if undecided.is_some() {
             open.finding = Some(finding);
-            return self.close(open, Action::Undecided, Some(cause));
+            return self.close(open, Action::Undecided, undecided);
         }
         if finding.count.is_none_or(|count| count < least) {
             return self.close_below(open, finding);

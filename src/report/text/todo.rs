@@ -43,7 +43,11 @@ pub(super) fn write(out: &mut dyn Write, remaining: &Remaining, report: &Report,
     }
     if let Some(command) = &remaining.decide {
         write_commands(out, command, shown)?;
-        writeln!(out, "      or only the archives of {} still undecided", counted(remaining.unsettled, "image"))?;
+        writeln!(
+            out,
+            "      or of these only the archives of {} still undecided",
+            counted(remaining.unsettled, "image")
+        )?;
     }
     if *broken > 0 {
         writeln!(out, "  {} that cannot be read to the end: see the errors above", counted(*broken, "archive"))?;
