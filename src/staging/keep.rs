@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use super::budget::{Refusal, Reservation};
 use super::error::Error;
 use super::folder::{Folder, Found, failed};
+use super::lock;
 
 /// Zeros are looked for in blocks of this size, at multiples of it: the block of most file systems.
 const BLOCK: usize = 4096;
@@ -72,9 +73,7 @@ impl Keep {
         let path = folder.join(&partial);
         let failure = |source, action| write_failed(source, action, path.clone(), 0);
         let file = folder.create(&partial).map_err(|errno| failure(errno.into(), "creating"))?;
-        // Who finds it unlocked takes it for left behind, and may have done so by now.
-        let _ = flock(&file, FlockOperation::NonBlockingLockExclusive);
-        if !folder.is_at(&file, &partial) {
+        if !lock::lock_new(folder, &file, &partial) {
             return Err(failure(io::ErrorKind::NotFound.into(), "locking"));
         }
         Keep::of(folders, file, Some(partial), name, size, room, reservation)

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 use super::error::Error;
 use super::folder::{Folder, failed};
@@ -65,6 +65,14 @@ impl Lock {
     }
 }
 
+/// Locks `file`, which was just created as `name` in `folder`. Who looks whether anybody writes to it holds the lock for an
+/// instant, and is waited for; where the file system has no locks, there is none. Whether it is still there: who found it not
+/// locked yet took it for left behind.
+pub(super) fn lock_new(folder: &Folder, file: &File, name: &OsStr) -> bool {
+    let _ = retry_on_intr(|| flock(file, FlockOperation::LockExclusive));
+    folder.is_at(file, name)
+}
+
 impl Drop for Lock {
     fn drop(&mut self) {
         let is_last = flock(&self.file, FlockOperation::NonBlockingLockExclusive).is_ok();
@@ -93,6 +101,28 @@ mod tests {
         assert!(take(Sharing::Alone).is_none() && place.path().join(FOLDER).exists());
         drop(other);
         assert!(!place.path().join(FOLDER).exists());
+    }
+
+    #[test]
+    fn a_new_file_is_locked_once_who_looked_at_it_is_gone() {
+        let place = tempfile::tempdir().expect("a temporary folder");
+        let folder = Folder::open(place.path()).expect("a folder");
+        for (name, is_removed) in [("x", false), ("y", true)] {
+            let name = OsStr::new(name);
+            let file = folder.create(name).expect("a new file");
+            let looks = folder.open_locked(name).expect("there");
+            flock(&looks, FlockOperation::NonBlockingLockExclusive).expect("not locked yet");
+            std::thread::scope(|scope| {
+                let locked = scope.spawn(|| lock_new(&folder, &file, name));
+                std::thread::sleep(10 * PAUSE);
+                assert!(!locked.is_finished());
+                if is_removed {
+                    folder.remove(name).expect("there");
+                }
+                drop(looks);
+                assert_eq!(locked.join().expect("no panic"), !is_removed);
+            });
+        }
     }
 
     #[test]

@@ -217,11 +217,11 @@ impl Staging {
         for hash in hashes {
             // What cannot be opened is not ours.
             let Ok(Some(folder)) = self.root.subfolder(&hash) else { continue };
-            let (_, mut count) = swept.sweep(&folder);
-            if remove_if_left(&folder, OsStr::new(folder::FOLDER), false) {
+            let (others, mut count) = swept.sweep(&folder);
+            if remove_left(&folder, OsStr::new(folder::FOLDER), false) == Ok(true) {
                 self.root.remove_if_empty(&hash);
             }
-            for number in swept.names(&folder) {
+            for number in others {
                 if !number.as_bytes().iter().all(u8::is_ascii_digit) {
                     continue;
                 }
@@ -361,15 +361,13 @@ fn partials_of(name: &OsStr) -> impl Iterator<Item = OsString> {
     (0..AT_A_TIME).map(move |number| format!(".imgsieve-{digest:016x}-{number}.extract.partial").into())
 }
 
-/// Removes partials of the file `name` that nobody holds the lock of: killed processes left them. Where the file system has
-/// no locks, they stay.
+/// Removes partials of the file `name` that killed processes left. What cannot be removed is in nobody's way.
 fn sweep_left(folder: &Folder, name: &OsStr) {
+    let mut has_local_locks = None;
     for partial in partials_of(name) {
-        match folder.open_file(&partial) {
-            Ok(file) if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() => {
-                let _ = folder.remove(&partial);
-            }
-            _ => {}
+        if matches!(folder.look(&partial), Ok(Some(_))) {
+            let has_local_locks = *has_local_locks.get_or_insert_with(|| mounts::local_locks(folder.path()).is_some());
+            let _ = remove_left(folder, &partial, has_local_locks);
         }
     }
 }
@@ -378,11 +376,8 @@ fn sweep_left(folder: &Folder, name: &OsStr) {
 fn create_named(folder: &Folder, name: &OsStr) -> Result<(File, OsString), Error> {
     for partial in partials_of(name) {
         match folder.create(&partial) {
-            Ok(file) => {
-                let _ = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
-                return Ok((file, partial));
-            }
-            Err(Errno::EXIST) => {}
+            Ok(file) if lock::lock_new(folder, &file, &partial) => return Ok((file, partial)),
+            Ok(_) | Err(Errno::EXIST) => {}
             Err(errno) => return Err(folder::failed("creating", &folder.join(&partial))(errno)),
         }
     }
@@ -484,7 +479,13 @@ pub fn space_at(path: &Path) -> Option<Space> {
 impl Swept {
     /// Removes the partials in one folder; gives the other names in it, and how many were removed.
     fn sweep(&mut self, folder: &Folder) -> (Vec<OsString>, u64) {
-        let names = self.names(folder);
+        let names = folder.names().unwrap_or_else(|error| {
+            // The folder may be by now.
+            if !is_gone(&error) {
+                self.failure.get_or_insert(error);
+            }
+            Vec::new()
+        });
         let (partials, others): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| is_partial(name.as_bytes()));
         let mut count = 0;
         for name in partials {
@@ -496,16 +497,6 @@ impl Swept {
             }
         }
         (others, count)
-    }
-
-    /// The names in a folder that may be gone by now.
-    fn names(&mut self, folder: &Folder) -> Vec<OsString> {
-        folder.names().unwrap_or_else(|error| {
-            if !is_gone(&error) {
-                self.failure.get_or_insert(error);
-            }
-            Vec::new()
-        })
     }
 }
 
@@ -536,18 +527,19 @@ fn is_gone(error: &Error) -> bool {
     matches!(error, Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
 }
 
-/// As [`remove_left`], where nobody is told why it was not removed.
-fn remove_if_left(folder: &Folder, name: &OsStr, has_local_locks: bool) -> bool {
-    remove_left(folder, name, has_local_locks).unwrap_or(false)
-}
-
 /// Removes the file `name` unless somebody holds a lock on it, or may do so on another machine. Whether it was removed.
 fn remove_left(folder: &Folder, name: &OsStr, has_local_locks: bool) -> Result<bool, Errno> {
+    let remove = || match folder.remove(name) {
+        Ok(()) => Ok(true),
+        Err(Errno::NOENT | Errno::STALE) => Ok(false),
+        Err(errno) => Err(errno),
+    };
     let file = match folder.open_locked(name) {
         Ok(file) => file,
         // A link, or what else nobody writes to.
-        Err(Errno::LOOP | Errno::NXIO) => return folder.remove(name).map(|()| true),
-        Err(Errno::NOENT) => return Ok(false),
+        Err(Errno::LOOP | Errno::NXIO) => return remove(),
+        // Its run gave it its name, or removed it, since the folder was listed.
+        Err(Errno::NOENT | Errno::STALE) => return Ok(false),
         Err(errno) => return Err(errno),
     };
     let Ok(metadata) = file.metadata() else { return Ok(false) };
@@ -557,7 +549,7 @@ fn remove_left(folder: &Folder, name: &OsStr, has_local_locks: bool) -> Result<b
     if !is_left || may_be_others || !folder.is_at(&file, name) {
         return Ok(false);
     }
-    folder.remove(name).map(|()| true)
+    remove()
 }
 
 fn is_partial(name: &[u8]) -> bool {

@@ -262,6 +262,20 @@ fn a_name_is_given_to_the_file_that_was_written_and_to_no_other() {
 }
 
 #[test]
+fn a_sweep_for_a_file_leaves_what_is_written_under_a_name_that_was_left() {
+    let place = tempfile::tempdir().expect("a temporary folder");
+    let folder = Folder::open(place.path()).expect("a folder");
+    let name = OsStr::new("x.img");
+    let (file, partial) = create_named(&folder, name).expect("a partial");
+    sweep_left(&folder, name);
+    assert!(folder.is_at(&file, &partial), "it is written to");
+    drop(file);
+    std::os::unix::fs::symlink("/nowhere", place.path().join(partials_of(name).nth(1).expect("many"))).expect("a link");
+    sweep_left(&folder, name);
+    assert_eq!(folder.names().expect("a folder"), [] as [&str; 0]);
+}
+
+#[test]
 fn a_file_that_is_created_leaves_nothing_behind_and_sweeps_what_a_killed_process_left() {
     let place = tempfile::tempdir().expect("a temporary folder");
     let open = || Folder::open(place.path()).expect("a folder");
