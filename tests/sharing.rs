@@ -222,6 +222,25 @@ fn a_run_stages_no_more_than_it_may_and_the_next_one_goes_on() {
 }
 
 #[test]
+fn an_archive_whose_folder_cannot_be_locked_on_a_full_disk_is_deferred_and_taken_up_again() {
+    // Of files, too, there may be no more: the file system's root, staging, and the archive's folder, but no lock in it.
+    let tmpfs = Tmpfs::mount("size=64m,nr_inodes=3");
+    let (mut site, [name, _]) = (Site::new(), names());
+    site.staging = tmpfs.path.join("staging");
+    site.configure();
+    site.archive(&name, &filled_image(b"disk.img", &mbr(2), 0x41, 2 << 20));
+    let (code, stderr) = end(start(&site, "0/2", "a", &["--min-free", "0"]));
+    let check = &lines(&site, "a", "partition_check")[0];
+    assert_eq!((check["action"].as_str(), check["reason"].as_str()), (Some("deferred"), Some("no_space")), "{stderr}");
+    assert_eq!(code, Some(1), "{stderr}");
+    assert_eq!(fs::read_dir(&site.staging).expect("a folder").count(), 0);
+    tmpfs.remount("nr_inodes=100");
+    let (code, stderr) = end(start(&site, "0/2", "a", &["--min-free", "0", "--resume"]));
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_eq!(site.staged().into_keys().collect::<Vec<_>>(), [format!("{name}/disk.img")]);
+}
+
+#[test]
 fn of_two_runs_with_room_for_one_image_one_stages_its_own() {
     for _ in 0..3 {
         let tmpfs = Tmpfs::mount("size=40m");

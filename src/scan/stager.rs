@@ -92,7 +92,7 @@ impl<'r> Stager<'r> {
                 }
                 return Outcome::NoRoom(Cause::from(&error));
             }
-            Err(error) => return Outcome::Failed(Cause::from(&error)),
+            Err(error) => return self.staging_failed(staging, image, &error),
         };
         if let Some(outcome) = there(run, &archive, zst, content, (staging, &place), finding, image.size) {
             return outcome;

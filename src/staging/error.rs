@@ -117,6 +117,8 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> Reason {
         match self {
+            // A folder takes room, and so does the file of a lock.
+            Error::Io { .. } if self.is_space() => Reason::NoSpace,
             Error::Io { .. } | Error::Lost { .. } | Error::Moved { .. } => Reason::StagingIo,
             Error::Locked { .. } | Error::Busy { .. } => Reason::Locked,
             Error::MaxStaged { .. } => Reason::MaxStaged,
@@ -144,7 +146,6 @@ impl Error {
     pub fn is_space(&self) -> bool {
         match self {
             Error::NoSpace { .. } | Error::LowSpace { .. } | Error::MaxStaged { .. } => true,
-            // A folder takes room too.
             Error::Io { source, .. } => {
                 matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
             }

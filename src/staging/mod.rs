@@ -150,7 +150,11 @@ impl Staging {
             let folder = self.root.make_subfolder(name)?;
             match Lock::take(&folder, folder::FOLDER, Sharing::Alone) {
                 Err(error) if tries < MAKE_TRIES && is_gone(&error) => {}
-                taken => break taken?,
+                Err(error) => {
+                    self.root.remove_if_empty(name);
+                    return Err(error);
+                }
+                Ok(taken) => break taken,
             }
         };
         match lock {

@@ -4,6 +4,7 @@ use std::io::{Read, Seek};
 use std::os::unix::fs::MetadataExt;
 
 use super::*;
+use crate::reason::Reason;
 
 fn staging() -> (tempfile::TempDir, Staging) {
     let place = tempfile::tempdir().expect("a temporary folder");
@@ -273,6 +274,16 @@ fn a_sweep_for_a_file_leaves_what_is_written_under_a_name_that_was_left() {
     std::os::unix::fs::symlink("/nowhere", place.path().join(partials_of(name).nth(1).expect("many"))).expect("a link");
     sweep_left(&folder, name);
     assert_eq!(folder.names().expect("a folder"), [] as [&str; 0]);
+}
+
+#[test]
+fn a_full_disk_is_the_reason_wherever_it_shows() {
+    for (errno, code) in
+        [(Errno::NOSPC, Reason::NoSpace), (Errno::DQUOT, Reason::NoSpace), (Errno::IO, Reason::StagingIo)]
+    {
+        let error = folder::failed("creating", Path::new("hash"))(errno);
+        assert_eq!((error.code(), error.is_space()), (code, code == Reason::NoSpace));
+    }
 }
 
 #[test]

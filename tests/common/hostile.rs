@@ -583,6 +583,20 @@ impl Tmpfs {
         Tmpfs { holder, path }
     }
 
+    /// Changes its options.
+    ///
+    /// # Panics
+    ///
+    /// Where they are refused.
+    pub fn remount(&self, options: &str) {
+        let (holder, place) = (self.holder.id().to_string(), self.path.to_string_lossy());
+        let (_, place) = place.split_once("/root/").expect("a path through the holder");
+        let enter = if is_root() { &["-m"][..] } else { &["-m", "-U", "--preserve-credentials"] };
+        let mut command = Command::new("nsenter");
+        command.args(["-t", &holder]).args(enter).args(["mount", "-o", &format!("remount,{options}")]);
+        assert!(command.arg(format!("/{place}")).status().expect("nsenter: util-linux").success());
+    }
+
     /// Writes until nothing more goes in; gives how much did.
     pub fn fill(&self, name: &str, at_most: u64) -> u64 {
         let mut file = File::create(self.path.join(name)).expect("a file");
