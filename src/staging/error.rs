@@ -64,8 +64,8 @@ pub enum Error {
         /// The partial.
         path: PathBuf,
     },
-    /// The folder was removed, or renamed with or without another one in its place.
-    #[error("the staging folder {path} was removed or replaced while the run went on: what was staged is not there")]
+    /// A folder, of staging or in it, was removed, or renamed with or without another one in its place.
+    #[error("the folder {path} was removed or replaced while the run went on: what was staged is not there")]
     Moved {
         /// The folder.
         path: PathBuf,

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -238,8 +238,8 @@ impl Folder {
         }
     }
 
-    /// Whether `file` stands under `name`.
-    pub(super) fn is_at(&self, file: &File, name: &OsStr) -> bool {
+    /// Whether `file`, which may be a folder, stands under `name`.
+    pub(super) fn is_at(&self, file: impl AsFd, name: &OsStr) -> bool {
         let there = rustix::fs::statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW);
         let open = rustix::fs::fstat(file);
         there.is_ok_and(|there| open.is_ok_and(|open| (there.st_dev, there.st_ino) == (open.st_dev, open.st_ino)))

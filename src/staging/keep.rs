@@ -205,6 +205,17 @@ impl Keep {
         self.finish()
     }
 
+    /// Fails where a folder in staging is not where it was made: the image would not be where it is told to be.
+    fn check_in_place(&self) -> Result<(), Error> {
+        for pair in self.folders.windows(2) {
+            let path = pair[1].path();
+            if !path.file_name().is_some_and(|name| pair[0].is_at(pair[1].handle(), name)) {
+                return Err(Error::Moved { path: path.to_owned() });
+            }
+        }
+        Ok(())
+    }
+
     fn length_error(&self, written: u64) -> Error {
         Error::Length { path: self.partial_path(), written, expected: self.size }
     }
@@ -218,6 +229,7 @@ impl Keep {
         self.file.sync_all().map_err(failure)?;
         let metadata = self.file.metadata().map_err(failure)?;
         let file = self.file.try_clone().map_err(failure)?;
+        self.check_in_place()?;
         let path = self.folder().join(&self.name);
         match self.folder().link_new(&self.file, self.partial.as_deref(), &self.name) {
             Ok(()) => {

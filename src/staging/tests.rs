@@ -263,6 +263,34 @@ fn a_name_is_given_to_the_file_that_was_written_and_to_no_other() {
 }
 
 #[test]
+fn an_image_whose_folder_is_moved_or_replaced_is_not_told_to_be_there() {
+    let (_place, staging) = staging();
+    let (folder, away) = (staging.path().join("hash"), staging.path().join("away"));
+    for ordinal in [1, 2] {
+        for is_replaced in [false, true] {
+            let mut keep = staging.begin(&place(ordinal), 5, Room::Whole).expect("room");
+            keep.data(b"whole").expect("written");
+            std::fs::rename(&folder, &away).expect("there");
+            if is_replaced {
+                std::fs::create_dir_all(folder.join("2")).expect("folders");
+            }
+            assert!(matches!(keep.finish(), Err(Error::Moved { path }) if path == folder), "{ordinal} {is_replaced}");
+            let left = walk(&away);
+            assert!(left.is_empty(), "{left:?}");
+            for folder in [&folder, &away] {
+                let _ = std::fs::remove_dir_all(folder);
+            }
+        }
+    }
+}
+
+/// The files in a folder and those in it.
+fn walk(folder: &Path) -> Vec<PathBuf> {
+    let names = std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.expect("a name").path());
+    names.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
+}
+
+#[test]
 fn a_sweep_for_a_file_leaves_what_is_written_under_a_name_that_was_left() {
     let place = tempfile::tempdir().expect("a temporary folder");
     let folder = Folder::open(place.path()).expect("a folder");
