@@ -36,9 +36,13 @@ fn local_locks_by(mounts: &[u8], path: &Path) -> Option<String> {
     found?.1
 }
 
-/// Whether an option makes `flock` a matter of one machine: nfs(5); Lustre's mount options; those of OCFS2 and GFS2.
+/// Whether an option makes `flock` a matter of one machine: nfs(5); mount.cifs(8), which has `flock` ask for locks of byte
+/// ranges; Lustre's mount options; those of OCFS2 and GFS2.
 fn is_local(option: &[u8]) -> bool {
-    matches!(option, b"local_lock=flock" | b"local_lock=all" | b"nolock" | b"localflock" | b"localflocks" | b"noflock")
+    matches!(
+        option,
+        b"local_lock=flock" | b"local_lock=all" | b"nolock" | b"nobrl" | b"localflock" | b"localflocks" | b"noflock"
+    )
 }
 
 /// A field in which space, tab, newline and backslash are written as three octal digits.
@@ -73,6 +77,8 @@ mod tests {
 44 41 0:54 / /nfs3/inner rw - tmpfs tmpfs rw
 45 22 0:55 / /twice rw - nfs srv:/z rw,local_lock=flock
 46 45 0:56 / /twice rw - nfs srv:/w rw,local_lock=posix
+47 22 0:57 / /cifs rw,relatime - cifs //srv/share rw,vers=3.1.1,nobrl,actimeo=1
+48 22 0:58 / /cifs2 rw,relatime - cifs //srv/share rw,vers=3.1.1,actimeo=1
 ";
 
     #[test]
@@ -87,6 +93,8 @@ mod tests {
             ("/lustre/home", None),
             ("/with space/a", Some("noflock")),
             ("/twice/a", None),
+            ("/cifs/a", Some("nobrl")),
+            ("/cifs2/a", None),
             ("/tmp", None),
         ] {
             let found = local_locks_by(MOUNTS.as_bytes(), Path::new(path));
