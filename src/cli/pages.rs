@@ -275,10 +275,11 @@ fn shards_page(roff: &mut Roff) {
              and takes over what shards of another number have done. imgsieve reprocess --log FOLDER/ goes by all logs, and \
              takes --shard K/N, too.",
             "Shards stage to one folder: each holds a shared lock on it, and an exclusive one on the folder of the archive that \
-             it stages from; a run that is no shard has it alone. Room is asked for anew by each; what found none is tried \
-             again at the end of a run, by one run at a time. --max-staged limits what a run stages. Partial files have the \
-             run's ID in their names, and only those that nobody writes to are removed. Where the mount says that locks are \
-             those of one machine (local_lock, nolock, localflock), a run warns of that, and leaves alone what was written to \
+             it stages from; a run that is no shard has it alone. Each asks for the free space anew before an image and at \
+             every 4 MiB that it writes, and gives an image up below the minimum; what found no room is tried again at the \
+             end of a run, by one run at a time. --max-staged limits what a run stages. Partial files have the run's ID in \
+             their names, and only those that nobody writes to are removed. Where the mount says that locks are those of one \
+             machine (local_lock, nolock, localflock, nobrl), a run warns of that, and leaves alone what was written to \
              within a day. Without locks, too, no image is half, and none is replaced.",
             "Exit code 75 is for what trying again may mend by itself: another run uses staging, or writes to the archive's \
              folder; too little room at the start; the collection or staging is not there; the log cannot be opened. 1 means \

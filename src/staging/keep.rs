@@ -18,7 +18,7 @@ use super::lock;
 const BLOCK: usize = 4096;
 static ZEROS: [u8; BLOCK] = [0; BLOCK];
 /// Data written between two looks at the minimum of free space.
-const CHECK_EVERY: u64 = 64 << 20;
+const CHECK_EVERY: u64 = 4 << 20;
 /// Least that a keep without a whole reservation asks for at a time.
 const GROW_BY: u64 = 4 << 20;
 
