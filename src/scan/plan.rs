@@ -210,7 +210,7 @@ impl Plan {
             return Err(Cause::new(Reason::Collection, message).passing(true));
         }
         let (objects, listed): (Vec<PathBuf>, Vec<PathBuf>) = listed.into_iter().partition(|path| object::is_url(path));
-        for (path, found) in objects::look_at(&objects, stop) {
+        for (path, found) in objects::look_at(&objects, stop)? {
             match found {
                 Ok(object) => candidates.push(Candidate { path, is_named: true, object: Some(object) }),
                 Err(object::Error::Interrupted) => return Ok(None),

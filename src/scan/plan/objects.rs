@@ -1,5 +1,6 @@
 //! What of a collection is in object storage.
 
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -7,11 +8,15 @@ use crate::cause::Cause;
 use crate::event::Rule;
 use crate::object::{self, Error, Listed, Stop, Url};
 use crate::reason::Reason;
+use crate::run::panics;
 
 use super::{Candidate, Listing, Plan, is_named_as_archive};
 
 /// Objects of a list that are asked for at a time.
 const AT_A_TIME: usize = 16;
+
+/// What is there under a URL.
+type Looked = Result<object::Identity, Error>;
 
 /// Why nothing can be surveyed.
 pub(super) fn cause(place: &Path, error: &Error) -> Cause {
@@ -52,23 +57,75 @@ pub(super) fn find(plan: &mut Plan, place: &Path, listing: &mut Listing, stop: &
     }
 }
 
-/// What a list names, and what is there: several are asked for at a time. Ends early where the run is to.
-pub(super) fn look_at(paths: &[PathBuf], stop: &Stop) -> Vec<(PathBuf, Result<object::Identity, Error>)> {
+/// What a list names, and what is there, in the order of the list: several are asked for at a time. Ends early where the run is
+/// to.
+pub(super) fn look_at(paths: &[PathBuf], stop: &Stop) -> Result<Vec<(PathBuf, Looked)>, Cause> {
+    at_a_time(paths, &|path| {
+        let object = Url::parse(path).and_then(|url| object::look(&url, stop));
+        let goes_on = object != Err(Error::Interrupted);
+        ((path.clone(), object), goes_on)
+    })
+}
+
+/// What `look` gives for each of `all`, in their order, several at a time; a thread ends where it says not to go on.
+/// Fails where it panics.
+fn at_a_time<T: Sync, R: Send>(all: &[T], look: &(dyn Fn(&T) -> (R, bool) + Sync)) -> Result<Vec<R>, Cause> {
     let next = AtomicUsize::new(0);
     let work = || {
-        let mut found = Vec::new();
-        while let Some(path) = paths.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let object = Url::parse(path).and_then(|url| object::look(&url, stop));
-            let is_stopped = object == Err(Error::Interrupted);
-            found.push((path.clone(), object));
-            if is_stopped {
-                break;
+        panics::caught(|| {
+            let mut found = Vec::new();
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                let Some(one) = all.get(index) else { break };
+                let (given, goes_on) = look(one);
+                found.push((index, given));
+                if !goes_on {
+                    break;
+                }
             }
-        }
-        found
+            Ok(found)
+        })
     };
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..AT_A_TIME.min(paths.len())).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().flat_map(|worker| worker.join().unwrap_or_default()).collect()
-    })
+    let found: Result<Vec<_>, Cause> = std::thread::scope(|scope| {
+        let start = |number| {
+            let name = format!("{}-list-{number}", panics::WORKER_NAME);
+            std::thread::Builder::new().name(name).spawn_scoped(scope, work)
+        };
+        // Where there is no thread for more, fewer do; this one does in any case.
+        let others: Vec<_> = (1..AT_A_TIME.min(all.len())).map_while(|number| start(number).ok()).collect();
+        let own = work();
+        let others = others.into_iter().map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        std::iter::once(own).chain(others).collect()
+    });
+    let mut found: Vec<_> = found?.into_iter().flatten().collect();
+    found.sort_unstable_by_key(|&(index, _)| index);
+    Ok(found.into_iter().map(|(_, given)| given).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_many_look_at_comes_in_order() {
+        let all: Vec<u64> = (0..200).collect();
+        let look = |&number: &u64| {
+            std::thread::sleep(std::time::Duration::from_micros(number * 7 % 50));
+            (number, true)
+        };
+        assert_eq!(at_a_time(&all, &look), Ok(all.clone()));
+        assert_eq!(at_a_time(&[], &look), Ok(vec![]));
+        let found = at_a_time(&all, &|&number| (number, number < 3)).expect("no panic");
+        assert!(found.starts_with(&[0, 1, 2, 3]) && found.len() < all.len(), "{found:?}");
+    }
+
+    #[test]
+    fn a_panic_of_one_that_looks_is_not_lost() {
+        let all: Vec<u64> = (0..40).collect();
+        let failed = at_a_time(&all, &|&number| {
+            assert!(number != 30, "a panic that a test wants");
+            (number, true)
+        });
+        assert_eq!(failed.map_err(|cause| cause.code), Err(Reason::Panic));
+    }
 }
