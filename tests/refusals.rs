@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use common::scan::{Ended, Scan, end, imgsieve, of_stage};
-use common::strace::{injecting, is_there};
+use common::strace::{inherit, injecting, is_there};
 
 const MULTI: [&str; 3] = ["mbr-multi", "gpt-multi", "sparse-gnu"];
 
@@ -259,6 +259,27 @@ fn staging_that_is_removed_or_replaced_in_mid_run_is_an_error_of_the_archive() {
         let kept = of_stage(&scan.logged(), "partition_check").last().expect("one")["path"].clone();
         assert!(Path::new(kept.as_str().expect("a path")).is_file(), "it is staged again");
     }
+}
+
+#[test]
+fn a_folder_of_the_collection_that_is_gone_once_it_was_listed_is_told_and_the_rest_is_surveyed() {
+    if !is_there("a folder that is gone") {
+        return;
+    }
+    let scan = Scan::of_named(&MULTI[..1]);
+    let gone = scan.collection().join("gone");
+    fs::create_dir(&gone).expect("a folder");
+    let mut command = scan.command();
+    command.arg("--recursive");
+    // Only of calls with this path.
+    let strace = injecting(&command, &["statx:error=ENOENT"]);
+    let mut of_path = Command::new("strace");
+    of_path.arg("-P").arg(&gone).args(strace.get_args());
+    inherit(&mut of_path, &strace);
+    let ended = ends(&mut of_path, 1);
+    let told = format!("imgsieve: error: {}: the folder cannot be read: No such file", gone.display());
+    assert!(ended.stderr.contains(&told), "{}", ended.stderr);
+    assert_eq!(of_stage(&scan.logged(), "archive_complete").len(), 1);
 }
 
 #[test]

@@ -244,7 +244,16 @@ impl Plan {
                 }
                 return Ok(());
             }
-            let kind = entry.kind()?;
+            let kind = match entry.kind() {
+                // What is gone by now is missed only if it has an archive's name.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    if is_of_archive && listing.names.note(&path) {
+                        paths.push(path);
+                    }
+                    return Ok(());
+                }
+                kind => kind?,
+            };
             if kind.is_dir() {
                 folders.push(path);
             } else if is_of_archive && listing.names.note(&path) {
@@ -273,16 +282,17 @@ impl Plan {
                 }
                 continue;
             }
-            let metadata = std::fs::symlink_metadata(&path)?;
-            if listing.entered.insert((metadata.dev(), metadata.ino())) {
-                match self.enter(&path, listing) {
-                    Ok(more) => paths.extend(more),
-                    Err(error) if is_told => {
-                        let cause = Cause::new(Reason::Io, format!("the folder cannot be read: {error}"));
-                        self.problems.push((path, cause));
-                    }
-                    Err(_) => {}
+            let entered = std::fs::symlink_metadata(&path).and_then(|metadata| {
+                let is_new = listing.entered.insert((metadata.dev(), metadata.ino()));
+                if is_new { self.enter(&path, listing) } else { Ok(Vec::new()) }
+            });
+            match entered {
+                Ok(more) => paths.extend(more),
+                Err(error) if is_told => {
+                    let cause = Cause::new(Reason::Io, format!("the folder cannot be read: {error}"));
+                    self.problems.push((path, cause));
                 }
+                Err(_) => {}
             }
         }
         Ok(paths)
