@@ -12,7 +12,7 @@ pub struct Cause {
     pub code: Reason,
     /// The sentence.
     pub message: String,
-    /// Whether trying again later may mend it, with nothing done by anybody who reads it.
+    /// Whether trying again later may mend it, with nothing else changed.
     pub may_pass: bool,
 }
 

@@ -38,10 +38,10 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Whether an error is that of a place that is not there now, or of a disk that is full: not mounted, its server not in
-/// reach.
+/// Whether trying again later may mend an error, with nothing else changed: a place is not mounted, its server or its disk out
+/// of reach, or it is full.
 #[must_use]
-pub fn is_out_of_reach(error: &io::Error) -> bool {
+pub fn may_pass(error: &io::Error) -> bool {
     use io::ErrorKind as K;
     use rustix::io::Errno;
     let is_of_device = [Errno::IO, Errno::NXIO, Errno::NODEV, Errno::HOSTDOWN].map(Errno::raw_os_error);

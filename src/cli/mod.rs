@@ -139,7 +139,7 @@ fn listed(config: Config, list: Option<(PathBuf, bool)>) -> Result<Config, Cause
     let read = list::read(&path, null);
     let listed = read.map_err(|error| {
         Cause::new(Reason::Collection, format!("reading the list of archives {}: {error}", path.display()))
-            .passing(exit::is_out_of_reach(&error))
+            .passing(exit::may_pass(&error))
     })?;
     // Nobody can read it again.
     let mut options = config.options;

@@ -19,8 +19,8 @@ pub enum Stop {
     LowSpace,
 }
 
-/// Makes a file that may not grow further an error of what is written, and no end of the process. Commands that are run get
-/// the signal as ever: exec forgets handlers.
+/// Has a write beyond the limit on the size of files (`ulimit -f`) fail, where SIGXFSZ would end the process. Commands that are
+/// run get the signal as ever: a handler does not outlive exec.
 pub fn outlive_file_size_limit() -> io::Result<()> {
     flag::register(SIGXFSZ, Arc::default()).map(|_| ())
 }

@@ -174,7 +174,7 @@ impl Plan {
         for place in &config.site.collection {
             let unreadable = |error: io::Error| {
                 let message = format!("cannot read the collection {}: {error}; is it mounted?", place.display());
-                Cause::new(Reason::Collection, message).passing(exit::is_out_of_reach(&error))
+                Cause::new(Reason::Collection, message).passing(exit::may_pass(&error))
             };
             // A shard of archives that are named one by one is decided on by their names alone.
             if config.shard.is_some() && is_named_as_archive(place) && !listing.names.note(place) {

@@ -120,7 +120,7 @@ impl<'r> Stager<'r> {
         {
             let cause = cut(error, image.size);
             return match keep.finish_short() {
-                Ok(staged) => cut_short(finding, staged, image.size, cause),
+                Ok(staged) => cut_short(finding, staged, image.size, cause, false),
                 Err(error) => self.staging_failed(staging, image, &error),
             };
         }
@@ -265,12 +265,7 @@ fn there_cut(
 ) -> Option<Outcome> {
     let length = staged.file.metadata().ok()?.len();
     match compare::is_all_there_is(zst, content, (&staged.file, length), control) {
-        Ok(Some(error)) => match cut_short(finding, staged, size, cut(&error, size)) {
-            Outcome::Cut(found, kept, length, cause) => {
-                Some(Outcome::Cut(found, Kept { existing: true, ..kept }, length, cause))
-            }
-            other => Some(other),
-        },
+        Ok(Some(error)) => Some(cut_short(finding, staged, size, cut(&error, size), true)),
         Err(compare::Failure::Archive(zst::Error::Interrupted)) => Some(Outcome::Stopped),
         Ok(None) | Err(_) => None,
     }
@@ -322,15 +317,15 @@ pub(super) fn tar_cut(size: u64) -> Cause {
     Cause::new(Reason::TarTruncated, format!("the tar ends before the image does, which has {}", human(size)))
 }
 
-/// The beginning of an image in staging.
-fn cut_short(finding: &Finding, staged: Staged, size: u64, cause: Cause) -> Outcome {
+/// The beginning of an image in staging, which is `existing` there from an earlier run.
+fn cut_short(finding: &Finding, staged: Staged, size: u64, cause: Cause, existing: bool) -> Outcome {
     let length = staged.file.metadata().map_or(0, |metadata| metadata.len());
     let whole = finding.of_copy(&staged.file, length);
     let (mut whole, kept) = kept(finding, whole, staged, length);
     if let Some(table) = whole.table.as_mut().filter(|table| !table.is_damaged()) {
         table.damage.push(Damage::ImageTooShort { needed: size, size: length });
     }
-    Outcome::Cut(whole, Kept { verified: Some(false), ..kept }, length, cause)
+    Outcome::Cut(whole, Kept { verified: Some(false), existing, ..kept }, length, cause)
 }
 
 /// Bytes of the image that the archive does not tell to be holes.

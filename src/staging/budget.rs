@@ -10,12 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::units::MinFree;
 
-/// Space on a file system as an ordinary user has it, in bytes.
+/// Space on a file system that an ordinary user may use, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Space {
-    /// Free to him now.
+    /// Free now.
     pub available: u64,
-    /// All that he could ever use: used and available, as `df` counts percentages.
+    /// Used and available, of which `df` counts percentages.
     pub usable: u64,
 }
 
@@ -66,7 +66,7 @@ pub struct Budget {
 struct Promised {
     /// Bytes reserved and not yet written.
     reserved: u64,
-    /// Bytes written.
+    /// Bytes written to files that stay, or may.
     written: u64,
 }
 
@@ -74,7 +74,7 @@ struct Promised {
 pub struct Reservation {
     budget: Budget,
     left: u64,
-    /// Bytes written, which do not count if the file does not stay.
+    /// Bytes written, which do not count for what the run may stage if the file does not stay.
     written: u64,
 }
 
@@ -176,7 +176,7 @@ impl Reservation {
         self.budget.lock().reserved -= released;
     }
 
-    /// Gives back up to `bytes`, which were written and so are no longer free.
+    /// Takes up to `bytes` off the reservation that were written: the file system counts them as used from now on.
     pub fn spend(&mut self, bytes: u64) {
         self.release(bytes);
         self.written = self.written.saturating_add(bytes);
@@ -184,7 +184,7 @@ impl Reservation {
         promised.written = promised.written.saturating_add(bytes);
     }
 
-    /// What was written stays.
+    /// What was written stays, and counts for the rest of the run.
     pub fn keep(&mut self) {
         self.written = 0;
     }

@@ -131,12 +131,12 @@ impl Error {
         }
     }
 
-    /// Whether trying again may mend it by itself: somebody else uses it, or it is not there as it should be.
+    /// Whether trying again later may mend it, with nothing else changed: somebody else uses it, or it is not there now.
     #[must_use]
     pub fn may_pass(&self) -> bool {
         match self {
             Error::Locked { .. } | Error::Busy { .. } => true,
-            Error::Io { source, .. } => exit::is_out_of_reach(source),
+            Error::Io { source, .. } => exit::may_pass(source),
             _ => false,
         }
     }
