@@ -8,11 +8,11 @@ use std::process::ExitCode;
 pub enum Exit {
     /// 0: all was done, whether or not anything was found.
     Success,
-    /// 1: a precondition, space, or an archive or image that could not be read; something was deferred.
+    /// 1: somebody should look: a precondition, space, or an archive or image that could not be read; something was deferred.
     Failure,
     /// 2: the command line was not understood.
     Usage,
-    /// 75, `EX_TEMPFAIL` of sysexits.h: nothing was done, and trying again later may do it, with nothing changed by hand.
+    /// 75, `EX_TEMPFAIL` of sysexits.h: not all was done, and trying again later may mend it, with nothing else changed.
     TryAgain,
     /// 128 + the number of the signal that ended it: 129, 130, 143.
     Signal(i32),

@@ -142,7 +142,7 @@ fn a_second_signal_ends_imgsieve_at_once_and_the_command_keeps_its_lock() {
     run.signal("INT");
     assert_eq!(run.end().code, 130);
     let ended = end(scan.reprocess(&["--only", &hash(TWO[0])], "true").env("AT", scan.folder()));
-    assert_eq!(ended.code, 1, "{ended:?}");
+    assert_eq!(ended.code, 75, "{ended:?}");
     assert!(ended.stderr.contains("it is being reprocessed: a command of another run holds the lock"), "{ended:?}");
     go(&scan);
 }
@@ -184,7 +184,7 @@ fn two_runs_at_once_process_each_image_once() {
     wait_for_ready(&scan, 1);
     let note = r#"echo "$1" >> "$AT/ready""#;
     let second = end(scan.reprocess(&[], note).env("AT", scan.folder()));
-    assert_eq!(second.code, 1, "{second:?}");
+    assert_eq!(second.code, 75, "{second:?}");
     let locked = format!("imgsieve: error: {}: it is being reprocessed", image(&scan, TWO[0]).display());
     assert!(second.stderr.contains(&locked), "{}", second.stderr);
     assert!(second.stdout.contains("Reprocessed 1 image"), "{}", second.stdout);
@@ -206,7 +206,7 @@ fn a_command_outlives_imgsieve_with_its_lock_and_is_run_again_after_that() {
     let only = hash(TWO[0]);
     let again = || end(scan.reprocess(&["--only", &only], "true").env("AT", scan.folder()));
     let ended = again();
-    assert_eq!(ended.code, 1, "{ended:?}");
+    assert_eq!(ended.code, 75, "{ended:?}");
     assert!(ended.stderr.contains("it is being reprocessed"), "{}", ended.stderr);
     go(&scan);
     wait_until("the lock is free", || again().code == 0);

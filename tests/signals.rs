@@ -103,7 +103,7 @@ fn a_signal_while_waiting_for_another_program_ends_the_wait() {
     let outcome = run.end();
     busy.kill().expect("ours");
     busy.wait().expect("ours");
-    assert_eq!((refused.code(), refused.reasons("run")), (1, vec!["process_running"]), "{}", refused.stderr);
+    assert_eq!((refused.code(), refused.reasons("run")), (75, vec!["process_running"]), "{}", refused.stderr);
     assert_eq!(outcome.status.code(), Some(143));
     assert_eq!(outcome.log.last().expect("a line")["stage"], "interrupted");
 }

@@ -169,8 +169,10 @@ impl<'a> Reprocess<'a> {
         if let Some(Stop::Signal(signal)) = control.cause() {
             return Exit::Signal(signal);
         }
-        let is_clean = self.plan.errors.is_empty() && !self.plan.is_all_elsewhere && summary.failed == 0;
-        if is_clean { Exit::Success } else { Exit::Failure }
+        if !self.plan.errors.is_empty() || self.plan.is_all_elsewhere || summary.failed != summary.passing {
+            return Exit::Failure;
+        }
+        if summary.failed > 0 { Exit::TryAgain } else { Exit::Success }
     }
 }
 
@@ -237,7 +239,7 @@ impl Shared<'_> {
 
     /// Reports an image that cannot be processed.
     fn fail(&self, image: &StagedFile, cause: &Cause) {
-        self.summary().fail(&image.path, crate::sanitize::printable_line(&cause.message));
+        self.summary().fail(&image.path, crate::sanitize::printable_line(&cause.message), cause.may_pass);
         self.emit(&Event::Error { scope: Scope::Staged(image), cause });
     }
 

@@ -164,7 +164,7 @@ impl Shared<'_> {
         if !outcome.end.is_success() {
             let shown = crate::sanitize::printable(outcome.output.as_os_str().as_bytes());
             let why = crate::sanitize::printable_line(&outcome.end.to_string());
-            self.summary().fail(&image.path, format!("{why}; its output is in {shown}"));
+            self.summary().fail(&image.path, format!("{why}; its output is in {shown}"), false);
             return Ok(());
         }
         let mut summary = self.summary();

@@ -69,7 +69,7 @@ impl Output {
                 let message = format!(
                     "it is being reprocessed: a command of another run holds the lock on {shown} (`fuser -v` names it)"
                 );
-                Err(Cause::new(Reason::Locked, message))
+                Err(Cause::new(Reason::Locked, message).passing(true))
             }
             Err(errno) => Err(Cause::new(Reason::Output, format!("locking {shown}: {errno}"))),
         }

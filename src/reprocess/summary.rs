@@ -24,7 +24,9 @@ pub struct Summary {
     pub not_begun: u64,
     /// Images that failed.
     pub failed: u64,
-    /// The first of them, and why.
+    /// How many of them trying again later may mend, with nothing else changed.
+    pub passing: u64,
+    /// The first that failed, and why.
     failures: Vec<(String, String)>,
     /// Wall time in seconds.
     pub seconds: f64,
@@ -37,9 +39,10 @@ impl Summary {
         Summary { passed_over, ..Summary::default() }
     }
 
-    /// Adds an image that failed.
-    pub fn fail(&mut self, path: &Path, why: String) {
+    /// Adds an image that failed; where it `may_pass`, trying again later may mend it.
+    pub fn fail(&mut self, path: &Path, why: String, may_pass: bool) {
         self.failed += 1;
+        self.passing += u64::from(may_pass);
         if self.failures.len() < LISTED {
             self.failures.push((printable(path.as_os_str().as_encoded_bytes()), why));
         }

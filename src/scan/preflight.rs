@@ -63,7 +63,7 @@ fn check_process(config: &Config, control: &Control, name: &str, warn: &mut dyn 
         }
         if !config.wait {
             let message = format!("{what}; run again when it has ended, or wait for it with --wait");
-            return Err(Cause::new(Reason::ProcessRunning, message));
+            return Err(Cause::new(Reason::ProcessRunning, message).passing(true));
         }
         if !is_waiting {
             is_waiting = true;
