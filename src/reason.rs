@@ -170,7 +170,7 @@ reasons! {
     Panic = "panic",
 
     // An image in staging.
-    /// It is gone, and was never reprocessed.
+    /// It is gone, and the log does not say that it was reprocessed.
     Gone = "gone",
     /// Another run is using it.
     Locked = "locked",

@@ -376,7 +376,11 @@ fn images_that_are_gone_or_changed_or_half_are_told_and_not_run() {
         let ended = end(&mut reprocess(&scan, options, NOTE));
         assert_eq!(ended.code, 1, "{ended:?}");
         for (path, why) in [
-            (&gone, "it is gone from staging and was never reprocessed; `imgsieve scan --only 1c57637f".to_owned()),
+            (
+                &gone,
+                "it is gone from staging, and by the log it was never reprocessed; `imgsieve scan --only 1c57637f"
+                    .to_owned(),
+            ),
             (&half, format!("it has {} bytes, but {size} were staged", size / 2)),
             (&link, "it is not a regular file".to_owned()),
         ] {
@@ -406,6 +410,21 @@ fn an_image_that_is_gone_after_it_was_reprocessed_is_no_error() {
     assert_eq!(scan.run().code, 0);
     assert_eq!(end(&mut reprocess(&scan, &[], NOTE)).code, 0);
     assert_eq!(ran(&scan).len(), 2);
+}
+
+#[test]
+fn an_image_that_another_run_reprocessed_and_removed_meanwhile_is_no_error() {
+    let scan = staged(&THREE[..2]);
+    let other = image(&scan, THREE[1]);
+    let hash = other.parent().and_then(Path::file_name).and_then(|hash| hash.to_str()).expect("a hash").to_owned();
+    let site = scan.site_file();
+    let run = format!("{} reprocess --config {}", env!("CARGO_BIN_EXE_imgsieve"), site.display());
+    let meanwhile = scan.folder().join("meanwhile.sh");
+    fs::write(&meanwhile, format!("{run} --remove --only {hash} -- true {{}}")).expect("a script");
+    let ended = end(&mut reprocess(&scan, &[], &format!("{NOTE}; sh {}", meanwhile.display())));
+    assert_eq!((ended.code, ran(&scan)), (0, vec![text(&image(&scan, THREE[0])).to_owned()]), "{ended:?}");
+    assert!(!other.exists());
+    assert!(ended.stdout.contains("Gone from staging after being reprocessed: 1 image."), "{}", ended.stdout);
 }
 
 #[test]

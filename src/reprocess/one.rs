@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Instant;
 
+use crate::account::StagedState;
 use crate::cause::Cause;
 use crate::event::{CommandEnd, CommandOutcome, Event, Live, Scope, StagedFile};
 use crate::reason::Reason;
@@ -105,12 +106,15 @@ impl Shared<'_> {
         let name = OsStr::from_bytes(&image.name);
         let held = folder.as_ref().map(|folder| folder.hold(name).map_err(look)).transpose()?.flatten();
         let (Some(folder), Some(held)) = (folder, held) else {
-            if chosen.was_reprocessed {
+            // Another run may have reprocessed and removed it since the log was read.
+            let now = self.plan.state_now(image).map_err(|error| Cause::of(Reason::Log, &error))?;
+            let is_done = now.is_some_and(|now| matches!(now.state, StagedState::Reprocessed | StagedState::Removed));
+            if chosen.was_reprocessed || is_done {
                 self.summary().gone += 1;
                 return Ok(None);
             }
             let message = format!(
-                "it is gone from staging and was never reprocessed; `imgsieve scan --only {}` stages it again",
+                "it is gone from staging, and by the log it was never reprocessed; `imgsieve scan --only {}` stages it again",
                 command::line(std::slice::from_ref(&image.hash))
             );
             return Err(Cause::new(Reason::Gone, message));
