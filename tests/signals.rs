@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use imgsieve::config::{self, Config};
 use imgsieve::event::Event;
@@ -99,13 +99,16 @@ fn a_signal_while_waiting_for_another_program_ends_the_wait() {
     eprintln!("CASE the program to wait for runs\t{}", refused.stderr);
     let mut run = site.start(site.command(&["--wait"]));
     assert!(run.wait_for(|log| log.contains("\"reason\":\"waiting\"")));
+    let begun = Instant::now();
     signal("TERM", run.child.id());
     let outcome = run.end();
+    let elapsed = begun.elapsed();
     busy.kill().expect("ours");
     busy.wait().expect("ours");
     assert_eq!((refused.code(), refused.reasons("run")), (75, vec!["process_running"]), "{}", refused.stderr);
     assert_eq!(outcome.status.code(), Some(143));
     assert_eq!(outcome.log.last().expect("a line")["stage"], "interrupted");
+    assert!(elapsed < Duration::from_secs(1), "{elapsed:?}");
 }
 
 /// The files in staging that are no partials, by path, with their SHA-256.

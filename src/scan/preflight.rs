@@ -1,6 +1,6 @@
 //! What has to be in order before anything starts. Each condition that fails is one line: which, and how to mend it.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::cause::Cause;
 use crate::clock;
@@ -12,8 +12,10 @@ use crate::units::human;
 
 use super::process;
 
-/// How often to look whether the program that is waited for still runs.
+/// How long to wait before looking again whether a program still runs: all processes are looked at.
 const WAIT_INTERVAL: Duration = Duration::from_secs(2);
+/// How long a signal may wait meanwhile.
+const SIGNAL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Checks what must not be there while images are staged: the program that archives the staging folders, and the
 /// folders that it archives. `warn` is told what `--force` overrides and what the run waits for.
@@ -69,9 +71,12 @@ fn check_process(config: &Config, control: &Control, name: &str, warn: &mut dyn 
             is_waiting = true;
             warn(Cause::new(Reason::Waiting, format!("{what}; waiting for it to end")));
         }
-        std::thread::sleep(WAIT_INTERVAL);
-        if control.is_stopped() {
-            return Ok(());
+        let begun = Instant::now();
+        while begun.elapsed() < WAIT_INTERVAL {
+            std::thread::sleep(SIGNAL_INTERVAL);
+            if control.is_stopped() {
+                return Ok(());
+            }
         }
     }
 }
