@@ -103,6 +103,25 @@ fn wait_waits_for_the_end_of_the_program() {
 }
 
 #[test]
+fn a_staging_folder_that_is_named_is_made_in_one_that_exists() {
+    let scan = Scan::of_named(&[MULTI]);
+    let (missing, is_there) = (scan.folder().join("mistyped"), scan.folder().join("new"));
+    let deep = missing.join("deep/path");
+    let ended = scan.run_with(&["--staging", deep.to_str().expect("UTF-8")]);
+    let told = format!("creating {}: there is no folder {};", deep.display(), missing.display());
+    assert_eq!(ended.code, 75, "it may not be mounted: {ended:?}");
+    assert!(ended.stderr.contains(&told), "{}", ended.stderr);
+    assert!(!missing.exists());
+    assert_eq!(scan.run_with(&["--staging", deep.to_str().expect("UTF-8"), "--dry-run"]).code, 0);
+    assert_eq!(scan.run_with(&["--staging", is_there.to_str().expect("UTF-8")]).code, 0);
+    assert!(is_there.is_dir());
+    // A site file is written once, and read.
+    let scan = scan.site("staging = 'first/second'");
+    assert_eq!(scan.run().code, 0);
+    assert!(scan.folder().join("first/second").is_dir());
+}
+
+#[test]
 fn an_editor_with_the_script_open_does_not_count() {
     let scan = Scan::of_named(&[MULTI]);
     // Like an editor, it has the script as an argument and runs for as long as it likes. What it prints first is the script.

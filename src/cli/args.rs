@@ -405,6 +405,7 @@ impl ScanArguments {
         let has_only_a_list = self.site.collection.is_empty() && self.files_from.is_some();
         let mut skip_expected = self.site.skip.clone();
         let mut more_logs = self.site.more_logs();
+        let staging_is_named = self.site.staging.is_some();
         let mut site = self.site.site()?;
         if has_only_a_list {
             site.collection.clear();
@@ -425,6 +426,7 @@ impl ScanArguments {
             max_staged: self.max_staged,
             limit: self.limit,
             only: self.only,
+            staging_is_named,
             wait: self.wait,
             force: self.force,
             resume: self.resume,

@@ -19,7 +19,7 @@ pub struct SiteArguments {
     /// Site file (TOML); see `imgsieve config` [default: the one in force]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Folder for the images that are kept
+    /// Folder for the images that are kept. A scan makes it if it is missing, in a folder that exists
     #[arg(long, value_name = "FOLDER")]
     pub staging: Option<PathBuf>,
     /// The log, in JSON Lines, appended to; `-` for standard output, `none` for no log. Of a folder, all logs are read for what

@@ -308,6 +308,8 @@ pub struct Config {
     pub listed: Vec<PathBuf>,
     /// The options that a command has to be given to survey as this run does.
     pub options: Vec<OsString>,
+    /// The staging folder was named for this run, and is not the site file's.
+    pub staging_is_named: bool,
     /// Wait for the program that must not run, rather than refuse.
     pub wait: bool,
     /// Run although that program runs, or the folders that have to be gone are there.
@@ -346,6 +348,7 @@ impl Config {
             run: None,
             max_staged: None,
             options: Vec::new(),
+            staging_is_named: false,
             wait: false,
             force: false,
             resume: false,

@@ -1,5 +1,6 @@
 //! What has to be in order before anything starts. Each condition that fails is one line: which, and how to mend it.
 
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::cause::Cause;
@@ -33,7 +34,7 @@ pub fn check_surroundings(config: &Config, control: &Control, warn: &mut dyn FnM
         check_process(config, control, name, warn)?;
     }
     for folder in config.site.cleared_paths() {
-        if std::fs::symlink_metadata(&folder).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+        if is_missing(&folder) {
             continue;
         }
         let what = format!("the folder {} still exists: it has to be archived and cleared first", folder.display());
@@ -81,6 +82,11 @@ fn check_process(config: &Config, control: &Control, name: &str, warn: &mut dyn 
     }
 }
 
+/// Whether nothing is there.
+fn is_missing(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+}
+
 /// Opens and locks the staging folder, and sees to it that there is room.
 pub fn open_staging(config: &Config) -> Result<Staging, Cause> {
     let path = &config.site.staging;
@@ -92,6 +98,17 @@ pub fn open_staging(config: &Config) -> Result<Staging, Cause> {
             path.display()
         );
         return Err(Cause::new(Reason::StagingIsCollection, message));
+    }
+    // A folder in folders that are not there is more often misspelt, or not mounted, than meant.
+    if config.staging_is_named
+        && let Some(missing) = path.ancestors().skip(1).take_while(|folder| is_missing(folder)).last()
+    {
+        let message = format!(
+            "creating {}: there is no folder {}; create it, or name another with --staging",
+            path.display(),
+            missing.display()
+        );
+        return Err(Cause::new(Reason::StagingIo, message).passing(true));
     }
     let failed = |error: &staging::Error, mend: &str| {
         let cause = Cause::from(error);
