@@ -206,6 +206,11 @@ fn a_dry_run_goes_on_without_a_log_and_a_real_one_does_not() {
     assert_eq!(ended.code, 0, "{ended:?}");
     assert!(ended.stderr.starts_with("imgsieve: warning: opening the log /proc/none/log.jsonl"), "{}", ended.stderr);
     assert!(ended.stderr.contains("this run is not logged") && ended.stdout.contains("Found 1 image"), "{ended:?}");
+    assert!(ended.stdout.ends_with("There is no log.\n"), "{}", ended.stdout);
+    for named in [&["--log", "/proc/none/other.jsonl"][..], &["--shard", "0/1"]] {
+        let ended = scan.run_with(&[named, &["--dry-run"]].concat());
+        assert_eq!((ended.code, &*ended.stdout), (75, ""), "{named:?}: {ended:?}");
+    }
     let ended = scan.run();
     assert_eq!((ended.code, &*ended.stdout), (75, ""), "{ended:?}");
     assert!(!scan.staging().exists());

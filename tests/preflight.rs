@@ -70,7 +70,9 @@ fn a_run_is_refused_while_the_program_to_wait_for_runs() {
 fn a_dry_run_is_refused_while_the_program_to_wait_for_runs() {
     let scan = Scan::of_named(&[SINGLE]).args(&["--dry-run"]);
     let script = Script::start(scan.folder(), "bash", &["--norc"]);
-    scan.site(&script.site()).refused("process_running");
+    let scan = scan.site(&script.site());
+    scan.refused("process_running");
+    assert_eq!(scan.run_with(&["--shard", "0/1"]).code, 75, "an engine takes 1 for a shard that is done");
 }
 
 #[test]

@@ -24,7 +24,7 @@ use super::verify::{self, VerifyArguments};
 
 pub(super) const EXIT_CODES: &str = "\
 Exit codes: 0 success; 1 somebody should look: an error, an image left without room, or a precondition not met; 2 wrong usage; \
-75 not all was done, and trying again later may mend it: another run or program uses staging, too little room at the start, \
+75 not all was done, and trying again later may mend it: another run uses staging, too little room at the start, \
 collection or staging not there, log not to be opened; \
 129, 130, 143 after SIGHUP, SIGINT, SIGTERM.";
 

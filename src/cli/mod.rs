@@ -14,8 +14,9 @@ mod site;
 mod verify;
 mod version;
 
+use std::ffi::OsString;
 use std::io::{BufWriter, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::FromArgMatches;
@@ -79,6 +80,7 @@ fn run_scan(arguments: ScanArguments) -> Exit {
     let verbosity = arguments.verbosity();
     let (wants_json, is_quiet) = (arguments.json, arguments.quiet);
     let wants_bars = !arguments.no_progress;
+    let log_is_named = !arguments.site.log.is_empty();
     let site_file = arguments.site.config.clone();
     let options = match Origin::find(site_file.as_deref()) {
         Ok(origin) => again::options(&arguments, &origin),
@@ -89,9 +91,9 @@ fn run_scan(arguments: ScanArguments) -> Exit {
         Ok(config) => Config { options, ..config },
         Err(error) => return usage(&error),
     };
-    let config = match listed(config, list) {
-        Ok(config) => config,
-        Err(cause) => return failure(&cause),
+    let config = match listed(&config, list) {
+        Ok((options, listed)) => Config { listed, options, ..config },
+        Err(cause) => return scan::exit_unfinished(&config, failure(&cause)),
     };
     let context = match Context::of(site_file.as_deref()) {
         Ok(context) => context,
@@ -107,12 +109,14 @@ fn run_scan(arguments: ScanArguments) -> Exit {
     {
         return exit;
     }
-    let need = if config.dry_run { Need::Wanted } else { Need::Required };
+    // Of a shard, the log is all that it is for.
+    let is_needed = !config.dry_run || log_is_named || config.shard.is_some();
+    let need = if is_needed { Need::Required } else { Need::Wanted };
     let run = log::new_run_id();
     let config = Config { run: Some(run.clone()), ..config };
     let journal = match logging::open(&config.site, need, wants_json, &control, run) {
         Ok(journal) => journal,
-        Err(exit) => return exit,
+        Err(exit) => return scan::exit_unfinished(&config, exit),
     };
     let mut terminal =
         Terminal::stderr(verbosity, wants_bars).summarized(summary(&config.site, wants_json || is_quiet));
@@ -125,7 +129,8 @@ fn run_scan(arguments: ScanArguments) -> Exit {
     let config = Config { outlook: terminal.has_bars(), ..config };
     let scan::Ended { exit, account } = scan::run(&config, &control, &observers);
     terminal.finish();
-    let report = Report::of(account, &config.site.log);
+    let log = if journal.is_some() { &config.site.log } else { Path::new(LogTarget::NOWHERE) };
+    let report = Report::of(account, log);
     print_beside_log(&config.site, exit, |out| match (wants_json, is_quiet) {
         (true, _) => report.write_end_json(out, exit.code()),
         (false, true) => Ok(()),
@@ -133,16 +138,16 @@ fn run_scan(arguments: ScanArguments) -> Exit {
     })
 }
 
-/// The configuration with the archives in a list, whose paths end with NUL or not.
-fn listed(config: Config, list: Option<(PathBuf, bool)>) -> Result<Config, Cause> {
-    let Some((path, null)) = list else { return Ok(config) };
+/// The options to be logged, and the archives in a list, whose paths end with NUL or not.
+fn listed(config: &Config, list: Option<(PathBuf, bool)>) -> Result<(Vec<OsString>, Vec<PathBuf>), Cause> {
+    let mut options = config.options.clone();
+    let Some((path, null)) = list else { return Ok((options, Vec::new())) };
     let read = list::read(&path, null);
     let listed = read.map_err(|error| {
         Cause::new(Reason::Collection, format!("reading the list of archives {}: {error}", path.display()))
             .passing(exit::may_pass(&error))
     })?;
     // Nobody can read it again.
-    let mut options = config.options;
     if path.as_os_str() == "-" && listed.len() <= LISTED_MOST {
         if let Some(at) = options.windows(2).position(|pair| pair[0] == "--files-from" && pair[1] == "-") {
             options.drain(at..at + 2);
@@ -150,7 +155,7 @@ fn listed(config: Config, list: Option<(PathBuf, bool)>) -> Result<Config, Cause
         options.retain(|word| word != "--null");
         options.extend(listed.iter().map(|path| path.clone().into_os_string()));
     }
-    Ok(Config { listed, options, ..config })
+    Ok((options, listed))
 }
 
 /// Has `write` write prose to `out`, which is standard output's.

@@ -281,10 +281,10 @@ fn shards_page(roff: &mut Roff) {
              their names, and only those that nobody writes to are removed. Where the mount says that locks are those of one \
              machine (local_lock, nolock, localflock, nobrl), a run warns of that, and leaves alone what was written to \
              within a day. Without locks, too, no image is half, and none is replaced.",
-            "Exit code 75 means that not all was done, and that trying again later may mend it: another run or program uses \
-             staging, or writes to the archive's folder; too little room at the start; the collection or staging is not there; \
-             the log cannot be opened. 1 means that somebody should look; a shard that had begun is done. On SIGTERM, as before \
-             a preemption, a run removes its partial files, and ends with 143: within a second, unless the storage takes longer \
+            "Exit code 75 means that not all was done, and that trying again later may mend it: another run uses staging, or \
+             writes to the archive's folder; too little room at the start; the collection or staging is not there; the log \
+             cannot be opened; or whatever else keeps a shard from beginning. 1 means that somebody should look, and of a shard \
+             that it came to its end. On SIGTERM, as before a preemption, a run removes its partial files, and ends with 143: within a second, unless the storage takes longer \
              for a read, a write or a sync that has begun.",
         ],
     );

@@ -14,6 +14,7 @@ use crate::progress::{Terminal, Verbosity};
 use crate::reason::Reason;
 use crate::run::{Control, Observer};
 use crate::sanitize;
+use crate::scan;
 use crate::shard::Shard;
 use crate::units::Size;
 use crate::verify;
@@ -111,17 +112,18 @@ pub fn run(arguments: VerifyArguments) -> Exit {
         Ok(config) => config,
         Err(error) => return super::usage(&error),
     };
-    let config = match super::listed(config, list) {
-        Ok(config) => config,
-        Err(cause) => return super::failure(&cause),
+    let config = match super::listed(&config, list) {
+        Ok((options, listed)) => Config { listed, options, ..config },
+        Err(cause) => return scan::exit_unfinished(&config, super::failure(&cause)),
     };
     let control = Control::new();
     if let Err(error) = control.listen() {
         return super::failure(&Cause::of(Reason::Signals, &error));
     }
-    let journal = match logging::open(&config.site, Need::Wanted, wants_json, &control, log::new_run_id()) {
+    let need = if config.shard.is_some() { Need::Required } else { Need::Wanted };
+    let journal = match logging::open(&config.site, need, wants_json, &control, log::new_run_id()) {
         Ok(journal) => journal,
-        Err(exit) => return exit,
+        Err(exit) => return scan::exit_unfinished(&config, exit),
     };
     let mut terminal =
         Terminal::stderr(verbosity, wants_bars).summarized(super::summary(&config.site, wants_json || is_quiet));

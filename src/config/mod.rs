@@ -216,12 +216,15 @@ pub enum LogTarget<'a> {
 }
 
 impl LogTarget<'_> {
+    /// The path that means [`LogTarget::Nowhere`].
+    pub const NOWHERE: &'static str = "none";
+
     /// What is meant by `path`.
     #[must_use]
     pub fn of(path: &Path) -> LogTarget<'_> {
         match path.as_os_str().as_bytes() {
             b"-" => LogTarget::Stdout,
-            b"none" => LogTarget::Nowhere,
+            word if word == LogTarget::NOWHERE.as_bytes() => LogTarget::Nowhere,
             _ => LogTarget::File(path),
         }
     }

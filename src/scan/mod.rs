@@ -94,22 +94,30 @@ pub fn run(config: &Config, control: &Control, observers: &[&dyn Observer]) -> E
         space_was_low: AtomicBool::new(false),
         busy: AtomicU64::new(0),
     };
-    let exit = run.all();
+    let exit = run.all().unwrap_or_else(|exit| exit_unfinished(config, exit));
     let account = run.account.into_inner().unwrap_or_else(PoisonError::into_inner);
     Ended { exit, account: account.into_account() }
 }
 
+/// The exit code of a run that does not come to its end, which would be `exit`. Of a shard it is 75 in place of 1: engines
+/// take it for done where it ends with 1, as after an error on its way.
+#[must_use]
+pub fn exit_unfinished(config: &Config, exit: Exit) -> Exit {
+    if config.shard.is_some() && exit == Exit::Failure { Exit::TryAgain } else { exit }
+}
+
 impl Shared<'_> {
-    fn all(&mut self) -> Exit {
+    /// The exit code; as an error where the run does not come to its end.
+    fn all(&mut self) -> Result<Exit, Exit> {
         let (plan, resumed) = match self.prepare() {
             Ok(prepared) => prepared,
             Err(cause) => {
                 self.emit(&Event::Error { scope: Scope::Run, cause: &cause });
-                return self.end_early().unwrap_or_else(|| cause.exit());
+                return Err(self.end_early().unwrap_or_else(|| cause.exit()));
             }
         };
         if let Some(exit) = self.end_early() {
-            return exit;
+            return Err(exit);
         }
         self.begin(&plan, resumed);
         let (mut held, not_begun) = self.survey_all(&plan);
@@ -120,21 +128,21 @@ impl Shared<'_> {
         drop(turn);
         self.tell_left_out(Rule::NotBegun, &not_begun);
         if let Some(exit) = self.end_early() {
-            return exit;
+            return Err(exit);
         }
         let mut complete = self.account().complete();
         complete.totals.removed_files += self.swept_elsewhere;
         self.emit(&Event::ScriptComplete(&complete));
         // The last line may be the one that the log could not take.
         if let Some(exit) = self.end_early() {
-            return exit;
+            return Err(exit);
         }
         let busy = self.busy.load(Ordering::SeqCst);
         if complete.errors != busy || complete.deferred != busy || self.space_was_low.load(Ordering::SeqCst) {
-            return Exit::Failure;
+            return Ok(Exit::Failure);
         }
         // Nothing is amiss but that another run had what this one was to stage.
-        if busy > 0 { Exit::TryAgain } else { Exit::Success }
+        Ok(if busy > 0 { Exit::TryAgain } else { Exit::Success })
     }
 
     /// The turn to stage what found no room, where others may stage, too. Without it, it is tried all the same.

@@ -66,7 +66,7 @@ fn check_process(config: &Config, control: &Control, name: &str, warn: &mut dyn 
         }
         if !config.wait {
             let message = format!("{what}; run again when it has ended, or wait for it with --wait");
-            return Err(Cause::new(Reason::ProcessRunning, message).passing(true));
+            return Err(Cause::new(Reason::ProcessRunning, message));
         }
         if !is_waiting {
             is_waiting = true;
