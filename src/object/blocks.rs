@@ -4,6 +4,10 @@
 //! are asked for, and with two, [`AHEAD`]. Whoever jumps gets one. The latest [`KEPT`] that were read are kept for who
 //! goes back: the sources of a match lie a window back at most, 8 MiB as a rule. So is the object's last block, where a
 //! seek table is, and where the end is looked at before all is read.
+//!
+//! What is read ahead is bounded for all objects together by tickets, one a block. A reader that stands still keeps its
+//! own, and others may find none left; so one block ahead of each object needs no ticket, and whoever reads on always has
+//! the next block on its way.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,14 +21,14 @@ use super::Error;
 pub const AHEAD: u64 = 8;
 /// Blocks that were read and are kept, the one that is read among them.
 pub const KEPT: usize = 5;
-/// Blocks, of all objects that are read, that were asked for before anybody wanted a byte of them.
+/// Blocks, of all objects that are read, that were asked for before anybody wanted a byte of them; and one of each besides.
 const AHEAD_IN_ALL: usize = 32;
-/// Blocks that are asked for ahead, by how many were read behind.
-const BY_BEHIND: [u64; 3] = [0, 3, AHEAD];
+/// Blocks that are asked for ahead by whoever has read none behind, one, or more.
+const AHEAD_BY_BEHIND: [u64; 3] = [0, 3, AHEAD];
 
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
 
-/// Leave to hold a block that nobody has asked for yet.
+/// Leave to hold a block that nobody has wanted yet.
 #[derive(Debug)]
 struct Ticket;
 
@@ -95,27 +99,36 @@ impl Blocks {
         }
         let was_read = |index| self.by_index.get(&index).is_some_and(|block: &Block| block.is_read);
         let behind = (1..).take_while(|&back| index.checked_sub(back).is_some_and(was_read));
-        let ahead = BY_BEHIND.get(behind.take(BY_BEHIND.len()).count()).copied().unwrap_or(AHEAD);
-        let end = (index + 1 + ahead).min(self.count);
+        let ahead = AHEAD_BY_BEHIND[behind.take(AHEAD_BY_BEHIND.len() - 1).count()];
         let mut asked = Vec::new();
-        for next in index..end.max(index + 1) {
-            let ticket = if next == index { None } else { Ticket::take() };
-            if let Some(block) = self.by_index.get_mut(&next) {
-                if next == index {
-                    (block.is_read, block.used, block.ticket) = (true, self.clock, None);
-                }
+        if let Some(block) = self.by_index.get_mut(&index) {
+            (block.is_read, block.used, block.ticket) = (true, self.clock, None);
+        } else {
+            self.insert(index, true, None);
+            asked.push(index);
+        }
+        for next in index + 1..(index + 1 + ahead).min(self.count) {
+            if self.by_index.contains_key(&next) {
                 continue;
             }
-            if next > index && ticket.is_none() {
+            let ticket = Ticket::take();
+            if ticket.is_none() && (next > index + 1 || self.has_ticketless_ahead()) {
                 break;
             }
-            let is_read = next == index;
-            let block = Block { content: Content::Coming, is_read, used: self.clock, ticket, task: None };
-            self.by_index.insert(next, block);
+            self.insert(next, false, ticket);
             asked.push(next);
         }
         self.forget(index);
         asked
+    }
+
+    fn insert(&mut self, index: u64, is_read: bool, ticket: Option<Ticket>) {
+        let block = Block { content: Content::Coming, is_read, used: self.clock, ticket, task: None };
+        self.by_index.insert(index, block);
+    }
+
+    fn has_ticketless_ahead(&self) -> bool {
+        self.by_index.values().any(|block| !block.is_read && block.ticket.is_none())
     }
 
     /// Lets go of what is over the limits, with the block at `index` in hand.
@@ -230,15 +243,22 @@ mod tests {
             assert_eq!(read(&mut blocks, [0, 49].into_iter().chain(1..50)).len(), 50);
         }
         {
-            // Many objects at once share what is asked for ahead, and each has what it wants.
+            // Many objects at once share what is asked for ahead, each has what it wants, and one more.
             let mut all: Vec<Blocks> = (0..100).map(|_| Blocks::new(1000)).collect();
             for index in 0..20 {
                 for blocks in &mut all {
                     read(blocks, [index]);
+                    assert!(index == 0 || blocks.get(index + 1).is_some());
                 }
             }
             let held: usize = all.iter().map(Blocks::in_memory).sum();
-            assert!(held <= all.len() * KEPT + AHEAD_IN_ALL, "{held}");
+            assert!(held <= all.len() * (KEPT + 1) + AHEAD_IN_ALL, "{held}");
+            // However one of them is jumped about in, it is one more and not several.
+            let blocks = &mut all[99];
+            for index in [100, 101, 200, 201, 300, 301] {
+                read(blocks, [index]);
+                assert!(blocks.by_index.values().filter(|b| !b.is_read && b.ticket.is_none()).count() <= 1);
+            }
         }
         assert_eq!(TAKEN.load(Ordering::Relaxed), 0);
     }

@@ -5,7 +5,8 @@
 //! (`blocks`), and gaps are read through: leaving out less than latency times bandwidth, some 4 MB, would save nothing.
 //! What is passed over by a seek table is as long as a frame, and blocks that nobody touches are not asked for.
 //!
-//! Memory: 5 blocks, 40 MiB, of each object that is read, and 32 more, 256 MiB, of all of them for what is read ahead.
+//! Memory: of each object that is read 5 blocks that were read and one ahead, 48 MiB, and 32 more, 256 MiB, of all of them
+//! for what is read ahead.
 //!
 //! An object has no inode. What makes it the same object is its length, its `ETag` and its version ([`Identity`]). Each
 //! request says which `ETag` it is for, and as servers were seen to give another object all the same, what the answer says

@@ -230,6 +230,9 @@ impl Object {
             }
             match blocks.get(index) {
                 Some(Content::Here(bytes)) => {
+                    // Others may go on meanwhile.
+                    let bytes = bytes.clone();
+                    drop(blocks);
                     let bytes = bytes.get(within..).unwrap_or_default();
                     let read = bytes.len().min(buf.len());
                     buf[..read].copy_from_slice(&bytes[..read]);
@@ -248,11 +251,9 @@ impl Object {
                     blocks.remove(index);
                     return Err(Error::Other { why: "a request ended in a panic".to_owned() });
                 }
+                Some(Content::Coming) if self.stop.load(Ordering::Relaxed) => return Err(Error::Interrupted),
                 Some(Content::Coming) => {
                     blocks = self.shared.arrived.wait_timeout(blocks, TICK).unwrap_or_else(PoisonError::into_inner).0;
-                    if self.stop.load(Ordering::Relaxed) {
-                        return Err(Error::Interrupted);
-                    }
                 }
             }
         }

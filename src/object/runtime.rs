@@ -38,17 +38,28 @@ pub fn wait<T: Send + 'static>(
         // Nobody receives it once the run has ended.
         let _ = sender.send(future.await);
     });
-    loop {
+    while !stop.load(Ordering::Relaxed) {
         match receiver.recv_timeout(TICK) {
             Ok(result) => return result,
-            Err(RecvTimeoutError::Timeout) if !stop.load(Ordering::Relaxed) => {}
-            Err(RecvTimeoutError::Timeout) => {
-                task.abort();
-                return Err(Error::Interrupted);
-            }
+            Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
                 return Err(Error::Other { why: "a request ended in a panic".to_owned() });
             }
         }
+    }
+    task.abort();
+    Err(Error::Interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn once_the_run_is_to_end_nothing_is_waited_for() {
+        let stop = Stop::default();
+        assert_eq!(wait(&stop, async { Ok(1) }), Ok(1));
+        stop.store(true, Ordering::Relaxed);
+        assert_eq!(wait(&stop, async { Ok(1) }), Err(Error::Interrupted));
     }
 }

@@ -41,7 +41,7 @@ pub const SECTIONS: [(&str, &[&str]); 6] = [
              a seek table, or a skippable frame, spans is left out. So a survey takes about as long as downloading the archives \
              takes, needs no room for them, and asks for size / 8 MiB blocks and a few more. archive_complete in the log has \
              the requests (requests) and the bytes that came (requested_bytes).",
-            "Memory: 40 MiB for each archive that is read at a time (--jobs), and 256 MiB for what is read ahead for all of \
+            "Memory: 48 MiB for each archive that is read at a time (--jobs), and 256 MiB for what is read ahead for all of \
              them together, besides what a survey of files takes. A listing has one page of keys in memory.",
             "A machine in the region of the bucket pays for requests alone; elsewhere, each byte that leaves the region is \
              paid for.",
