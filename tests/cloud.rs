@@ -130,7 +130,7 @@ fn a_bucket_is_surveyed_as_the_folder_with_the_same_files() {
     assert_eq!(start["etag"], format!("\"{hash}\""));
     assert_eq!(
         (&start["mtime"], &start["inode"], &start["ctime"]),
-        (&json!("1761991200.000000000"), &Value::Null, &Value::Null)
+        (&json!("1761991200.250000000"), &Value::Null, &Value::Null)
     );
     for end in of_stage(&of_objects, "archive_complete") {
         assert_eq!(end["requests"], 2, "one for the object, one for what it is at the end: {end}");
@@ -403,7 +403,7 @@ fn what_a_seek_table_leaves_out_is_not_asked_for() {
         at += bytes.len() as u64 + u64::from(skip);
     }
     assert!(at > 5_000_000_000);
-    let object = Object { length: at, pieces, etag: Some("sparse".to_owned()), version: None };
+    let object = Object { length: at, pieces, etag: Some("sparse".to_owned()), ..Object::default() };
     server.put(&format!("s/{DENSE}.tar.zst"), object);
     for engine in ["auto", "decode"] {
         server.set(Faults::default());
@@ -503,4 +503,99 @@ fn what_cannot_be_had_is_one_line_with_its_mend() {
     assert_eq!(ended.code, 1);
     assert!(ended.stdout.contains("it cannot be opened: there is no such object"), "{}", ended.stdout);
     assert!(!Path::new("s3:").exists());
+}
+
+#[test]
+fn keys_that_cannot_be_asked_for_are_told_and_the_others_surveyed() {
+    let server = Server::start();
+    put_fixture(&server, "cold/more", &fixture::quick_collection().remove(0));
+    for key in ["cold//a.tar.zst", "cold/./b.tar.zst", "cold/c.tar.zst/", "cold//notes.txt", "cold/ "] {
+        server.put(key, Object::new(b"bytes".to_vec(), "t"));
+    }
+    for marker in ["cold/", "cold/more/"] {
+        server.put(marker, Object::new(Vec::new(), "t"));
+    }
+    let scan = Scan::new();
+    let url = format!("s3://{BUCKET}/cold");
+    let ended = run(&server, &scan, &["--dry-run", "--recursive", &url]);
+    assert_eq!(ended.code, 1, "{ended:?}");
+    let lines = scan.logged();
+    assert_eq!(of_stage(&lines, "archive_complete").len(), 1);
+    let mut told: Vec<String> = of_stage(&lines, "error")
+        .iter()
+        .map(|error| {
+            assert!(error["message"].to_string().contains("cannot be asked for"), "{error}");
+            error["archive"].as_str().expect("a URL").to_owned()
+        })
+        .collect();
+    told.sort();
+    assert_eq!(told, ["./b.tar.zst", "/a.tar.zst", "c.tar.zst/"].map(|key| format!("{url}/{key}")));
+    let left_out = of_stage(&lines, "left_out");
+    let paths = |rule: &str| {
+        let of_rule = left_out.iter().find(|line| line["rule"] == rule).expect("left out");
+        of_rule["files"].as_array().expect("a list").iter().map(|file| file["archive"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(paths("other_ending"), [json!(format!("{url}/ ")), json!(format!("{url}//notes.txt"))]);
+    // Not further down, they are in folders.
+    let scan = Scan::new();
+    assert_eq!(run(&server, &scan, &["--dry-run", &url]).code, 0);
+    let left_out = of_stage(&scan.logged(), "left_out").into_iter().find(|line| line["rule"] == "folder").cloned();
+    assert_eq!(left_out.expect("folders")["count"], 4);
+    // What is named is what is asked for.
+    for key in ["cold//a.tar.zst", "cold/./b.tar.zst", "cold/c.tar.zst/"] {
+        let ended = inspect(&server, &[&format!("s3://{BUCKET}/{key}")]);
+        assert!(ended.code == 1 && ended.stdout.contains("cannot be asked for"), "{key}: {ended:?}");
+    }
+}
+
+#[test]
+fn a_listing_that_has_no_end_or_too_long_a_page_is_refused_and_an_empty_token_is_the_end() {
+    let server = Server::start();
+    server.list(10_000);
+    let scan = || run(&server, &site_of("a"), &["--dry-run"]);
+    for circle in [2, 3, 7] {
+        server.set(Faults { circle: Some(circle), ..Faults::default() });
+        let ended = scan();
+        assert_eq!((ended.code, ended.stderr.lines().count()), (1, 1), "{ended:?}");
+        assert!(ended.stderr.contains("leads back to an earlier page"), "{}", ended.stderr);
+        assert!(server.counts().2 < 4 * circle, "{:?}", server.counts());
+    }
+    server.set(Faults { padded: 16 << 20, ..Faults::default() });
+    let ended = scan();
+    assert_eq!((ended.code, ended.stderr.lines().count()), (1, 1), "{ended:?}");
+    assert!(ended.stderr.contains("its answer is longer than 16777216 bytes"), "{}", ended.stderr);
+    server.list(1);
+    server.set(Faults { empty_token: true, ..Faults::default() });
+    let ended = run(&server, &site_of("a"), &["--dry-run"]);
+    assert!(!ended.stderr.contains("listing"), "{ended:?}");
+    assert_eq!(server.counts().2, 1);
+}
+
+#[test]
+fn a_refusal_is_read_only_as_far_as_one_can_be() {
+    let server = Server::start();
+    server.set(Faults { talkative: Some(1 << 40), ..Faults::default() });
+    let begun = Instant::now();
+    for url in [format!("s3://{BUCKET}/a"), format!("s3://{BUCKET}/a.tar.zst"), format!("{}/a.tar.zst", server.web())] {
+        let ended = run(&server, &Scan::new(), &["--dry-run", &url]);
+        assert_eq!((ended.code, ended.stderr.lines().count()), (1, 1), "{ended:?}");
+        assert!(ended.stderr.contains("its answer is longer than 65536 bytes"), "{}", ended.stderr);
+    }
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_server_that_gives_whole_files_only_is_told_as_one() {
+    let server = Server::start();
+    put_fixture(&server, "cold", &fixture::quick_collection().remove(0));
+    server.set(Faults { whole: true, ..Faults::default() });
+    let key = format!("cold/{}.tar.zst", fixture::quick_collection().remove(0).hash);
+    for url in [format!("{}/{key}", server.web()), format!("s3://{BUCKET}/{key}")] {
+        let scan = Scan::new();
+        assert_eq!(run(&server, &scan, &["--dry-run", &url]).code, 1);
+        let lines = scan.logged();
+        let error = of_stage(&lines, "error")[0];
+        assert!(error["message"].to_string().contains("whole files only"), "{error}");
+        assert!(!error["message"].to_string().contains("AWS_REGION"), "{error}");
+    }
 }

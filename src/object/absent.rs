@@ -44,6 +44,6 @@ pub fn look(_: &Url, _: &Stop) -> Result<Identity, Error> {
 }
 
 /// Says that there is no object storage.
-pub fn list(_: &Url, _: bool, _: &Stop, _: &mut dyn FnMut(Listed)) -> Result<(), Error> {
+pub fn list(_: &Url, _: bool, _: &Stop, _: &mut dyn FnMut(Listed) -> Result<(), Error>) -> Result<(), Error> {
     Err(Error::NotBuilt)
 }

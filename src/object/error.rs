@@ -15,6 +15,12 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// The crate that asks for objects has no word for the key.
+    #[error("it cannot be asked for: its key has {why}")]
+    Key {
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// The bucket, or container, does not exist.
     #[error("there is no bucket {bucket}")]
     NoBucket {
@@ -89,6 +95,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether it is of the one object, and others of the same store may be read.
+    #[must_use]
+    pub fn is_of_object(&self) -> bool {
+        matches!(self, Error::NoObject | Error::Url { .. } | Error::Key { .. })
+    }
+
     /// Whether trying again later may mend it, with nothing else changed.
     #[must_use]
     pub fn may_pass(&self) -> bool {

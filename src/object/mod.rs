@@ -6,11 +6,14 @@
 //! What is passed over by a seek table is as long as a frame, and blocks that nobody touches are not asked for.
 //!
 //! Memory: of each object that is read 5 blocks that were read and one ahead, 48 MiB, and 32 more, 256 MiB, of all of them
-//! for what is read ahead.
+//! for what is read ahead. An answer that is no block is a page of a listing, of 16 MiB at most, or a refusal, of 64 KiB
+//! (`http`).
 //!
 //! An object has no inode. What makes it the same object is its length, its `ETag` and its version ([`Identity`]). Each
 //! request says which `ETag` it is for, and as servers were seen to give another object all the same, what the answer says
 //! is compared.
+//!
+//! Keys that the crate `object_store` would not give back as they are are told and not read (`page`).
 //!
 //! Credentials and endpoints are the environment's, by the names that the crate `object_store` has for them.
 //! Requests are made by two threads of their own, begun with the first one. Who waits for an answer looks at the stop flag
@@ -27,7 +30,11 @@ mod url;
 #[cfg(feature = "cloud")]
 mod blocks;
 #[cfg(feature = "cloud")]
+mod http;
+#[cfg(feature = "cloud")]
 mod list;
+#[cfg(feature = "cloud")]
+mod page;
 #[cfg(feature = "cloud")]
 mod reader;
 #[cfg(feature = "cloud")]
@@ -79,6 +86,8 @@ pub enum Listed {
     Object(PathBuf, Identity),
     /// Objects with a longer common prefix, by its URL: a folder, in other words.
     Folder(PathBuf),
+    /// An object that is there and cannot be read, by its URL, its length if that is told, and why.
+    Unreadable(PathBuf, Option<u64>, Error),
 }
 
 /// What was asked of a store for an object, and came.

@@ -11,8 +11,9 @@ use object_store::{GetResult, ObjectMeta};
 use positioned_io::ReadAt;
 
 use super::blocks::{Blocks, Content};
+use super::http::Requests;
 use super::runtime::{TICK, handle, wait};
-use super::store::{self, Requests, Store};
+use super::store::{self, Store};
 use super::{BLOCK_LEN, Error, Identity, Stop, Traffic, Url, refusal};
 
 /// How often a body that ends early is asked for again, beyond what the crate does where it has an `ETag` to go by.

@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 
 use object_store::client::{HttpError, HttpErrorKind};
 
+use super::http::TooLong;
 use super::url::Scheme;
 use super::{Error, Url};
 use crate::sanitize::printable_short;
@@ -23,6 +24,9 @@ pub(super) fn of(error: &object_store::Error, url: &Url) -> Error {
     let text = chain(error);
     let code = between(&text, CODE);
     let status = status(&text);
+    if let Some(too_long) = cause::<TooLong>(error) {
+        return Error::Other { why: format!("the store cannot be understood: {too_long}") };
+    }
     let word = || code.map_or_else(|| status.map_or_else(String::new, |status| status.to_string()), shown);
     let of_code = match code {
         Some("NoSuchBucket" | "ContainerNotFound") => Some(Error::NoBucket { bucket: url.bucket.clone() }),
@@ -38,7 +42,7 @@ pub(super) fn of(error: &object_store::Error, url: &Url) -> Error {
             | "InvalidAuthenticationInfo",
         ) => Some(Error::WrongCredentials { word: word() }),
         Some("AuthorizationHeaderMalformed" | "PermanentRedirect" | "IllegalLocationConstraintException") => {
-            Some(Error::Region { region: between(&text, REGION).map(shown) })
+            Some(elsewhere(url, between(&text, REGION).map(shown)))
         }
         _ => None,
     };
@@ -54,16 +58,39 @@ pub(super) fn of(error: &object_store::Error, url: &Url) -> Error {
         (object_store::Error::PermissionDenied { .. }, _) | (_, Some(403)) => Error::Denied { word: word() },
         (object_store::Error::Unauthenticated { .. }, _) | (_, Some(401)) => Error::WrongCredentials { word: word() },
         (_, Some(429 | 500..=599)) => Error::Busy { word: word() },
-        (_, Some(301 | 307)) => Error::Region { region: None },
-        _ if text.contains("redirect without LOCATION") => Error::Region { region: None },
-        _ if text.contains("non-partial response") => {
-            Error::Other { why: "the server gives whole files only, no parts of them (ranges)".to_owned() }
-        }
+        (_, Some(301 | 302 | 303 | 307 | 308)) => elsewhere(url, None),
+        _ if text.contains("redirect without LOCATION") => elsewhere(url, None),
+        (object_store::Error::NotSupported { .. }, _) => whole_only(),
+        _ if text.contains("non-partial response") => whole_only(),
         _ => match transport(error) {
             Some(why) => Error::Unreachable { why },
             None => Error::Other { why: shown(text.trim_start_matches("Generic ")) },
         },
     }
+}
+
+/// A store answers that what was asked for is somewhere else. Only of S3 is it known what that means.
+fn elsewhere(url: &Url, region: Option<String>) -> Error {
+    if url.scheme == Scheme::S3 {
+        return Error::Region { region };
+    }
+    Error::Other { why: "the server sends elsewhere (a redirect), and does not say where to".to_owned() }
+}
+
+fn whole_only() -> Error {
+    Error::Other { why: "the server gives whole files only, no parts of them (ranges)".to_owned() }
+}
+
+/// The first cause of this kind.
+fn cause<'e, E: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Option<&'e E> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
 }
 
 /// Whether it says that no byte of what was asked for is there.
@@ -134,8 +161,23 @@ mod tests {
     use super::*;
 
     fn refusal(text: &str) -> Error {
-        let url = Url::parse(Path::new("s3://cold/2019")).expect("a URL");
+        refusal_of("s3://cold/2019", text)
+    }
+
+    fn refusal_of(url: &str, text: &str) -> Error {
+        let url = Url::parse(Path::new(url)).expect("a URL");
         of(&object_store::Error::Generic { store: "S3", source: text.into() }, &url)
+    }
+
+    #[test]
+    fn only_s3_has_regions() {
+        for answer in ["redirect without LOCATION", "status code: 307 Temporary", "<Code>PermanentRedirect</Code>"] {
+            assert_eq!(refusal(answer), Error::Region { region: None }, "{answer}");
+            for url in ["gs://cold/2019", "az://cold/2019", "https://host/a.tar.zst"] {
+                let told = refusal_of(url, answer).to_string();
+                assert!(told.contains("redirect") && !told.contains("AWS_REGION"), "{url} {answer}: {told}");
+            }
+        }
     }
 
     #[test]

@@ -1,17 +1,12 @@
 //! Buckets, and how requests to them are made.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::azure::{MicrosoftAzure, MicrosoftAzureBuilder};
-use object_store::client::{
-    HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService, ReqwestConnector,
-};
 use object_store::gcp::{GoogleCloudStorage, GoogleCloudStorageBuilder};
 use object_store::http::{HttpBuilder, HttpStore};
 use object_store::list::PaginatedListStore;
@@ -20,8 +15,9 @@ use object_store::{
     BackoffConfig, ClientOptions, Extensions, GetOptions, GetRange, GetResult, ObjectStore, RetryConfig,
 };
 
+use super::http::{Connector, Requests};
 use super::url::Scheme;
-use super::{Error, Url, refusal};
+use super::{Error, Url, page, refusal};
 
 /// A connection that says nothing for so long is given up, and the request made again.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -116,11 +112,9 @@ impl Client {
             Scheme::S3 => Client::S3(
                 AmazonS3Builder::from_env()
                     .with_bucket_name(bucket)
-                    // Whoever sets an endpoint of http:// has said so.
-                    .with_allow_http(true)
                     .with_client_options(options)
                     .with_retry(retry)
-                    .with_http_connector(Counting)
+                    .with_http_connector(Connector)
                     .build()?,
             ),
             Scheme::Gs => Client::Gs(
@@ -128,16 +122,15 @@ impl Client {
                     .with_bucket_name(bucket)
                     .with_client_options(options)
                     .with_retry(retry)
-                    .with_http_connector(Counting)
+                    .with_http_connector(Connector)
                     .build()?,
             ),
             Scheme::Az => Client::Az(
                 MicrosoftAzureBuilder::from_env()
                     .with_container_name(bucket)
-                    .with_allow_http(true)
                     .with_client_options(options)
                     .with_retry(retry)
-                    .with_http_connector(Counting)
+                    .with_http_connector(Connector)
                     .build()?,
             ),
             Scheme::Https | Scheme::Http => Client::Web(
@@ -145,22 +138,33 @@ impl Client {
                     .with_url(format!("{}{bucket}", place.scheme.as_str()))
                     .with_client_options(options)
                     .with_retry(retry)
-                    .with_http_connector(Counting)
+                    .with_http_connector(Connector)
                     .build()?,
             ),
         })
     }
 }
 
-/// A block may take long on a slow line, as long as something comes.
+/// A block may take long on a slow line, as long as something comes. Whoever sets an endpoint of http:// has said so.
 fn options() -> ClientOptions {
     ClientOptions::new().with_allow_http(true).with_timeout_disabled().with_read_timeout(SILENCE)
 }
 
-/// The key of an object, in the words of the crate.
+/// The key of an object, in the words of the crate, which is to ask for that one and no other.
 pub(super) fn key(url: &Url) -> Result<Path, Error> {
-    let key = if url.scheme.is_web() { Path::from_url_path(&url.key) } else { Path::parse(&url.key) };
-    key.map_err(|error| Error::Url { why: error.to_string() })
+    let faulty = |why| Error::Key { why };
+    if !url.scheme.is_web() {
+        return match page::fault(&url.key) {
+            None => Path::parse(&url.key).map_err(|error| Error::Url { why: error.to_string() }),
+            Some(why) => Err(faulty(why)),
+        };
+    }
+    // A slash at an end would be lost, and one that is encoded would be one that is not.
+    let is_other = url.key.starts_with('/') || url.key.ends_with('/') || url.key.to_ascii_lowercase().contains("%2f");
+    if url.key.is_empty() || is_other {
+        return Err(faulty("an encoded slash, or one at an end"));
+    }
+    Path::from_url_path(&url.key).map_err(|error| Error::Url { why: error.to_string() })
 }
 
 /// Which bytes are asked for, of which object, and who counts it.
@@ -179,47 +183,32 @@ fn plain(requests: &Requests) -> GetOptions {
     GetOptions { extensions, ..GetOptions::default() }
 }
 
-/// A count of requests that travels with each, so that those are counted, too, that are made again.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Requests(Arc<AtomicU64>);
-
-impl Requests {
-    pub fn count(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// Makes clients that count.
-#[derive(Debug)]
-struct Counting;
-
-impl HttpConnector for Counting {
-    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
-        Ok(HttpClient::new(CountingClient(ReqwestConnector::default().connect(options)?)))
-    }
-}
-
-#[derive(Debug)]
-struct CountingClient(HttpClient);
-
-impl HttpService for CountingClient {
-    fn call<'s, 'f>(
-        &'s self,
-        request: HttpRequest,
-    ) -> Pin<Box<dyn Future<Output = Result<HttpResponse, HttpError>> + Send + 'f>>
-    where
-        's: 'f,
-        Self: 'f,
-    {
-        if let Some(Requests(count)) = request.extensions().get() {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
-        Box::pin(self.0.execute(request))
-    }
-}
-
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Store({})", self.place)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_asked_for_as_it_is_written_or_not_at_all() {
+        let key = |text: &str| key(&Url::parse(std::path::Path::new(text)).expect("a URL"));
+        for (url, asked) in [
+            ("s3://cold/2019/a b%2F#.tar.zst", "2019/a b%2F#.tar.zst"),
+            ("https://host/a%20b/c~.tar.zst", "a b/c~.tar.zst"),
+        ] {
+            assert_eq!(key(url).expect("a key").as_ref(), asked);
+        }
+        for url in ["a//b", "a/", "/a", "../a", "a/./b", ""] {
+            for place in ["s3://cold", "gs://cold", "az://cold", "https://host"] {
+                assert!(key(&format!("{place}/{url}")).is_err(), "{place}/{url}");
+            }
+        }
+        for url in ["https://host/a%2Fb", "https://host/%2Fa", "https://host/a/%2E%2E/b"] {
+            assert!(key(url).is_err(), "{url}");
+        }
     }
 }

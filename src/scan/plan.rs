@@ -214,7 +214,7 @@ impl Plan {
             match found {
                 Ok(object) => candidates.push(Candidate { path, is_named: true, object: Some(object) }),
                 Err(object::Error::Interrupted) => return Ok(None),
-                Err(error @ (object::Error::NoObject | object::Error::Url { .. })) => {
+                Err(error) if error.is_of_object() => {
                     self.problems.push((path, Cause::new(Reason::Io, format!("cannot examine it: {error}"))));
                 }
                 // It is not this object that is in the way.

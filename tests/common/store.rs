@@ -25,13 +25,15 @@ pub struct Object {
     pub etag: Option<String>,
     /// Its version.
     pub version: Option<String>,
+    /// The server does not say when it was written.
+    pub is_timeless: bool,
 }
 
 impl Object {
     /// An object of these bytes, and a tag.
     pub fn new(bytes: Vec<u8>, etag: &str) -> Object {
         let length = bytes.len() as u64;
-        Object { length, pieces: vec![(0, Arc::new(bytes))], etag: Some(etag.to_owned()), version: None }
+        Object { length, pieces: vec![(0, Arc::new(bytes))], etag: Some(etag.to_owned()), ..Object::default() }
     }
 
     fn read(&self, range: Range<u64>) -> Vec<u8> {
@@ -50,6 +52,8 @@ impl Object {
 
 /// What goes wrong, and how slowly all goes.
 #[derive(Clone, Default)]
+// Each is a thing of its own.
+#[allow(clippy::struct_excessive_bools)]
 pub struct Faults {
     /// Before each answer.
     pub latency: Duration,
@@ -71,6 +75,16 @@ pub struct Faults {
     pub replaced: Option<(u64, Object)>,
     /// No answer to GETs from this one on.
     pub mute_from: Option<u64>,
+    /// Takes no notice of a range.
+    pub whole: bool,
+    /// What a GET for an object and a listing are answered with: 404, and a body so long.
+    pub talkative: Option<u64>,
+    /// A listing leads back to the second page from the page of this number.
+    pub circle: Option<u64>,
+    /// The last page of a listing has a token for the next one, which is empty.
+    pub empty_token: bool,
+    /// A page of a listing is followed by so many spaces.
+    pub padded: usize,
 }
 
 struct State {
@@ -231,16 +245,22 @@ impl State {
         if is_each(faults.busy, number) {
             return error(stream, request, "503 Slow Down", "SlowDown");
         }
-        let path = request.path.trim_start_matches('/');
+        let path = request.path.strip_prefix('/').unwrap_or(&request.path);
         let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
         if bucket != BUCKET {
             return error(stream, request, "404 Not Found", "NoSuchBucket");
         }
         if request.query.contains_key("list-type") {
             self.lists.fetch_add(1, Ordering::Relaxed);
-            return self.answer_list(request, stream);
+            if let Some(length) = faults.talkative {
+                return talk(stream, length);
+            }
+            return self.answer_list(request, &faults, stream);
         }
         let is_head = request.method == "HEAD";
+        if let Some(length) = faults.talkative {
+            return if is_head { error(stream, request, "404 Not Found", "") } else { talk(stream, length) };
+        }
         if is_head && faults.no_head {
             return error(stream, request, "405 Method Not Allowed", "MethodNotAllowed");
         }
@@ -258,11 +278,12 @@ impl State {
         let Some(object) = object else {
             return error(stream, request, "404 Not Found", "NoSuchKey");
         };
-        let tag = object.etag.as_ref().map(|etag| format!("\"{etag}\""));
+        let tag = object.etag.as_ref().map(quoted);
         if request.if_match.is_some() && request.if_match != tag && !faults.ignores_match {
             return error(stream, request, "412 Precondition Failed", "PreconditionFailed");
         }
-        let (status, range) = match request.range {
+        let asked = request.range.filter(|_| !faults.whole);
+        let (status, range) = match asked {
             Some((start, _)) if start >= object.length => {
                 return error(stream, request, "416 Range Not Satisfiable", "InvalidRange");
             }
@@ -271,8 +292,10 @@ impl State {
         };
         let length = if faults.endless && !is_head { 1 << 50 } else { range.end - range.start };
         let mut text = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n");
-        let _ = write!(text, "Last-Modified: Sat, 01 Nov 2025 10:00:00 GMT\r\nAccept-Ranges: bytes\r\n");
-        if request.range.is_some() {
+        if !object.is_timeless {
+            let _ = write!(text, "Last-Modified: Sat, 01 Nov 2025 10:00:00 GMT\r\n");
+        }
+        if asked.is_some() {
             let _ = write!(text, "Content-Range: bytes {}-{}/{}\r\n", range.start, range.end - 1, object.length);
         }
         if let Some(tag) = tag {
@@ -321,30 +344,37 @@ impl State {
         Ok(())
     }
 
-    fn answer_list(&self, request: &Request, stream: &TcpStream) -> io::Result<bool> {
+    fn answer_list(&self, request: &Request, faults: &Faults, stream: &TcpStream) -> io::Result<bool> {
         let prefix = request.query.get("prefix").map_or("", String::as_str);
         let has_delimiter = request.query.contains_key("delimiter");
-        let mut keys: BTreeMap<String, (u64, String)> = BTreeMap::new();
+        let mut keys: BTreeMap<String, (u64, Option<String>)> = BTreeMap::new();
         for (key, object) in self.objects.lock().expect("not poisoned").iter() {
-            keys.insert(key.clone(), (object.length, object.etag.clone().unwrap_or_default()));
+            keys.insert(key.clone(), (object.length, object.etag.as_ref().map(quoted)));
         }
         let first: u64 = request.query.get("continuation-token").map_or(0, |token| token.parse().expect("ours"));
         let listed = self.listed.load(Ordering::Relaxed);
         let mut text = String::from("<?xml version=\"1.0\"?><ListBucketResult>");
-        let entry = |key: &str, length: u64, etag: &str| {
+        let entry = |key: &str, length: u64, etag: Option<&str>| {
+            let etag = etag.map_or_else(String::new, |etag| format!("<ETag>{}</ETag>", etag.replace('"', "&quot;")));
             format!(
-                "<Contents><Key>{key}</Key><LastModified>2025-11-01T10:00:00.000Z</LastModified>\
-                 <ETag>&quot;{etag}&quot;</ETag><Size>{length}</Size></Contents>"
+                "<Contents><Key>{key}</Key><LastModified>2025-11-01T10:00:00.250Z</LastModified>\
+                 {etag}<Size>{length}</Size></Contents>"
             )
         };
         if listed > 0 && prefix == "a/" {
             let end = listed.min(first + PAGE as u64);
             for number in first..end {
-                text += &entry(&format!("a/{number:07}.tar.zst"), number, "t");
+                text += &entry(&format!("a/{number:07}.tar.zst"), number, Some("\"t\""));
             }
-            if end < listed {
-                let _ =
-                    write!(text, "<IsTruncated>true</IsTruncated><NextContinuationToken>{end}</NextContinuationToken>");
+            let page = end / PAGE as u64;
+            let next = if faults.circle.is_some_and(|last| page >= last) { PAGE as u64 } else { end };
+            if next < listed {
+                let _ = write!(
+                    text,
+                    "<IsTruncated>true</IsTruncated><NextContinuationToken>{next}</NextContinuationToken>"
+                );
+            } else if faults.empty_token {
+                text += "<IsTruncated>false</IsTruncated><NextContinuationToken></NextContinuationToken>";
             }
         } else {
             let mut folders = std::collections::BTreeSet::new();
@@ -352,7 +382,7 @@ impl State {
                 let Some(rest) = key.strip_prefix(prefix) else { continue };
                 match rest.split_once('/') {
                     Some((folder, _)) if has_delimiter => drop(folders.insert(format!("{prefix}{folder}/"))),
-                    _ => text += &entry(key, *length, etag),
+                    _ => text += &entry(key, *length, etag.as_deref()),
                 }
             }
             for folder in folders {
@@ -360,6 +390,7 @@ impl State {
             }
         }
         text += "</ListBucketResult>";
+        text += &" ".repeat(faults.padded);
         let answer =
             format!("HTTP/1.1 200 OK\r\nContent-Type: application/xml\r\nContent-Length: {}\r\n\r\n{text}", text.len());
         send(stream, answer.as_bytes()).map(|()| true)
@@ -413,6 +444,11 @@ fn decoded(text: &str) -> String {
     String::from_utf8(bytes).expect("UTF-8")
 }
 
+/// A tag as it is sent; a weak one is put with its mark and quotation marks.
+fn quoted(etag: &String) -> String {
+    if etag.starts_with("W/") { etag.clone() } else { format!("\"{etag}\"") }
+}
+
 fn send(mut stream: &TcpStream, bytes: &[u8]) -> io::Result<()> {
     stream.write_all(bytes)
 }
@@ -425,6 +461,15 @@ fn error(stream: &TcpStream, request: &Request, status: &str, code: &str) -> io:
     let text = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>what {code} is</Message></Error>");
     let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{text}", text.len());
     send(stream, answer.as_bytes()).map(|()| true)
+}
+
+/// A refusal that is so long.
+fn talk(stream: &TcpStream, length: u64) -> io::Result<bool> {
+    send(stream, format!("HTTP/1.1 404 Not Found\r\nContent-Length: {length}\r\n\r\n").as_bytes())?;
+    for _ in 0..length / PIECE as u64 {
+        send(stream, &vec![b' '; PIECE])?;
+    }
+    Ok(false)
 }
 
 /// Has a connection end by a reset once it is closed.

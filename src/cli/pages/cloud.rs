@@ -14,9 +14,12 @@ pub const SECTIONS: [(&str, &[&str]); 6] = [
              The same goes for gs:// (Google Cloud Storage) and az:// (Azure, with the container as the bucket). https:// and \
              http:// are single archives on a web server that gives ranges; what a server has cannot be listed.",
             "A hash is the last component of the key without its ending, for the skip list, for --only and for the folder in \
-             staging. Keys of s3://, gs:// and az:// are written as they are, paths of https:// as in any URL. A key with an \
-             empty component (a//b), or with one of dots alone, is not read; neither are URLs with a query, such as signed \
-             ones. Staging and the log stay on a local or mounted file system.",
+             staging. Keys of s3://, gs:// and az:// are written as they are, paths of https:// as in any URL; URLs with a query, \
+             such as signed ones, are not read. Staging and the log stay on a local or mounted file system.",
+            "A key with an empty component (a//b), a component of dots alone (a/../b), a slash at an end or a control character \
+             cannot be asked for, not by its URL either. A scan tells of each archive that has one, as an error of that archive, \
+             surveys the others, and ends with exit code 1: copy such an object to another key. Objects of no bytes whose \
+             keys end in a slash stand for folders, and are passed over.",
             "A build may be without all this (cargo's feature cloud); it says so. The packages have it.",
         ],
     ),
@@ -42,7 +45,9 @@ pub const SECTIONS: [(&str, &[&str]); 6] = [
              takes, needs no room for them, and asks for size / 8 MiB blocks and a few more. archive_complete in the log has \
              the requests (requests) and the bytes that came (requested_bytes).",
             "Memory: 48 MiB for each archive that is read at a time (--jobs), and 256 MiB for what is read ahead for all of \
-             them together, besides what a survey of files takes. A listing has one page of keys in memory.",
+             them together, besides what a survey of files takes. A listing has one page of 1000 keys in memory at a time, and \
+             of all of them only the archives, some ten million at most. A page of more than 16 MiB, and a listing whose pages \
+             lead in a circle, is refused.",
             "A machine in the region of the bucket pays for requests alone; elsewhere, each byte that leaves the region is \
              paid for.",
         ],

@@ -4,19 +4,24 @@ use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::archive_name;
 use crate::cause::Cause;
 use crate::event::Rule;
-use crate::object::{self, Error, Listed, Stop, Url};
+use crate::object::{self, Error, Identity, Listed, Stop, Url};
 use crate::reason::Reason;
 use crate::run::panics;
 
-use super::{Candidate, Listing, Plan, is_named_as_archive};
+use super::{Candidate, Listing, Plan, file_name, is_named_as_archive};
 
+/// Longest that the URLs of the archives of one listing may be together, in bytes, each taken to be at least so long: some ten
+/// million archives, as many as a list may have.
+const KEPT_MOST: u64 = 1 << 30;
+const KEPT_LEAST: u64 = 100;
 /// Objects of a list that are asked for at a time.
 const AT_A_TIME: usize = 16;
 
 /// What is there under a URL.
-type Looked = Result<object::Identity, Error>;
+type Looked = Result<Identity, Error>;
 
 /// Why nothing can be surveyed.
 pub(super) fn cause(place: &Path, error: &Error) -> Cause {
@@ -34,17 +39,38 @@ pub(super) fn find(plan: &mut Plan, place: &Path, listing: &mut Listing, stop: &
         return Ok(listing.names.note(place).then(|| named(object)).into_iter().collect());
     }
     let mut found = Vec::new();
-    let listed = object::list(&url, listing.recursive, stop, &mut |listed| match listed {
-        Listed::Object(path, object) if is_named_as_archive(&path) => {
-            if listing.names.note(&path) {
-                found.push(Candidate { path, is_named: false, object: Some(object) });
+    let mut kept = 0;
+    let mut keep = |path: &Path| {
+        kept += KEPT_LEAST.max(path.as_os_str().len() as u64);
+        if kept <= KEPT_MOST {
+            return Ok(());
+        }
+        Err(Error::Other { why: "it has more archives than one run can list (some ten million)".to_owned() })
+    };
+    let listed = object::list(&url, listing.recursive, stop, &mut |listed| {
+        match listed {
+            Listed::Object(path, object) if is_named_as_archive(&path) => {
+                keep(&path)?;
+                if listing.names.note(&path) {
+                    found.push(Candidate { path, is_named: false, object: Some(object) });
+                }
             }
+            Listed::Unreadable(path, _, error) if archive_name::hash(file_name(&path)).is_some() => {
+                keep(&path)?;
+                if listing.names.note(&path) {
+                    plan.problems.push((path, Cause::new(Reason::Io, error.to_string())));
+                }
+            }
+            Listed::Object(path, Identity { length, .. }) if listing.names.has(&path) => {
+                plan.leave_out(Rule::OtherEnding, path, Some(length), None);
+            }
+            Listed::Unreadable(path, length, _) if listing.names.has(&path) => {
+                plan.leave_out(Rule::OtherEnding, path, length, None);
+            }
+            Listed::Folder(path) if listing.names.has(&path) => plan.leave_out(Rule::Folder, path, None, None),
+            Listed::Object(..) | Listed::Unreadable(..) | Listed::Folder(_) => {}
         }
-        Listed::Object(path, object) if listing.names.has(&path) => {
-            plan.leave_out(Rule::OtherEnding, path, Some(object.length), None);
-        }
-        Listed::Folder(path) if listing.names.has(&path) => plan.leave_out(Rule::Folder, path, None, None),
-        Listed::Object(..) | Listed::Folder(_) => {}
+        Ok(())
     });
     match listed {
         // It may be an object after all: then its ending is what is wrong with it.
