@@ -149,7 +149,12 @@ impl Inspection {
             return self.read_zst(path, true, options);
         }
         let of_object = |error: object::Error| {
-            let code = if matches!(error, object::Error::Replaced) { Reason::Changed } else { Reason::Io };
+            let code = match error {
+                object::Error::Replaced | object::Error::Shrunk { .. } => Reason::Changed,
+                object::Error::Memory => Reason::Memory,
+                object::Error::Interrupted => Reason::Interrupted,
+                _ => Reason::Io,
+            };
             Cause::of(code, &error)
         };
         let url = Url::parse(path).map_err(of_object)?;

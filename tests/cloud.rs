@@ -506,6 +506,60 @@ fn what_cannot_be_had_is_one_line_with_its_mend() {
 }
 
 #[test]
+fn an_object_that_is_replaced_between_listing_and_opening_is_told_as_changed() {
+    let server = Server::start();
+    let fixture = fixture::quick_collection().remove(0);
+    let bytes = std::fs::read(fixture.path()).expect("bytes");
+    let key = format!("d/{}.tar.zst", fixture.hash);
+    let object = |etag: &str| Object::new(bytes.clone(), etag);
+    let longer = Object { length: bytes.len() as u64 + 1, ..object("one") };
+    for (first, replacement) in [("one", object("two")), ("one", longer), ("W/\"a\"", object("W/\"b\""))] {
+        server.put(&key, object(first));
+        for quick in [&[][..], &["--quick"]] {
+            server.set(Faults { ignores_match: true, replaced: Some((1, replacement.clone())), ..Faults::default() });
+            let scan = site_of("d");
+            assert_eq!(run(&server, &scan, &[&["--dry-run"], quick].concat()).code, 1);
+            let lines = scan.logged();
+            let error = of_stage(&lines, "error")[0];
+            assert_eq!(error["reason"], "changed", "{error}");
+            assert!(error["message"].to_string().contains("after it was listed"), "{error}");
+            assert!(of_stage(&lines, "partition_check").is_empty());
+        }
+    }
+    // A weak tag that stays, with a time that stays, is the same object.
+    server.put(&key, object("W/\"a\""));
+    server.set(Faults::default());
+    assert_eq!(run(&server, &site_of("d"), &["--dry-run"]).code, 0);
+}
+
+#[test]
+fn what_nothing_would_tell_from_another_object_is_not_read() {
+    let server = Server::start();
+    let fixture = fixture::quick_collection().remove(0);
+    let bytes = std::fs::read(fixture.path()).expect("bytes");
+    let key = format!("d/{}.tar.zst", fixture.hash);
+    let web = format!("{}/{key}", server.web());
+    for etag in [None, Some("W/\"a\"".to_owned())] {
+        server.put(&key, Object { etag, is_timeless: true, ..Object::new(bytes.clone(), "") });
+        for url in [&web, &format!("s3://{BUCKET}/{key}")] {
+            let ended = run(&server, &Scan::new(), &["--dry-run", url]);
+            assert_eq!((ended.code, ended.stderr.lines().count()), (1, 1), "{ended:?}");
+            assert!(ended.stderr.contains("neither a strong ETag nor a time"), "{}", ended.stderr);
+            let ended = inspect(&server, &[url]);
+            assert!(ended.code == 1 && ended.stdout.contains("neither a strong ETag nor a time"), "{ended:?}");
+        }
+    }
+    // A strong tag is enough, and the time is not told.
+    server.put(&key, Object { is_timeless: true, ..Object::new(bytes.clone(), "strong") });
+    let scan = Scan::new();
+    assert_eq!(run(&server, &scan, &["--dry-run", &web]).code, 0);
+    let start = of_stage(&scan.logged(), "archive_start")[0].clone();
+    assert_eq!((&start["etag"], &start["mtime"]), (&json!("\"strong\""), &Value::Null), "{start}");
+    assert_eq!(run(&server, &scan, &["--dry-run", "--resume", &web]).code, 0);
+    assert_eq!(of_stage(&scan.logged(), "archive_resumed").len(), 1);
+}
+
+#[test]
 fn keys_that_cannot_be_asked_for_are_told_and_the_others_surveyed() {
     let server = Server::start();
     put_fixture(&server, "cold/more", &fixture::quick_collection().remove(0));
@@ -597,5 +651,23 @@ fn a_server_that_gives_whole_files_only_is_told_as_one() {
         let error = of_stage(&lines, "error")[0];
         assert!(error["message"].to_string().contains("whole files only"), "{error}");
         assert!(!error["message"].to_string().contains("AWS_REGION"), "{error}");
+    }
+}
+
+#[test]
+fn an_image_that_shrinks_while_it_is_inspected_is_told_as_changed() {
+    let server = Server::start();
+    let image = |length: usize| {
+        let mut image = vec![0; length];
+        image[..512].copy_from_slice(&mbr(3));
+        Object::new(image, "i")
+    };
+    server.put("disk.img", image(40 * MIB));
+    for from in [2, 3] {
+        server.set(Faults { ignores_match: true, replaced: Some((from, image(MIB))), ..Faults::default() });
+        let ended = inspect(&server, &["--json", &format!("s3://{BUCKET}/disk.img")]);
+        assert_eq!(ended.code, 1, "{ended:?}");
+        let found: Value = serde_json::from_str(&ended.stdout).expect("JSON");
+        assert_eq!(found["error"]["reason"], "changed", "{found}");
     }
 }

@@ -16,6 +16,7 @@ use std::sync::atomic::AtomicU64;
 use crate::cause::Cause;
 use crate::finding::Finding;
 use crate::images::{MemberRule, MembersLeftOut};
+use crate::object;
 use crate::rescue::Known;
 use crate::shard::Part;
 use crate::staging::Space;
@@ -34,8 +35,9 @@ pub struct Archive {
     pub path: PathBuf,
     /// Compressed bytes.
     pub size: u64,
-    /// When it was last changed, as `stat --format %.9Y` prints it: seconds since 1970 and nanoseconds.
-    pub mtime: String,
+    /// When it was last changed, as `stat --format %.9Y` prints it: seconds since 1970 and nanoseconds. Some stores do not
+    /// tell it of an object.
+    pub mtime: Option<String>,
     /// What else tells it from another of its name.
     pub mark: Mark,
     /// Place in the order of sizes, from 1.
@@ -72,15 +74,23 @@ impl Archive {
         self.is_same(start) && is_marked
     }
 
+    /// What the collection was told of it, if it is an object.
+    #[must_use]
+    pub fn listed(&self) -> Option<object::Identity> {
+        let Mark::Tag { etag, version } = &self.mark else { return None };
+        let (etag, version) = (etag.clone(), version.clone());
+        Some(object::Identity { length: self.size, modified: self.mtime.clone(), etag, version })
+    }
+
     /// Whether a run began it in this size, written at this time.
     #[must_use]
     pub fn is_same(&self, start: &ArchiveStart) -> bool {
         let is_retagged = match &self.mark {
             // Two objects may be written within one second, which is all that some stores tell.
-            Mark::Tag { etag: Some(etag), .. } => start.etag.as_ref().is_some_and(|told| told != etag),
+            Mark::Tag { etag: Some(etag), .. } => start.etag.as_ref().map_or(self.mtime.is_none(), |told| told != etag),
             _ => false,
         };
-        start.size_bytes == Some(self.size) && start.mtime.as_ref() == Some(&self.mtime) && !is_retagged
+        start.size_bytes == Some(self.size) && start.mtime == self.mtime && !is_retagged
     }
 }
 

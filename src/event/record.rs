@@ -42,7 +42,7 @@ impl Record {
                 hash: Name::from(&archive.hash),
                 rank: archive.rank as u64,
                 size_bytes: Some(archive.size),
-                mtime: Some(archive.mtime.clone()),
+                mtime: archive.mtime.clone(),
                 by_run: (*by_run).to_owned(),
             })),
             Event::ArchiveStart { archive, worker, .. } => {
@@ -87,7 +87,7 @@ impl Record {
                 hash: Name::from(&archive.hash),
                 archive: Some(Name::from(&archive.path)),
                 size_bytes: Some(archive.size),
-                mtime: Some(archive.mtime.clone()),
+                mtime: archive.mtime.clone(),
                 outcome: verified.soundness.as_str().to_owned(),
                 reason: verified.cause.as_ref().map(|cause| cause.code.into()),
                 message: verified.cause.as_ref().map(|cause| cause.message.clone()),
@@ -159,7 +159,7 @@ fn archive_start(archive: &Archive, worker: usize) -> ArchiveStart {
         size_gb: gigabytes(archive.size),
         rank: archive.rank as u64,
         size_bytes: Some(archive.size),
-        mtime: Some(archive.mtime.clone()),
+        mtime: archive.mtime.clone(),
         worker: u32::try_from(worker).unwrap_or(u32::MAX),
         archive: Some(Name::from(&archive.path)),
         ..ArchiveStart::default()

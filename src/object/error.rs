@@ -21,6 +21,15 @@ pub enum Error {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// Its length is beyond that of any file.
+    #[error("no object is {length} bytes long")]
+    Length {
+        /// What the store says.
+        length: u64,
+    },
+    /// Nothing tells it from another object of its length.
+    #[error("the server gives neither a strong ETag nor a time (Last-Modified): a change could not be noticed")]
+    Unidentified,
     /// The bucket, or container, does not exist.
     #[error("there is no bucket {bucket}")]
     NoBucket {
@@ -86,6 +95,9 @@ pub enum Error {
         /// Length now.
         to: u64,
     },
+    /// The system has no memory to give for a block.
+    #[error("there is not enough memory for a block of it; try fewer --jobs")]
+    Memory,
     /// There is another object under the key, or none.
     #[error("the object was replaced or removed while it was read")]
     Replaced,
@@ -98,7 +110,10 @@ impl Error {
     /// Whether it is of the one object, and others of the same store may be read.
     #[must_use]
     pub fn is_of_object(&self) -> bool {
-        matches!(self, Error::NoObject | Error::Url { .. } | Error::Key { .. })
+        matches!(
+            self,
+            Error::NoObject | Error::Url { .. } | Error::Key { .. } | Error::Length { .. } | Error::Unidentified
+        )
     }
 
     /// Whether trying again later may mend it, with nothing else changed.
@@ -117,6 +132,7 @@ impl From<Error> for io::Error {
             }
             Error::Unreachable { .. } | Error::Busy { .. } => io::ErrorKind::NotConnected,
             Error::NotBuilt => io::ErrorKind::Unsupported,
+            Error::Memory => io::ErrorKind::OutOfMemory,
             _ => io::ErrorKind::Other,
         };
         io::Error::new(kind, error)

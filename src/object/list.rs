@@ -60,7 +60,10 @@ pub fn list(
         }
         for object in &page.result.objects {
             let path = url.with_key(object.location.as_ref()).to_path();
-            visit(Listed::Object(path, identity(object)))?;
+            visit(match identity(object) {
+                Ok(identity) => Listed::Object(path, identity),
+                Err(error) => Listed::Unreadable(path, Some(object.size), error),
+            })?;
         }
         for left in left.into_iter().filter(|left| !is_marker(left)) {
             let Left { key, length, is_folder, why } = left;

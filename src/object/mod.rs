@@ -9,9 +9,9 @@
 //! for what is read ahead. An answer that is no block is a page of a listing, of 16 MiB at most, or a refusal, of 64 KiB
 //! (`http`).
 //!
-//! An object has no inode. What makes it the same object is its length, its `ETag` and its version ([`Identity`]). Each
-//! request says which `ETag` it is for, and as servers were seen to give another object all the same, what the answer says
-//! is compared.
+//! An object has no inode. What makes it the same object is its length, its `ETag` and its version ([`Identity`]); where
+//! there is no strong `ETag`, also its time. Each request insists on a strong `ETag`, and as servers were seen to give
+//! another object all the same, what the answer says is compared. An object that has neither is not read.
 //!
 //! Keys that the crate `object_store` would not give back as they are are told and not read (`page`).
 //!
@@ -25,6 +25,7 @@
 #![cfg_attr(not(feature = "cloud"), allow(dead_code))]
 
 mod error;
+mod identity;
 mod url;
 
 #[cfg(feature = "cloud")]
@@ -56,6 +57,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 pub use error::Error;
+pub use identity::Identity;
 pub use list::list;
 pub use reader::{Object, look};
 pub use url::{Url, is_url};
@@ -65,19 +67,6 @@ pub const BLOCK_LEN: u64 = 8 << 20;
 
 /// Set once the run is to end.
 pub type Stop = Arc<AtomicBool>;
-
-/// What makes an object the same object, and when it was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// Its length in bytes.
-    pub length: u64,
-    /// When it was written: seconds since 1970 and nanoseconds, as of a file.
-    pub modified: String,
-    /// Its `ETag`, where the store gives one.
-    pub etag: Option<String>,
-    /// Its version, where the store keeps several.
-    pub version: Option<String>,
-}
 
 /// What a listing has.
 #[derive(Debug, Clone)]

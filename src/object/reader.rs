@@ -18,8 +18,8 @@ use super::{BLOCK_LEN, Error, Identity, Stop, Traffic, Url, refusal};
 
 /// How often a body that ends early is asked for again, beyond what the crate does where it has an `ETag` to go by.
 const TRIES: usize = 3;
-/// A mark of tags that servers do not promise to change with every byte; `If-Match` never holds for them.
-const WEAK: &str = "W/";
+/// Longest object; offsets of files are no larger.
+const LENGTH_MOST: u64 = i64::MAX.unsigned_abs();
 
 /// An object; shared by whoever reads of it, each where he likes.
 pub struct Object {
@@ -51,40 +51,30 @@ pub fn look(url: &Url, stop: &Stop) -> Result<Identity, Error> {
     wait(stop, async move { remote.look().await })
 }
 
-/// What the crate says of an object.
-pub(super) fn identity(meta: &ObjectMeta) -> Identity {
-    let modified = meta.last_modified;
-    Identity {
+/// What the crate says of an object. It says 1970 where the store does not say when it was written.
+pub(super) fn identity(meta: &ObjectMeta) -> Result<Identity, Error> {
+    if meta.size > LENGTH_MOST {
+        return Err(Error::Length { length: meta.size });
+    }
+    let (seconds, nanoseconds) = (meta.last_modified.timestamp(), meta.last_modified.timestamp_subsec_nanos());
+    let identity = Identity {
         length: meta.size,
-        modified: format!("{}.{:09}", modified.timestamp(), modified.timestamp_subsec_nanos()),
+        modified: ((seconds, nanoseconds) != (0, 0)).then(|| format!("{seconds}.{nanoseconds:09}")),
         etag: meta.e_tag.clone(),
         version: meta.version.clone(),
+    };
+    if identity.strong_tag().is_none() && identity.modified.is_none() {
+        return Err(Error::Unidentified);
     }
+    Ok(identity)
 }
 
-impl Identity {
-    /// Whether another answer is about this object. Where there is no tag, the time is all there is.
-    fn check(&self, now: &Identity) -> Result<(), Error> {
-        if now.length < self.length {
-            return Err(Error::Shrunk { from: self.length, to: now.length });
-        }
-        let bare = |tag: &String| tag.trim_start_matches(WEAK).to_owned();
-        let is_same_tag = match (&self.etag, &now.etag) {
-            (Some(then), Some(now)) => bare(then) == bare(now),
-            _ => self.modified == now.modified,
-        };
-        let is_same_version = match (&self.version, &now.version) {
-            (Some(then), Some(now)) => then == now,
-            _ => true,
-        };
-        let is_same = now.length == self.length && is_same_tag && is_same_version;
-        if is_same { Ok(()) } else { Err(Error::Replaced) }
+/// That what a store says now is of the object that was opened.
+fn check(opened: &Identity, now: &Identity) -> Result<(), Error> {
+    if now.length < opened.length {
+        return Err(Error::Shrunk { from: opened.length, to: now.length });
     }
-
-    /// The tag that a request can insist on.
-    fn strong_tag(&self) -> Option<&str> {
-        self.etag.as_deref().filter(|tag| !tag.starts_with(WEAK))
-    }
+    if opened.is_same(now) { Ok(()) } else { Err(Error::Replaced) }
 }
 
 impl Remote {
@@ -104,11 +94,11 @@ impl Remote {
 
     async fn look(&self) -> Result<Identity, Error> {
         if let Ok(answer) = self.store.get(&self.key, store::head(&self.requests)).await {
-            return Ok(identity(&answer.meta));
+            return identity(&answer.meta);
         }
         // The answer to a HEAD has no body, and so no reason.
         match self.store.get(&self.key, store::range(0..1, None, &self.requests)).await {
-            Ok(answer) => Ok(identity(&answer.meta)),
+            Ok(answer) => identity(&answer.meta),
             Err(error) => Err(self.refusal(&error)),
         }
     }
@@ -122,11 +112,11 @@ impl Remote {
                 Err(error) if refusal::is_out_of_range(&error) => return Ok((self.look().await?, Bytes::new())),
                 Err(error) => return Err(self.refusal(&error)),
             };
-            let identity = identity(&answer.meta);
+            let identity = identity(&answer.meta)?;
             let expected = identity.length.min(BLOCK_LEN);
             tries -= 1;
             match self.body(answer, expected).await {
-                Err(error) if tries == 0 => return Err(error),
+                Err(error) if tries == 0 || error == Error::Memory => return Err(error),
                 Err(_) => {}
                 Ok(bytes) => return Ok((identity, bytes)),
             }
@@ -143,10 +133,10 @@ impl Remote {
                 Err(error) => return Err(self.explain(&error, opened).await),
             };
             // Servers were seen that take no notice of what a request insists on.
-            opened.check(&identity(&answer.meta))?;
+            check(opened, &identity(&answer.meta)?)?;
             tries -= 1;
             match self.body(answer, range.end - range.start).await {
-                Err(error) if tries == 0 => return Err(error),
+                Err(error) if tries == 0 || error == Error::Memory => return Err(error),
                 Err(_) => {}
                 Ok(bytes) => return Ok(bytes),
             }
@@ -156,7 +146,8 @@ impl Remote {
     /// What comes, which is to be so long and no longer, whatever the server sends.
     async fn body(&self, answer: GetResult, expected: u64) -> Result<Bytes, Error> {
         let expected = usize::try_from(expected).expect("at most a block");
-        let mut bytes = Vec::with_capacity(expected);
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(expected).map_err(|_| Error::Memory)?;
         let mut pieces = answer.into_stream();
         while let Some(piece) = poll_fn(|context| pieces.as_mut().poll_next(context)).await {
             let piece = piece.map_err(|error| self.refusal(&error))?;
@@ -179,7 +170,7 @@ impl Remote {
             Error::NoObject => Error::Replaced,
             Error::Replaced | Error::Unreachable { .. } | Error::Busy { .. } => refusal,
             _ => match self.look().await {
-                Ok(now) => opened.check(&now).err().unwrap_or(refusal),
+                Ok(now) => check(opened, &now).err().unwrap_or(refusal),
                 Err(Error::NoObject) => Error::Replaced,
                 Err(_) => refusal,
             },
@@ -279,7 +270,7 @@ impl Object {
         let remote = self.shared.remote.clone();
         let now = wait(&self.stop, async move { remote.look().await });
         match now {
-            Ok(now) => self.identity.check(&now),
+            Ok(now) => check(&self.identity, &now),
             Err(Error::NoObject) => Err(Error::Replaced),
             Err(error) => Err(error),
         }
@@ -305,32 +296,5 @@ impl Drop for Object {
     /// Requests under way hold what they share.
     fn drop(&mut self) {
         self.shared.lock().clear();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn identity(length: u64, etag: Option<&str>, modified: &str) -> Identity {
-        Identity { length, modified: modified.to_owned(), etag: etag.map(str::to_owned), version: None }
-    }
-
-    #[test]
-    fn the_tag_tells_objects_apart_and_where_there_is_none_the_time() {
-        let opened = identity(10, Some("\"a\""), "1.0");
-        assert_eq!(opened.check(&identity(10, Some("W/\"a\""), "2.0")), Ok(()));
-        assert_eq!(opened.check(&identity(10, Some("\"b\""), "1.0")), Err(Error::Replaced));
-        assert_eq!(opened.check(&identity(11, Some("\"a\""), "1.0")), Err(Error::Replaced));
-        assert_eq!(opened.check(&identity(9, Some("\"b\""), "1.0")), Err(Error::Shrunk { from: 10, to: 9 }));
-        let opened = identity(10, None, "1.0");
-        assert_eq!(opened.check(&identity(10, None, "1.0")), Ok(()));
-        assert_eq!(opened.check(&identity(10, None, "2.0")), Err(Error::Replaced));
-    }
-
-    #[test]
-    fn a_request_insists_on_no_tag_that_may_never_match() {
-        assert_eq!(identity(1, Some("W/\"a\""), "").strong_tag(), None);
-        assert_eq!(identity(1, Some("\"a\""), "").strong_tag(), Some("\"a\""));
     }
 }

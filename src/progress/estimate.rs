@@ -266,7 +266,7 @@ impl Estimate {
     /// Of archives of these ranks and sizes, in this order, so many at a time.
     pub fn new(jobs: usize, archives: impl Iterator<Item = (usize, u64)>) -> Estimate {
         let waiting: VecDeque<_> = archives.map(|(rank, size)| Waiting { rank, size, is_staged: None }).collect();
-        let total = waiting.iter().map(|archive| archive.size).sum();
+        let total = waiting.iter().fold(0, |total: u64, archive| total.saturating_add(archive.size));
         Estimate { jobs: jobs.max(1), waiting, total, ..Estimate::default() }
     }
 

@@ -35,7 +35,7 @@ fn archive(rank: usize) -> Arc<Archive> {
         path,
         hash: hash.into(),
         size: 1_000_000,
-        mtime: "0.000000000".to_owned(),
+        mtime: None,
         mark: Mark::Inode { ctime: "0.000000000".to_owned(), inode: 1 },
         rank,
     })

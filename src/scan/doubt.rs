@@ -94,13 +94,13 @@ impl<'a> Doubts<'a> {
                 check.verified == Some(Some(false))
             }
             Record::ArchiveVerified(verified) => {
-                let is_same =
-                    verified.size_bytes == Some(archive.size) && verified.mtime.as_ref() == Some(&archive.mtime);
+                let is_same = verified.size_bytes == Some(archive.size) && verified.mtime == archive.mtime;
                 match &verified.reason {
                     Some(Told::Known(Reason::Checksum | Reason::Corrupt)) if is_same => {
                         self.doubted.insert(hash.to_owned());
                     }
-                    None if is_same && verified.outcome == "verified" => {
+                    // A time that is not told is no proof.
+                    None if is_same && archive.mtime.is_some() && verified.outcome == "verified" => {
                         self.doubted.remove(hash);
                     }
                     _ => {}

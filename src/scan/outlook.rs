@@ -46,7 +46,7 @@ fn look(run: &Shared<'_>, archive: &Archive) -> Option<bool> {
         meter: Arc::new(Meter::new(run.control.flag())),
         voucher: None,
     };
-    let zst = ZstFile::open(&archive.path, options).ok()?;
+    let zst = ZstFile::open_listed(&archive.path, archive.listed().as_ref(), options).ok()?;
     let head = Head::new(&zst);
     let mut images = Images::new(site.image_suffix.clone(), Some(site.min_image_size.0));
     let mut members = member::walk(&head);

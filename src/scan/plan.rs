@@ -65,7 +65,7 @@ struct Found {
     hash: OsString,
     file: File,
     size: u64,
-    mtime: String,
+    mtime: Option<String>,
     mark: Mark,
 }
 
@@ -80,7 +80,7 @@ impl Plan {
     /// Compressed bytes of all archives.
     #[must_use]
     pub fn total_bytes(&self) -> u64 {
-        self.archives.iter().map(|archive| archive.size).sum()
+        self.archives.iter().fold(0, |total, archive| total.saturating_add(archive.size))
     }
 }
 
@@ -378,7 +378,7 @@ fn check(path: &Path, object: Option<object::Identity>) -> Result<Found, Cause> 
         hash,
         file: File::Inode { device: metadata.dev(), inode: metadata.ino() },
         size: metadata.len(),
-        mtime: format!("{}.{:09}", metadata.mtime(), metadata.mtime_nsec()),
+        mtime: Some(format!("{}.{:09}", metadata.mtime(), metadata.mtime_nsec())),
         mark: Mark::Inode { ctime, inode: metadata.ino() },
     })
 }

@@ -79,7 +79,7 @@ impl<'r> Survey<'r> {
             meter: Arc::clone(&self.meter),
             voucher: vouch::voucher(self.run.config.engine),
         };
-        ZstFile::open(&self.archive.path, options)
+        ZstFile::open_listed(&self.archive.path, self.archive.listed().as_ref(), options)
     }
 
     /// Reads the archive to its end, or only looks at its beginning.

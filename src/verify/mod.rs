@@ -103,7 +103,7 @@ fn one(archive: &Archive, max_window: u64, meter: Arc<Meter>) -> Verified {
 
 fn read(archive: &Archive, options: Options, verified: &mut Verified) -> Result<(), Cause> {
     let of_zst = |error: crate::zst::Error| Cause::from(&error);
-    let zst = ZstFile::open(&archive.path, options).map_err(of_zst)?;
+    let zst = ZstFile::open_listed(&archive.path, archive.listed().as_ref(), options).map_err(of_zst)?;
     let walked = walk(&zst);
     // What is wrong with the tar does not end the frames, and their own word comes first.
     let finished = zst.finish().map_err(of_zst);

@@ -156,6 +156,9 @@ pub enum Change {
     /// Its name leads to another file, or to none.
     #[error("the file was replaced or removed while it was read")]
     Replaced,
+    /// It is not the object that the collection was listed with.
+    #[error("the object was replaced after it was listed")]
+    Relisted,
 }
 
 impl Error {

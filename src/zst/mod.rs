@@ -122,6 +122,8 @@ pub use options::{Engine, Options, SURE_TAIL, Voucher};
 pub use source::{Identity, Padding};
 pub use totals::Totals;
 
+use crate::object;
+
 use reader::Reader;
 use source::Source;
 
@@ -146,7 +148,13 @@ pub struct ZstFile {
 impl ZstFile {
     /// Opens `path`, which must be a regular file that is not empty, or the URL of an object. Nothing is decoded yet.
     pub fn open(path: &Path, options: Options) -> Result<ZstFile, Error> {
+        ZstFile::open_listed(path, None, options)
+    }
+
+    /// The same of an object that a listing told of: it has to be that one still.
+    pub fn open_listed(path: &Path, listed: Option<&object::Identity>, options: Options) -> Result<ZstFile, Error> {
         let source = Arc::new(Source::of(path, &options.meter.stop_flag())?);
+        listed.map_or(Ok(()), |listed| source.check_listed(listed))?;
         let reader = Reader::new(&source, options)?;
         Ok(ZstFile { source, reader: Mutex::new(reader) })
     }

@@ -65,6 +65,7 @@ impl Source {
         let open = || Object::open(&object::Url::parse(path)?, Arc::clone(stop));
         let object = open().map_err(|error| match error {
             object::Error::Interrupted => Error::Interrupted,
+            object::Error::Memory => Error::Memory { frame: 0 },
             error => Error::Open { source: Arc::new(io::Error::from(error)) },
         })?;
         if object.identity().length == 0 {
@@ -186,6 +187,14 @@ impl Source {
         Ok(())
     }
 
+    /// Whether an object is the one that a listing told of.
+    pub fn check_listed(&self, listed: &object::Identity) -> Result<(), Error> {
+        match &self.backend {
+            Backend::Object(object) if !listed.is_same(object.identity()) => Err(Error::Changed(Change::Relisted)),
+            Backend::Object(_) | Backend::File(_) => Ok(()),
+        }
+    }
+
     /// Whether it is still what was opened, and what its name leads to.
     pub fn check_unchanged(&self) -> Result<(), Error> {
         match &self.backend {
@@ -201,6 +210,7 @@ fn of_object(error: object::Error, offset: u64) -> Error {
         object::Error::Shrunk { from, to } => Error::Changed(Change::Shrunk { from, to }),
         object::Error::Replaced => Error::Changed(Change::Replaced),
         object::Error::Interrupted => Error::Interrupted,
+        object::Error::Memory => Error::Memory { frame: offset },
         error => Error::Io { offset, source: Arc::new(io::Error::from(error)) },
     }
 }

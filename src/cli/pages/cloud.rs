@@ -55,17 +55,20 @@ pub const SECTIONS: [(&str, &[&str]); 6] = [
     (
         "WHAT MAY CHANGE",
         &[
-            "An object is the same as long as its length, its ETag and its version are. Every request insists on the ETag, what \
-             each answer says is compared, and at the end the object is looked at once more. One that was replaced meanwhile is \
-             an error with the reason changed. archive_start logs the ETag, and --resume reads an object again that has \
-             another one.",
+            "An object is the same as long as its length, its ETag and its version are; where it has no ETag, or a weak one (W/), \
+             also the time at which it was written (Last-Modified), to the second. Where the ETag is a strong one, every request \
+             for a block but the first insists on it (If-Match). What each answer says is compared, that to the first with what \
+             the listing said, and at the end the object is looked at once more. One that was replaced meanwhile is an error with \
+             the reason changed. An object with neither a strong ETag nor a time is not read. archive_start logs the ETag, and \
+             --resume reads an object again that has another one.",
         ],
     ),
     (
         "WHAT GOES WRONG",
         &[
-            "A request that fails for the network, or with 429 or 5xx, is made again, up to 10 times in 3 minutes; to a \
-             store that has never answered, 3 times in a second or two. A bucket that is not there, credentials that are \
+            "A request that fails for the network, or with 408, 429 or 5xx, is made again, up to 10 times in 3 minutes, and so \
+             is one for the rest of a block that broke off; to a store that has never answered, 3 times in a second or two. A \
+             block that is still not whole is asked for anew, twice at most. A bucket that is not there, credentials that are \
              missing or refused, another region, and no network are told in one line before anything is surveyed.",
         ],
     ),

@@ -40,7 +40,7 @@ pub struct ArchiveStart {
     pub rank: u64,
     /// Its compressed bytes.
     pub size_bytes: Option<u64>,
-    /// When it was last changed: seconds since 1970 and nanoseconds.
+    /// When it was last changed: seconds since 1970 and nanoseconds; null of an object whose store does not tell.
     pub mtime: Option<String>,
     /// Which worker reads it, from 0.
     #[serde(default)]
