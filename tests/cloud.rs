@@ -140,6 +140,27 @@ fn a_bucket_is_surveyed_as_the_folder_with_the_same_files() {
 }
 
 #[test]
+fn a_bucket_of_google_s_is_surveyed_as_one_of_s3() {
+    let server = Server::start();
+    for fixture in fixture::quick_collection().into_iter().take(3) {
+        put_fixture(&server, "cold", &fixture);
+    }
+    let survey = |scheme: &str| {
+        let scan = Scan::new();
+        let account = scan.folder().join("account.json");
+        std::fs::write(&account, server.google()).expect("a file");
+        let mut command = of(&server, scan.command());
+        let ended = scan::end(
+            command.env("GOOGLE_SERVICE_ACCOUNT", account).args(["--dry-run", &format!("{scheme}://{BUCKET}/cold")]),
+        );
+        assert_eq!(ended.code, 0, "{scheme}: {ended:?}");
+        verdicts(&scan.logged())
+    };
+    let of_google = survey("gs");
+    assert!(of_google.len() >= 3 && of_google == survey("s3"));
+}
+
+#[test]
 fn a_run_is_resumed_and_the_report_prints_the_url() {
     let server = Server::start();
     for name in ["gpt-multi", "mbr-multi"] {

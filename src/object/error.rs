@@ -75,6 +75,12 @@ pub enum Error {
         /// The system's word.
         why: String,
     },
+    /// Somebody answers, who may be anybody.
+    #[error("the server's certificate is not accepted ({word}); SSL_CERT_FILE names a file of authorities to trust")]
+    Certificate {
+        /// What is wrong with it.
+        word: String,
+    },
     /// It answers that it cannot answer now.
     #[error("the store is too busy, or out of order ({word})")]
     Busy {
@@ -127,9 +133,10 @@ impl From<Error> for io::Error {
     fn from(error: Error) -> io::Error {
         let kind = match error {
             Error::NoBucket { .. } | Error::NoObject | Error::NothingThere => io::ErrorKind::NotFound,
-            Error::NoCredentials { .. } | Error::WrongCredentials { .. } | Error::Denied { .. } => {
-                io::ErrorKind::PermissionDenied
-            }
+            Error::NoCredentials { .. }
+            | Error::WrongCredentials { .. }
+            | Error::Denied { .. }
+            | Error::Certificate { .. } => io::ErrorKind::PermissionDenied,
             Error::Unreachable { .. } | Error::Busy { .. } => io::ErrorKind::NotConnected,
             Error::NotBuilt => io::ErrorKind::Unsupported,
             Error::Memory => io::ErrorKind::OutOfMemory,

@@ -15,6 +15,11 @@ const SHOWN: usize = 300;
 /// Where credentials are asked for that the environment does not have: the instance's, the container's, Google's.
 const METADATA: [&str; 3] = ["169.254.169.254", "169.254.170.2", "metadata.google.internal"];
 
+/// What the crate says where the environment does not name Azure's account.
+const NO_ACCOUNT: &str = "Account must be specified";
+/// What TLS says of a certificate begins so.
+const CERTIFICATE: &str = "invalid peer certificate: ";
+
 /// How a store's own code for an error stands in its answer.
 const CODE: (&str, &str) = ("<Code>", "</Code>");
 const REGION: (&str, &str) = ("<Region>", "</Region>");
@@ -49,7 +54,7 @@ pub(super) fn of(error: &object_store::Error, url: &Url) -> Error {
     if let Some(found) = of_code {
         return found;
     }
-    if METADATA.iter().any(|host| text.contains(host)) {
+    if METADATA.iter().any(|host| text.contains(host)) || text.contains(NO_ACCOUNT) {
         return Error::NoCredentials { how: credentials(url.scheme) };
     }
     match (error, status) {
@@ -63,7 +68,10 @@ pub(super) fn of(error: &object_store::Error, url: &Url) -> Error {
         (object_store::Error::NotSupported { .. }, _) => whole_only(),
         _ if text.contains("non-partial response") => whole_only(),
         _ => match transport(error) {
-            Some(why) => Error::Unreachable { why },
+            Some(why) => match why.strip_prefix(CERTIFICATE) {
+                Some(word) => Error::Certificate { word: word.to_owned() },
+                None => Error::Unreachable { why },
+            },
             None => Error::Other { why: shown(text.trim_start_matches("Generic ")) },
         },
     }
@@ -192,12 +200,25 @@ mod tests {
             ),
             ("Received redirect without LOCATION, this normally indicates", "set AWS_REGION"),
             ("Error performing PUT http://169.254.169.254/latest/api/token", "no credentials: set AWS_ACCESS_KEY_ID"),
+            ("Account must be specified", "no credentials"),
             ("status code: 503 Slow Down: <Code>SlowDown</Code>", "too busy, or out of order (SlowDown)"),
         ];
         for (answer, words) in answers {
             let told = refusal(answer).to_string();
             assert!(told.contains(words), "{answer}: {told}");
         }
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_accepted_does_not_pass() {
+        let source = |why: &str| HttpError::new(HttpErrorKind::Connect, std::io::Error::other(why.to_owned()));
+        let of = |why: &str| {
+            let url = Url::parse(Path::new("https://host/a.tar.zst")).expect("a URL");
+            of(&object_store::Error::Generic { store: "HTTP", source: Box::new(source(why)) }, &url)
+        };
+        let told = of("invalid peer certificate: UnknownIssuer");
+        assert_eq!(told, Error::Certificate { word: "UnknownIssuer".to_owned() });
+        assert!(!told.may_pass() && of("connection refused").may_pass());
     }
 
     #[test]

@@ -188,6 +188,12 @@ impl Server {
         format!("http://127.0.0.1:{}/{BUCKET}", self.port)
     }
 
+    /// What a file of Google's credentials has by which it is Google's.
+    pub fn google(&self) -> String {
+        let keys = r#""disable_oauth": true, "client_email": "", "private_key": "", "private_key_id": """#;
+        format!(r#"{{"gcs_base_url": "http://127.0.0.1:{}", {keys}}}"#, self.port)
+    }
+
     /// The environment by which it is S3.
     pub fn environment(&self) -> [(&'static str, String); 6] {
         [

@@ -33,6 +33,8 @@ pub const SECTIONS: [(&str, &[&str]); 6] = [
              the aws command are not read: eval \"$(aws configure export-credentials --format env)\" exports what is in them.",
             "For Google: GOOGLE_APPLICATION_CREDENTIALS, or the service account of the machine. For Azure: \
              AZURE_STORAGE_ACCOUNT_NAME with AZURE_STORAGE_ACCOUNT_KEY, or a SAS token, or an identity.",
+            "The certificate of a server is checked by the authorities that the system trusts; SSL_CERT_FILE names a file of \
+             others.",
             "Rights to list the bucket and to get objects are enough. Nothing is written to it.",
         ],
     ),
