@@ -692,3 +692,25 @@ fn an_image_that_shrinks_while_it_is_inspected_is_told_as_changed() {
         assert_eq!(found["error"]["reason"], "changed", "{found}");
     }
 }
+
+#[test]
+fn lengths_that_no_disk_has_are_told_and_add_up_to_no_panic() {
+    let server = Server::start();
+    let most = i64::MAX.unsigned_abs();
+    for (name, length) in [("a", most), ("b", most), ("c", most), ("d", most + 1), ("e", u64::MAX)] {
+        let object = Object { length, etag: Some(name.to_owned()), ..Object::default() };
+        server.put(&format!("d/{name}.tar.zst"), object);
+    }
+    let scanned = run(&server, &site_of("d"), &["--dry-run"]);
+    let url = format!("s3://{BUCKET}/d");
+    let verified = scan::end(of(&server, imgsieve()).args(["verify", "--log", "none", &url]));
+    for ended in [scanned, verified] {
+        assert_eq!(ended.code, 1, "{ended:?}");
+        let told = format!("{}{}", ended.stdout, ended.stderr);
+        assert!(!told.contains("panic"), "{told}");
+        for name in ["d", "e"] {
+            assert!(told.contains(&format!("{url}/{name}.tar.zst: no object is")), "{told}");
+        }
+        assert!(told.contains("not Zstandard data"), "{told}");
+    }
+}

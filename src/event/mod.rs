@@ -64,6 +64,11 @@ pub enum Mark {
 }
 
 impl Archive {
+    /// Compressed bytes of all of these: what a store tells of lengths may add up to any number.
+    pub fn total_bytes<'a>(archives: impl IntoIterator<Item = &'a Archive>) -> u64 {
+        archives.into_iter().fold(0, |total, archive| total.saturating_add(archive.size))
+    }
+
     /// Whether a run began it as the very file or object that it is now.
     #[must_use]
     pub fn is_identical(&self, start: &ArchiveStart) -> bool {

@@ -234,7 +234,7 @@ impl Bars {
                     }
                     state.estimate.end(archive.size, begun.elapsed().as_secs_f64(), is_staged);
                     state.done += 1;
-                    state.done_bytes += archive.size;
+                    state.done_bytes = state.done_bytes.saturating_add(archive.size);
                     bar.finish_and_clear();
                     self.multi.remove(&bar);
                 }
@@ -270,7 +270,7 @@ impl Bars {
         let mut position = state.done_bytes;
         for archive in &state.running {
             let of_archive = archive.position(&state);
-            position += of_archive;
+            position = position.saturating_add(of_archive);
             if restyle {
                 archive.bar.set_style(layout.archive_style());
             }

@@ -288,14 +288,14 @@ impl Estimate {
     /// An archive ended.
     #[allow(clippy::cast_precision_loss)]
     pub fn end(&mut self, size: u64, seconds: f64, is_staged: bool) {
-        self.done += size;
+        self.done = self.done.saturating_add(size);
         let class = if is_staged { &mut self.staged } else { &mut self.passed };
         class.add(size as f64, seconds);
     }
 
     /// An archive was read, and an image of it is tried again later.
     pub fn defer(&mut self, size: u64) {
-        self.deferred += size;
+        self.deferred = self.deferred.saturating_add(size);
     }
 
     /// One of those is tried again.
@@ -349,7 +349,7 @@ impl Estimate {
     /// Seconds that the rest takes, when the run has taken `elapsed`; none where too little is known yet.
     #[allow(clippy::cast_precision_loss)]
     pub fn rest(&self, running: &[Running], elapsed: f64) -> Option<Rest> {
-        let read = self.done + running.iter().map(|archive| archive.position).sum::<u64>();
+        let read = running.iter().fold(self.done, |read, archive| read.saturating_add(archive.position));
         if elapsed < SECONDS_LEAST || (read as f64) < SHARE_LEAST * self.total as f64 {
             return None;
         }

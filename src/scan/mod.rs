@@ -159,7 +159,7 @@ impl Shared<'_> {
         let space = self.space();
         let of_resumed = resumed.as_ref().map(|resumed| Resumed {
             archives: resumed.len(),
-            bytes: resumed.iter().map(|(archive, _)| archive.size).sum(),
+            bytes: Archive::total_bytes(resumed.iter().map(|(archive, _)| &**archive)),
             runs: resumed.iter().map(|(_, earlier)| earlier.run.clone()).collect(),
         });
         let mut told = Vec::new();
@@ -174,7 +174,7 @@ impl Shared<'_> {
         self.emit(&Event::ScriptStart {
             start: &Start {
                 total_archives: plan.archives.len() + told.len(),
-                total_bytes: plan.total_bytes() + of_resumed.as_ref().map_or(0, |resumed| resumed.bytes),
+                total_bytes: plan.total_bytes().saturating_add(of_resumed.as_ref().map_or(0, |resumed| resumed.bytes)),
                 left_out: &plan.left_out,
                 min_archive_size: self.config.site.min_archive_size.0,
                 options: &self.config.options,

@@ -80,7 +80,7 @@ impl Plan {
     /// Compressed bytes of all archives.
     #[must_use]
     pub fn total_bytes(&self) -> u64 {
-        self.archives.iter().fold(0, |total, archive| total.saturating_add(archive.size))
+        Archive::total_bytes(self.archives.iter().map(Arc::as_ref))
     }
 }
 

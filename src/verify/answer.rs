@@ -51,11 +51,11 @@ impl Answer {
     fn of(&self, soundness: Option<Soundness>) -> (u64, u64) {
         let came_out = |verified: &Option<Verified>| verified.as_ref().map(|verified| verified.soundness);
         let these = self.archives.iter().filter(|(_, verified)| came_out(verified) == soundness);
-        these.fold((0, 0), |(count, bytes), (archive, _)| (count + 1, bytes + archive.size))
+        these.fold((0, 0), |(count, bytes), (archive, _)| (count + 1, bytes.saturating_add(archive.size)))
     }
 
     fn total(&self) -> (u64, u64) {
-        (self.archives.len() as u64, self.archives.iter().map(|(archive, _)| archive.size).sum())
+        (self.archives.len() as u64, Archive::total_bytes(self.archives.iter().map(|(archive, _)| &**archive)))
     }
 
     /// For a person.

@@ -25,7 +25,7 @@ pub use answer::Answer;
 pub fn run(config: &Config, control: &Control, observers: &[&dyn Observer]) -> Result<(Exit, Answer), Cause> {
     let Plan { archives, left_out, problems, part } = plan::select(config, &control.flag())?;
     let observers = Observers::new(control, observers);
-    let bytes = archives.iter().map(|archive| archive.size).sum();
+    let bytes = Archive::total_bytes(archives.iter().map(Arc::as_ref));
     observers.emit(&Event::Live(Live::Verifying { archives: archives.len(), bytes }));
     observers.emit(&Event::Live(Live::Queue { jobs: config.jobs(), archives: &archives }));
     let verified = all(config, control, observers, &archives);
