@@ -76,6 +76,21 @@ impl Shard {
         format!("{:0width$}-of-{}", self.index, self.count)
     }
 
+    /// The shard that a file is named for, as `scan-03-of-16.jsonl`.
+    #[must_use]
+    pub fn of_file_name(name: &str) -> Option<Shard> {
+        let (before, behind) = name.rsplit_once("-of-")?;
+        let index = &before[before.rfind(|c: char| !c.is_ascii_digit()).map_or(0, |at| at + 1)..];
+        let count = &behind[..behind.find(|c: char| !c.is_ascii_digit()).unwrap_or(behind.len())];
+        Shard::new(index.parse().ok()?, count.parse().ok()?)
+    }
+
+    /// Whether `other` is another part of the same division: no name belongs to both.
+    #[must_use]
+    pub fn is_apart_from(self, other: Shard) -> bool {
+        self.count == other.count && self.index != other.index
+    }
+
     /// For a person: `3 of 8`.
     #[must_use]
     pub fn in_words(self) -> String {
@@ -138,6 +153,23 @@ impl Part {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_is_named_for_one_shard_or_for_none() {
+        for (index, count) in [(0, 1), (3, 16), (7, 8), (12, 1000)] {
+            let shard = Shard::new(index, count).expect("a shard");
+            for name in
+                [format!("scan-{}.jsonl", shard.file_name()), format!("verify-{}.jsonl.1.gz", shard.file_name())]
+            {
+                assert_eq!(Shard::of_file_name(&name), Some(shard), "{name}");
+            }
+        }
+        for name in ["scan.jsonl", "scan-8-of-8.jsonl", "a-of-b.jsonl", "scan--of-8.jsonl", "3-of-é", "-of-"] {
+            assert_eq!(Shard::of_file_name(name), None, "{name}");
+        }
+        let [one, other, of_more] = [(1, 8), (2, 8), (2, 9)].map(|(k, n)| Shard::new(k, n).expect("a shard"));
+        assert!(one.is_apart_from(other) && !one.is_apart_from(one) && !one.is_apart_from(of_more));
+    }
 
     #[test]
     fn a_shard_is_a_number_below_another() {

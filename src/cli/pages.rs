@@ -269,7 +269,7 @@ fn shards_page(roff: &mut Roff) {
              shard by their whole names. 8 to 32 shards per machine let the engine's queue balance them. Name N everywhere: \
              engines that run one task of an array again may count it as the only one. Archives of --files-from are taken as \
              they are, or by shards of them.",
-            "With --log FOLDER/, each shard has a log of its own there, scan-K-of-N.jsonl, and reads all others. imgsieve \
+            "With --log FOLDER/, each shard has a log of its own there, scan-K-of-N.jsonl, and reads the others but for those of the same N. imgsieve \
              report FOLDER is the report of one run over the whole collection: of each shard, the last run counts, and shards \
              that are missing, unfinished, interrupted or failed are named. With --resume, a shard goes on where its log ends, \
              and takes over what shards of another number have done. imgsieve reprocess --log FOLDER/ goes by all logs, and \

@@ -370,7 +370,12 @@ impl Config {
             LogTarget::File(_) => std::slice::from_ref(&self.site.log),
             LogTarget::Stdout | LogTarget::Nowhere => &[],
         };
-        Logs::open(&[own, &self.more_logs].concat(), false)
+        // What other shards of the same division log is never about an archive of this one's. Were it read, a survey would read
+        // as many lines as it has archives times shards.
+        let is_of_another = |name: &str| {
+            self.shard.zip(Shard::of_file_name(name)).is_some_and(|(shard, other)| shard.is_apart_from(other))
+        };
+        Logs::open_where(&[own, &self.more_logs].concat(), false, &|name| !is_of_another(name))
     }
 
     /// What the run's answers depend on.

@@ -1,7 +1,7 @@
 //! Where logs are: files, folders of them, what logrotate made of them, pipes.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashSet, VecDeque};
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
@@ -34,6 +34,8 @@ pub struct Logs {
     sources: Vec<Source>,
     /// Files and folders as they were named, without standard input.
     named: Vec<PathBuf>,
+    /// Files in folders that could not be opened, and why.
+    unopened: Vec<String>,
 }
 
 /// A log, or what logrotate made of a part of one.
@@ -50,7 +52,12 @@ impl Logs {
     /// Opens the logs at `paths`, and those in folders among them. With `takes_pipes`, a pipe is read to its end, and `-`
     /// is standard input; otherwise nothing is waited for.
     pub fn open(paths: &[PathBuf], takes_pipes: bool) -> Result<Logs, Error> {
-        let mut sources = Vec::new();
+        Logs::open_where(paths, takes_pipes, &|_| true)
+    }
+
+    /// The same, of the files in a folder only those whose names are `wanted`.
+    pub fn open_where(paths: &[PathBuf], takes_pipes: bool, wanted: &dyn Fn(&str) -> bool) -> Result<Logs, Error> {
+        let (mut sources, mut unopened) = (Vec::new(), Vec::new());
         let is_dash = |path: &Path| takes_pipes && path == Path::new("-");
         let named = paths.iter().filter(|path| !is_dash(path)).cloned().collect();
         for path in paths {
@@ -66,16 +73,19 @@ impl Logs {
                 });
                 told.map_err(failed)?;
                 for path in paths {
-                    let is_log = path.file_name().is_some_and(|name| is_log_name(&name.to_string_lossy()));
+                    let name = path.file_name().unwrap_or_default().to_string_lossy();
+                    let is_log = is_log_name(&name) && wanted(&name);
                     // What is being compressed is there twice.
                     let is_twice = matches!(path.extension(), Some(suffix) if suffix == "gz" || suffix == "zst")
                         && path.with_extension("").exists();
                     if is_log && !is_twice && path.is_file() {
-                        let file = open_one(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
-                        sources.push(Source { path, file, group: 0, is_listed: true });
+                        match open_one(&path) {
+                            Ok(file) => sources.push(Source { path, file, group: 0, is_listed: true }),
+                            Err(source) => unopened.push(format!("{}; skipped", Error::Io { path, source })),
+                        }
                     }
                 }
-                if sources.len() == before {
+                if sources.len() == before && unopened.is_empty() {
                     return Err(Error::Empty { path: path.to_owned() });
                 }
                 continue;
@@ -92,7 +102,7 @@ impl Logs {
         let mut known = HashSet::new();
         let identity = |file: &File| file.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()));
         sources.retain(|source| identity(&source.file).is_none_or(|identity| known.insert(identity)));
-        let mut logs = Logs { sources, named };
+        let mut logs = Logs { sources, named, unopened };
         if logs.sources.len() > 1 {
             // Times are whole seconds: of two parts of a log that begin in the same one, the older by its name comes first.
             let first = |source: &Source| Ok((source.first_time()?, Reverse(age(&source.path)), source.path.clone()));
@@ -101,9 +111,9 @@ impl Logs {
             sources.sort_by(|(a, _), (b, _)| a.cmp(b));
             logs.sources = sources.into_iter().map(|(_, source)| source).collect();
         }
-        let stems: Vec<PathBuf> = logs.sources.iter().map(|source| stem(&source.path)).collect();
+        let mut groups = HashMap::new();
         for (index, source) in logs.sources.iter_mut().enumerate() {
-            source.group = stems.iter().position(|stem| *stem == stems[index]).unwrap_or(index);
+            source.group = *groups.entry(stem(&source.path)).or_insert(index);
         }
         Ok(logs)
     }
@@ -112,8 +122,10 @@ impl Logs {
     /// their times. An empty log has no runs.
     pub fn read(&self, listener: &mut impl Listener) -> Result<Reading, Error> {
         let mut chains: Vec<Chain<'_>> = Vec::new();
+        let mut of_group = HashMap::new();
         for (index, source) in self.sources.iter().enumerate() {
-            match chains.iter_mut().find(|chain| chain.group == source.group) {
+            let chain = *of_group.entry(source.group).or_insert(chains.len());
+            match chains.get_mut(chain) {
                 Some(chain) => chain.sources.push_back((index, source)),
                 None => chains.push(Chain::new(source.group, index, source)),
             }
@@ -143,7 +155,7 @@ impl Logs {
                 }
             }
         }
-        let mut sum = Reading::default();
+        let mut sum = Reading { notes: self.unopened.clone(), ..Reading::default() };
         for (source, (reading, end)) in self.sources.iter().zip(&readings) {
             if reading.lines == 0 && reading.total() > 0 {
                 let foreign = Error::Foreign { path: source.path.clone(), lines: reading.total() };
