@@ -23,6 +23,10 @@ pub(super) fn read(path: &Path, null: bool) -> io::Result<Vec<PathBuf>> {
     if read as u64 > MOST {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than 1 GiB"));
     }
+    if !null && text.contains(&0) {
+        let message = "it has NUL, which no path has: -0 is for lists of paths that end with it";
+        return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+    }
     let end = if null { 0 } else { b'\n' };
     let paths = text.split(|&byte| byte == end).filter(|path| !path.is_empty());
     let full = |path: &Path| if object::is_url(path) { Ok(path.to_owned()) } else { std::path::absolute(path) };
@@ -48,6 +52,8 @@ mod tests {
         );
         assert_eq!(read(b"/a\nb\0/c\0", true), [Path::new("/a\nb"), Path::new("/c")]);
         assert!(read(b"", false).is_empty());
+        std::fs::write(&list, b"/a\0/c\0").expect("a list");
+        assert!(super::read(&list, false).is_err_and(|error| error.to_string().contains("-0")));
         assert!(super::read(&folder.path().join("none"), false).is_err());
     }
 }

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::time::SystemTime;
 
-use crate::account::Selection;
+use crate::account::{Selection, Shards};
 use crate::cause::Cause;
 use crate::exit::Exit;
 use crate::log::Logs;
@@ -46,6 +46,10 @@ pub(super) fn run(arguments: ReportArguments) -> Exit {
     };
     for note in report.notes() {
         warn(&note);
+    }
+    if format.csv || format.unchecked || format.undecided {
+        // Nothing else in these says that something is not in them.
+        report.shards().flat_map(Shards::troubles).for_each(|trouble| warn(&format!("shards {trouble}")));
     }
     if format.unchecked {
         return print_unchecked(&Unchecked::of(&report), null);

@@ -50,7 +50,7 @@ pub struct ReprocessArguments {
     staging: Option<PathBuf>,
     /// Process only images from the archives of shard K of N, K from 0: see `imgsieve scan --help`
     /// [default: of all]
-    #[arg(long, value_name = "K/N")]
+    #[arg(long, value_name = "K/N", allow_hyphen_values = true)]
     shard: Option<Shard>,
     /// Commands to run at a time
     #[arg(long, short, value_name = "N", default_value = "1")]

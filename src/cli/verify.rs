@@ -42,7 +42,7 @@ pub struct VerifyArguments {
     #[arg(long)]
     recursive: bool,
     /// Verify only shard K of N, K from 0: see `imgsieve scan --help` [default: all of it]
-    #[arg(long, value_name = "K/N")]
+    #[arg(long, value_name = "K/N", allow_hyphen_values = true)]
     shard: Option<Shard>,
     /// Verify the archives in this list, a path per line, `-` for standard input; besides the others that are named
     /// [default: no list]

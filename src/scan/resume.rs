@@ -65,7 +65,8 @@ pub fn take_up(
         );
         warn(Cause::new(Reason::LogUnreadable, message));
     }
-    if !has_runs {
+    // An engine runs a shard for the first time as for the tenth.
+    if !has_runs && config.shard.is_none() {
         let message = format!("{} has no earlier run; there is nothing to resume", path.display());
         warn(Cause::new(Reason::NothingToResume, message));
     }
