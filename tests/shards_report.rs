@@ -246,7 +246,35 @@ fn the_last_run_of_each_shard_counts() {
     let of_two: Value = serde_json::from_str(&ended.stdout).expect("JSON");
     assert_eq!(of_two["runs"][0]["shards"]["count"], 2);
     assert_eq!(stripped(of_two["archives"].clone()), stripped(json(&[&again, &logs])["archives"].clone()));
-    assert!(ended.stderr.contains("6 runs over shards of another division"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("6 older runs of another division into shards left out"), "{}", ended.stderr);
+    // So does a run over all of it.
+    std::thread::sleep(Duration::from_millis(1100));
+    scan.run_with(&["--resume", "--log", &format!("{}/", logs.display())]);
+    let whole = json(&[&logs]);
+    let is_of_shards =
+        |report: &Value| report["remaining"]["resume"].as_str().is_some_and(|all| all.contains("--shard"));
+    assert!(is_of_shards(&of_two) && !is_of_shards(&whole), "{}", whole["remaining"]);
+    assert_eq!(whole["archives"].as_array().map(Vec::len), of_two["archives"].as_array().map(Vec::len));
+}
+
+#[test]
+fn shards_that_are_hardly_of_one_survey_are_warned_of_and_a_missing_one_is_named_beside_lists() {
+    let scan = collection().args(&["--dry-run"]);
+    let logs = scan.folder().join("logs");
+    let log = format!("{}/", logs.display());
+    scan.run_with(&["--shard", "0/3", "--log", &log]);
+    scan.run_with(&["--shard", "1/3", "--log", &log, "--min-partitions", "3"]);
+    fs::remove_file(scan.archive(&fixture::quick_collection()[0].hash)).expect("an archive");
+    scan.run_with(&["--shard", "1/3", "--log", &log, "--min-partitions", "3"]);
+    for form in ["--csv", "--unchecked", "--undecided"] {
+        let ended = end(imgsieve().args(["report", form]).arg(&logs));
+        for warning in ["surveyed by different rules", "archives in the collection, which changed", "shards missing: 2"]
+        {
+            assert!(ended.stderr.contains(warning), "{form}: {warning}: {}", ended.stderr);
+        }
+    }
+    let text = report(&[&logs], &[]);
+    assert!(text.contains(" in the collection chosen ("), "{text}");
 }
 
 #[test]

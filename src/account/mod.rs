@@ -69,8 +69,8 @@ pub struct Account {
     pub lines_more: u64,
     /// What is not listed, in total.
     pub more: Sums,
-    /// Runs over shards of another division of the collection, which are older and left out.
-    pub other_shards: u64,
+    /// Runs over other shards, or over all of the collection where these are over shards, which are older and left out.
+    pub other_runs: u64,
 }
 
 /// One run.

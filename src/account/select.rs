@@ -3,6 +3,7 @@
 use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::BuildHasher;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::log::{At, Entry, Error, Head, Listener, Logs, Name, Record};
@@ -60,8 +61,8 @@ pub(super) struct Wanted<'a> {
     places: HashMap<String, Place>,
     /// Runs that were begun.
     begun: u64,
-    /// Runs over shards of an older division, which are left out.
-    other_shards: u64,
+    /// Runs of an older division of the collection, which are left out.
+    other_runs: u64,
     hasher: RandomState,
 }
 
@@ -142,7 +143,7 @@ impl Wanted<'_> {
             runs: HashMap::new(),
             places: HashMap::new(),
             begun: 0,
-            other_shards: 0,
+            other_runs: 0,
             hasher: RandomState::new(),
         };
         if *selection != Selection::All {
@@ -150,7 +151,7 @@ impl Wanted<'_> {
             if wanted.runs.is_empty() {
                 return Ok(None);
             }
-            wanted.choose_shards();
+            wanted.choose_division(logs);
         }
         Ok(Some(wanted))
     }
@@ -161,7 +162,23 @@ impl Wanted<'_> {
         self.runs.insert(place, Taken { run, order: self.begun, ..Taken::default() });
     }
 
-    /// Of runs over shards, leaves the last one of each shard of the division that was begun last.
+    /// Of runs over shards, leaves the last one of each shard of the division that was begun last. In one folder, they give way
+    /// to a later run over all, and one over all to later ones over shards.
+    fn choose_division(&mut self, logs: &Logs) {
+        let division = |place: &Place| place.1.map(Shard::count);
+        let begun: Vec<_> = self.runs.keys().map(division).collect();
+        let folder = |place: &Place| logs.path(place.0).parent().unwrap_or(Path::new("")).to_owned();
+        let mut newest: HashMap<PathBuf, (u64, bool)> = HashMap::new();
+        for (place, taken) in &self.runs {
+            let known = newest.entry(folder(place)).or_default();
+            *known = (*known).max((taken.order, place.1.is_some()));
+        }
+        self.runs.retain(|place, _| newest.get(&folder(place)).is_none_or(|newest| newest.1 == place.1.is_some()));
+        self.choose_shards();
+        let kept: HashSet<_> = self.runs.keys().map(division).collect();
+        self.other_runs = begun.iter().filter(|division| !kept.contains(division)).count() as u64;
+    }
+
     fn choose_shards(&mut self) {
         let of_shards = || self.runs.iter().filter_map(|(place, taken)| Some((place.1?, taken.order)));
         let Some((newest, _)) = of_shards().max_by_key(|&(_, order)| order) else { return };
@@ -170,8 +187,6 @@ impl Wanted<'_> {
             let known = last.entry(shard).or_default();
             *known = order.max(*known);
         }
-        let other = of_shards().filter(|(shard, _)| shard.count() != newest.count()).count();
-        self.other_shards = other as u64;
         self.runs.retain(|place, taken| place.1.is_none_or(|shard| last.get(&shard) == Some(&taken.order)));
     }
 
@@ -241,7 +256,7 @@ impl Listener for Selected<'_> {
 pub(super) fn read(logs: &Logs, selection: &Selection) -> Result<Option<Account>, Error> {
     let Some(wanted) = Wanted::read(logs, selection)? else { return Ok(None) };
     let mut account = read_wanted(logs, &wanted, MEMORY)?;
-    account.other_shards = wanted.other_shards;
+    account.other_runs = wanted.other_runs;
     if *selection == Selection::Last {
         shards::merge(&mut account);
     }

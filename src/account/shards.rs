@@ -19,6 +19,10 @@ pub struct Shards {
     pub count: u32,
     /// The last run of each that there is, in the order of the shards.
     pub runs: Vec<ShardRun>,
+    /// The least and the most archives that one of them found in the whole collection.
+    pub listed: Option<(u64, u64)>,
+    /// Whether they went by different rules.
+    pub rules_differ: bool,
 }
 
 /// A run over a shard.
@@ -78,6 +82,17 @@ impl Shards {
     pub fn are_complete(&self) -> bool {
         self.runs.len() as u64 == u64::from(self.count)
             && self.runs.iter().all(|run| matches!(run.end, Some(RunEnd::Complete(_))))
+    }
+
+    /// What makes it doubtful that they are of one survey, in words.
+    #[must_use]
+    pub fn doubts(&self) -> Vec<String> {
+        let rules = self.rules_differ.then(|| "were surveyed by different rules".to_owned());
+        let listed = self.listed.filter(|(least, most)| least != most);
+        let listed = listed.map(|(least, most)| {
+            format!("found {least} to {most} archives in the collection, which changed meanwhile, or was not the same")
+        });
+        rules.into_iter().chain(listed).collect()
     }
 
     /// The shards that are not done, by what is wrong with them, in words; those that are wrong in no way are not named.
@@ -218,6 +233,10 @@ fn sum(mut runs: Vec<Run>) -> Run {
 fn of(runs: &[Run]) -> Shards {
     let shard = |run: &Run| run.start.shard;
     let count = runs.first().and_then(shard).map_or(0, Shard::count);
+    let listed = runs.iter().filter_map(|run| run.start.listed_archives);
+    let listed = listed.clone().min().zip(listed.max());
+    let rules = |run: &Run| (run.start.rules.clone(), run.start.min_archive_bytes);
+    let rules_differ = runs.windows(2).any(|pair| rules(&pair[0]) != rules(&pair[1]));
     let runs = runs.iter().map(|run| ShardRun {
         index: shard(run).map_or(0, Shard::index),
         id: run.id.clone(),
@@ -228,7 +247,7 @@ fn of(runs: &[Run]) -> Shards {
         never_begun: run.never_begun(),
         kind: Kind::of(&run.start),
     });
-    Shards { count, runs: runs.collect() }
+    Shards { count, runs: runs.collect(), listed, rules_differ }
 }
 
 fn cut<T>(list: &mut Vec<T>) -> u64 {
@@ -313,6 +332,7 @@ mod tests {
                 run(7, Some(RunEnd::Aborted("full".to_owned()))),
                 run(8, done()),
             ],
+            ..Shards::default()
         };
         assert_eq!(shards.troubles(), ["missing: 2, 4-6, 9-11", "unfinished: 1", "interrupted: 3", "failed: 7"]);
         assert!(!shards.are_complete());

@@ -307,6 +307,7 @@ fn remaining(remaining: &Remaining) -> Value {
         "imgs_unstageable": remaining.unstageable,
         "imgs_to_keep": remaining.would_keep,
         "bytes_to_keep": remaining.would_take,
+        "why_no_command": remaining.why_no_command,
         "resume": remaining.resume,
         "stage": remaining.stage,
         "imgs_to_reprocess": remaining.waiting,

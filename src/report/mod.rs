@@ -15,7 +15,7 @@ mod unchecked;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::account::{self, Account, ArchiveAccount, ArchiveEnd, Run, RunEnd, Selection};
+use crate::account::{self, Account, ArchiveAccount, ArchiveEnd, Run, RunEnd, Selection, Shards};
 use crate::cause::Cause;
 use crate::log::Logs;
 use crate::log::record::PartitionCheck;
@@ -68,6 +68,11 @@ impl Report {
         Report { log: log.to_owned(), logs: 1, named: Vec::new(), account, states }
     }
 
+    /// The shards that the last runs are of.
+    pub fn shards(&self) -> impl Iterator<Item = &Shards> {
+        self.account.runs.iter().filter_map(|run| run.shards.as_ref())
+    }
+
     /// What there is to say of how the log read, a sentence each.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
@@ -103,11 +108,12 @@ impl Report {
         if self.account.runs.iter().any(|run| run.is_last) {
             notes.extend(elsewhere_note(elsewhere));
         }
-        if self.account.other_shards > 0 {
-            notes.push(format!(
-                "{} runs over shards of another division of the collection are older, and left out; name them with --run",
-                self.account.other_shards
-            ));
+        if self.account.other_runs > 0 {
+            let runs = counted(self.account.other_runs, "older run");
+            notes.push(format!("{runs} of another division into shards left out: see --run"));
+        }
+        for doubt in self.shards().flat_map(Shards::doubts) {
+            notes.push(format!("the shards {doubt}"));
         }
         if staged.more() > 0 {
             notes.push(format!("{} more staged images are not listed: there are too many", staged.more()));

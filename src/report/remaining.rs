@@ -90,6 +90,8 @@ pub struct Remaining {
     pub decide: Option<String>,
     /// What processes again what waits for it.
     pub reprocess: Option<String>,
+    /// Why there is none of them, where that is no matter of what remains.
+    pub why_no_command: Option<&'static str>,
     /// What prints these commands, where one is too long to be shown.
     pub report: String,
 }
@@ -135,17 +137,13 @@ impl Remaining {
             remaining.waiting_bytes = remaining.waiting_bytes.saturating_add(size);
         }
         let places = Places::of(report, context);
-        let is_kept = matches!(LogTarget::of(&report.log), LogTarget::File(_)) && report.log != Path::new(STDIN);
-        let is_repeatable = places.options.as_deref().is_none_or(options::are_repeatable);
-        // Of all runs together, only some may be of shards, and no command goes on with all.
-        let are_mixed = report.account.runs.iter().all(|run| !run.is_last)
-            && report.account.runs.iter().any(|run| run.start.shard.is_some());
-        if !is_kept || !is_repeatable || are_mixed {
-            return remaining;
-        }
         let last = report.account.runs.last();
         let shards = last.and_then(|run| run.shards.as_ref());
         remaining.shards = shards.map_or(Vec::new(), Shards::troubles);
+        remaining.why_no_command = why_no_command(report, places.options.as_deref(), shards);
+        if remaining.why_no_command.is_some() {
+            return remaining;
+        }
         let (to_resume, to_stage) = shards.map_or_else(Default::default, |shards| of_shards(report, shards));
         let all = |aim: Aim, chosen: &BTreeSet<usize>, is_resumed: bool| match shards {
             None => Some(places.scan(aim.words(last.map(|run| Kind::of(&run.start))), places.options.as_deref())),
@@ -252,6 +250,22 @@ impl Aim {
             (Aim::Resume | Aim::Stage, _) => &["scan", "--resume"],
         }
     }
+}
+
+/// Why no command can go on with what `report` is of: a run of these options, or runs over shards.
+fn why_no_command(report: &Report, options: Option<&[Vec<u8>]>, shards: Option<&Shards>) -> Option<&'static str> {
+    if !matches!(LogTarget::of(&report.log), LogTarget::File(_)) || report.log == Path::new(STDIN) {
+        return Some("Commands that go on are given where the log is a file.");
+    }
+    let of_shards = shards.iter().flat_map(|shards| &shards.runs).filter_map(|run| run.options.as_deref());
+    if !options.into_iter().chain(of_shards).all(options::are_repeatable) {
+        return Some(
+            "The list of archives came from standard input: scan --resume goes on with it if it is given again.",
+        );
+    }
+    let are_mixed = report.account.runs.iter().all(|run| !run.is_last)
+        && report.account.runs.iter().any(|run| run.start.shard.is_some());
+    are_mixed.then_some("Some of these runs are over shards, and no command goes on with all.")
 }
 
 /// The runs over shards that left something to be surveyed again, and those that would keep an image.

@@ -484,9 +484,12 @@ fn write_run(out: &mut dyn Write, run: &Run) -> io::Result<()> {
         if run.sums.failed > 0 { format!(", {} of them with an error", run.sums.failed) } else { String::new() };
     let never = run.never_begun();
     let never = if never > 0 { format!(", {never} never begun") } else { String::new() };
+    let of_all =
+        run.shards.as_ref().filter(|shards| shards.missing().next().is_some()).and_then(|shards| shards.listed);
+    let of_all = of_all.map_or(String::new(), |(_, most)| format!(" of {most} in the collection"));
     writeln!(
         out,
-        "  {} chosen ({}): {} checked{failed}{resumed}{never}",
+        "  {}{of_all} chosen ({}): {} checked{failed}{resumed}{never}",
         counted(run.start.total_archives, "archive"),
         human(run.start.total_bytes),
         run.sums.complete + run.sums.failed

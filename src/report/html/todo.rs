@@ -239,7 +239,7 @@ fn staged(image: &StagedImage, state: &ImageState) -> Entry {
 /// What a run with `--resume` does again, if anything.
 fn again(report: &Report, remaining: &Remaining) -> Option<Item> {
     let parts = remaining.to_survey();
-    if parts.is_empty() || remaining.resume.is_none() && remaining.shards.is_empty() {
+    if parts.is_empty() {
         return None;
     }
     let item = Item {

@@ -21,33 +21,33 @@ pub(super) fn write(out: &mut dyn Write, remaining: &Remaining, report: &Report,
         return writeln!(out, "Nothing remains to be done.");
     }
     writeln!(out, "What remains to be done:")?;
-    if let Some(command) = &remaining.resume {
-        write_commands(out, command, shown)?;
-        writeln!(out, "      {}", to_survey.join("; "))?;
-        if report.account.runs.last().is_some_and(|run| end_of(run).0.is_none()) {
-            writeln!(out, "      unless that run is still going")?;
+    let mut say = |command: Option<&String>, what: String| match command {
+        Some(command) => {
+            write_commands(out, command, shown)?;
+            writeln!(out, "      {what}")
         }
+        None => writeln!(out, "  {what}"),
+    };
+    if !to_survey.is_empty() {
+        let is_open = report.account.runs.last().is_some_and(|run| end_of(run).0.is_none());
+        let unless = if remaining.resume.is_some() && is_open { ", unless that run is still going" } else { "" };
+        say(remaining.resume.as_ref(), format!("{}{unless}", to_survey.join("; ")))?;
     }
-    if remaining.resume.is_none() && !to_survey.is_empty() {
-        writeln!(out, "  {}", to_survey.join("; "))?;
+    if *would_keep > 0 {
+        let (images, most) = (counted(*would_keep, "image"), human(*would_take));
+        say(remaining.stage.as_ref(), format!("{images} to stage without --dry-run, {most} at most"))?;
     }
-    if let Some(command) = &remaining.stage {
-        let most = human(*would_take);
-        write_commands(out, command, shown)?;
-        writeln!(out, "      {} to stage without --dry-run, {most} at most", counted(*would_keep, "image"))?;
-    }
-    if let Some(command) = &remaining.whole {
+    if remaining.partial > 0 {
         let archives = counted(remaining.partial, "archive");
-        write_commands(out, command, shown)?;
-        writeln!(out, "      the whole of {archives}, of which only the beginning was looked at")?;
+        let what = format!("the whole of {archives}, of which only the beginning was looked at");
+        say(remaining.whole.as_ref(), what)?;
     }
-    if let Some(command) = &remaining.decide {
-        write_commands(out, command, shown)?;
-        writeln!(
-            out,
-            "      or of these only the archives of {} still undecided",
-            counted(remaining.unsettled, "image")
-        )?;
+    if remaining.unsettled > 0 {
+        let images = counted(remaining.unsettled, "image");
+        say(remaining.decide.as_ref(), format!("or of these only the archives of {images} still undecided"))?;
+    }
+    if let Some(why) = remaining.why_no_command {
+        writeln!(out, "  {why}")?;
     }
     if *broken > 0 {
         writeln!(out, "  {} that cannot be read to the end: see the errors above", counted(*broken, "archive"))?;
