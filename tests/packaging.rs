@@ -250,6 +250,11 @@ fn a_command_of_an_example_is_one_line_that_is_not_filled() {
         }
     }
     let schedule = printed(&["man", "schedule"]);
+    let samples = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli/samples")).expect("samples");
+    for sample in samples.map(|entry| entry.expect("a sample").path()) {
+        let name = sample.file_name().expect("a name").to_string_lossy().into_owned();
+        assert_eq!(printed(&["man", "--sample", &name]), fs::read_to_string(&sample).expect("text"), "{name}");
+    }
     assert!(schedule.contains("\n    monthly\n"), "samples keep their indents");
 }
 

@@ -377,6 +377,9 @@ pub struct ManArguments {
     /// Write all pages to this folder, creating it if it is missing
     #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath, conflicts_with = "subcommand")]
     pub to: Option<PathBuf>,
+    /// Print an example of these pages as the file that it is [default: a page is printed]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["subcommand", "to"])]
+    pub sample: Option<String>,
 }
 
 impl ScanArguments {

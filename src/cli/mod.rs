@@ -17,6 +17,7 @@ mod version;
 use std::ffi::OsString;
 use std::io::{BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::process;
 use std::sync::Arc;
 
 use clap::FromArgMatches;
@@ -229,8 +230,12 @@ fn run_inspect(arguments: InspectArguments) -> Exit {
 }
 
 fn print_manual(arguments: ManArguments) -> Exit {
+    if let Some(sample) = pages::samples::all().find(|sample| Some(sample.name) == arguments.sample.as_deref()) {
+        return print(sample.text);
+    }
     let Some(folder) = arguments.to else {
-        return print(&pages::manual(arguments.subcommand.as_deref()));
+        let page = pages::manual(arguments.subcommand.as_deref());
+        return if std::io::stdout().is_terminal() && is_shown_by_man(&page) { Exit::Success } else { print(&page) };
     };
     match pages::write_manual(&folder) {
         Ok(()) => Exit::Success,
@@ -240,6 +245,15 @@ fn print_manual(arguments: ManArguments) -> Exit {
             failure(&Cause { message, ..cause })
         }
     }
+}
+
+/// Whether `man` is there, and shows a page on the terminal.
+fn is_shown_by_man(page: &str) -> bool {
+    let man = process::Command::new("man").args(["--local-file", "-"]).stdin(process::Stdio::piped()).spawn();
+    let Ok(mut man) = man else { return false };
+    // Whoever has seen enough ends it before it has read all.
+    let _ = man.stdin.take().map(|mut stdin| stdin.write_all(page.as_bytes()));
+    man.wait().is_ok_and(|status| status.success())
 }
 
 /// Prints to stdout. A reader that has seen enough (`| head`) is not an error.

@@ -2,6 +2,7 @@
 //! [`args`](super::args), so that a subcommand or an option is in them as soon as it is there.
 
 mod cloud;
+pub mod samples;
 
 use std::any::TypeId;
 use std::fmt::Display;
@@ -41,23 +42,6 @@ const SHARDS_PAGE: &str = "shards";
 /// Pages about no subcommand.
 const TOPICS: [&str; 4] = [CLOUD_PAGE, LOG_PAGE, SCHEDULE_PAGE, SHARDS_PAGE];
 
-/// Files to begin with, and what each is for. The package has them as examples.
-const SAMPLES: [(&str, &str); 4] = [
-    ("/etc/logrotate.d/imgsieve", include_str!("samples/logrotate")),
-    ("/etc/cron.d/imgsieve", include_str!("samples/cron")),
-    ("/etc/systemd/system/imgsieve.service", include_str!("samples/imgsieve.service")),
-    ("/etc/systemd/system/imgsieve.timer", include_str!("samples/imgsieve.timer")),
-];
-
-/// What runs shards, and what reads all their logs, likewise.
-const SHARD_SAMPLES: [(&str, &str); 5] = [
-    ("Slurm: slurm", include_str!("samples/slurm")),
-    ("GNU parallel: parallel", include_str!("samples/parallel")),
-    ("Kubernetes: kubernetes.yaml", include_str!("samples/kubernetes.yaml")),
-    ("Snakemake: Snakefile", include_str!("samples/Snakefile")),
-    ("DuckDB: survey.sql", include_str!("samples/survey.sql")),
-];
-
 /// Longest line of a page that mandoc has nothing to say about, in bytes.
 const LINE_LIMIT: usize = 80;
 
@@ -76,7 +60,9 @@ pub fn command() -> clap::Command {
     let names: Vec<String> = subcommands.chain(TOPICS.map(str::to_owned)).collect();
     command.mut_subcommand("man", |man| {
         let parser = PossibleValuesParser::new(names);
+        let samples = PossibleValuesParser::new(samples::all().map(|sample| sample.name));
         man.mut_arg("subcommand", |name| name.value_parser(parser).hide_possible_values(true))
+            .mut_arg("sample", |name| name.value_parser(samples))
     })
 }
 
@@ -251,7 +237,7 @@ fn schedule_page(roff: &mut Roff) {
              OLD NEW, or the folder that they are in.",
         ],
     );
-    samples(roff, &SAMPLES);
+    samples::show(roff, &samples::SCHEDULE);
 }
 
 /// How a collection is surveyed in parts.
@@ -288,19 +274,7 @@ fn shards_page(roff: &mut Roff) {
              for a read, a write or a sync that has begun.",
         ],
     );
-    samples(roff, &SHARD_SAMPLES);
-}
-
-fn samples(roff: &mut Roff, samples: &[(&str, &str)]) {
-    roff.control("SH", ["EXAMPLES"]);
-    for (path, text) in samples {
-        roff.control("SS", [*path]);
-        roff.control("EX", []);
-        for line in text.lines() {
-            roff.text([roman(line)]);
-        }
-        roff.control("EE", []);
-    }
+    samples::show(roff, &samples::SHARDS);
 }
 
 /// The format of the log, as the types of its lines document it.
