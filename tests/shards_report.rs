@@ -86,8 +86,9 @@ fn stripped(value: Value) -> Value {
 
 /// The lines of a text report, likewise.
 fn stripped_text(text: &str) -> Vec<String> {
-    let is_of_run =
-        |line: &&str| ["Log: ", "Run ", "  begun ", "  imgsieve "].iter().any(|start| line.starts_with(start));
+    let is_of_run = |line: &&str| {
+        ["Log: ", "Run ", "  begun ", "  imgsieve ", "  for k in "].iter().any(|start| line.starts_with(start))
+    };
     let timeless = |line: &str| match line.split_once(" of content, in ") {
         Some((what, _)) => what.to_owned(),
         None => line.to_owned(),

@@ -4,6 +4,7 @@ mod csv;
 pub mod html;
 mod json;
 mod left_out;
+mod loops;
 mod options;
 mod paths;
 mod remaining;

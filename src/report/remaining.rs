@@ -11,16 +11,16 @@ use crate::log::record::PartitionCheck;
 use crate::object;
 use crate::reason::{Reason, Told};
 use crate::sanitize::shell_word;
+use crate::shard::Shard;
 use crate::units::counted;
 
+use super::loops;
 use super::options::{self, are_of_shard, without_logs};
 use super::to_reprocess::waiting;
 use super::{ImageState, Report};
 
 /// Folders of archives that a command names.
 const FOLDERS_MOST: usize = 8;
-/// Commands for shards that are given.
-const COMMANDS_MOST: usize = 1000;
 /// The log of a report that was read from standard input.
 const STDIN: &str = "/dev/stdin";
 /// Archives that `imgsieve inspect` is given.
@@ -80,7 +80,8 @@ pub struct Remaining {
     pub undecided_archives: Vec<PathBuf>,
     /// Shards of the collection that are not done, by what is wrong with them.
     pub shards: Vec<String>,
-    /// What surveys what was not surveyed, or was without success: a command, or one a line, each for a shard.
+    /// What surveys what was not surveyed, or was without success: a command, or one a line, each for a shard
+    /// or a loop over several.
     pub resume: Option<String>,
     /// What stages what a dry run would keep, in the same form.
     pub stage: Option<String>,
@@ -149,15 +150,14 @@ impl Remaining {
             None => Some(places.scan(aim.words(last.map(|run| Kind::of(&run.start))), places.options.as_deref())),
             Some(shards) => {
                 let of_runs = chosen.iter().filter_map(|&index| shards.runs.get(index));
-                let of_runs = of_runs.map(|run| (run.options.clone(), Some(run.kind)));
-                let of_missing = shards.missing().filter(|_| is_resumed).map(|index| missing(shards, index));
-                let of_missing = of_missing.map(|options| (options, shards.runs.first().map(|run| run.kind)));
-                let commands = of_runs.chain(of_missing).filter_map(|(options, kind)| Some((options?, kind)));
-                let commands: Vec<String> = commands
-                    .take(COMMANDS_MOST)
-                    .map(|(options, kind)| places.scan(aim.words(kind), Some(&options)))
-                    .collect();
-                (!commands.is_empty()).then(|| commands.join("\n"))
+                let of_runs = of_runs.map(|run| (run.index, run.options.clone(), Some(run.kind)));
+                let kind = shards.runs.first().map(|run| run.kind);
+                let of_missing = shards.missing().filter(|_| is_resumed);
+                let of_missing = of_missing.map(|index| (index, missing(shards, index), kind));
+                let commands = of_runs.chain(of_missing).filter_map(|(index, options, kind)| {
+                    Some((Shard::new(index, shards.count)?, places.scan(aim.words(kind), Some(&options?))))
+                });
+                Some(loops::lines(commands)).filter(|commands| !commands.is_empty())
             }
         };
         if remaining.to_resume() > 0 || !remaining.shards.is_empty() {
