@@ -1,10 +1,30 @@
 //! What can go wrong with the staging folder.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
 use crate::exit;
 use crate::reason::Reason;
+use crate::units::human;
+
+/// How much room an image takes, as far as that is known before all of it was read: runs of zeros take none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Takes {
+    /// So many bytes at most.
+    AtMost(u64),
+    /// More than so many bytes.
+    MoreThan(u64),
+}
+
+impl fmt::Display for Takes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Takes::AtMost(bytes) => write!(f, "up to {}", human(*bytes)),
+            Takes::MoreThan(bytes) => write!(f, "more than {}", human(*bytes)),
+        }
+    }
+}
 
 /// Why something in staging could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -33,12 +53,10 @@ pub enum Error {
         path: PathBuf,
     },
     /// The run may not stage so much.
-    #[error("--max-staged allows this run {left} more bytes, and {path} needs {wanted}")]
+    #[error("--max-staged leaves {} to this run; the image takes {takes}", human(*.left))]
     MaxStaged {
-        /// The folder.
-        path: PathBuf,
-        /// What was asked for.
-        wanted: u64,
+        /// What the image takes.
+        takes: Takes,
         /// What it may still stage.
         left: u64,
     },
@@ -83,17 +101,25 @@ pub enum Error {
         why: &'static str,
     },
     /// No room, now or in the middle of a write.
-    #[error("no room for {wanted} bytes in {path}: {available} available now")]
+    #[error("no room in {path}: {} available, and it takes {takes}", human(*.available))]
     NoSpace {
         /// The folder.
         path: PathBuf,
-        /// What was asked for.
-        wanted: u64,
-        /// What the budget could give.
+        /// What the image takes.
+        takes: Takes,
+        /// What the budget could give to it, with what was written of it.
         available: u64,
     },
+    /// The file system takes no more, whatever it says to be free.
+    #[error("no room left on the file system of {path}")]
+    Full {
+        /// The folder.
+        path: PathBuf,
+        /// The operating system's word.
+        source: io::Error,
+    },
     /// Free space fell below the minimum while writing: others use the disk too.
-    #[error("free space in {path} is {missing} bytes below the minimum")]
+    #[error("free space in {path} is {} below the minimum", human(*.missing))]
     LowSpace {
         /// The folder.
         path: PathBuf,
@@ -125,7 +151,7 @@ impl Error {
             Error::NotAFolder { .. } => Reason::NotAFolder,
             Error::InTheWay { .. } | Error::Exists { .. } => Reason::InTheWay,
             Error::Name { .. } => Reason::Name,
-            Error::NoSpace { .. } => Reason::NoSpace,
+            Error::NoSpace { .. } | Error::Full { .. } => Reason::NoSpace,
             Error::LowSpace { .. } => Reason::LowSpace,
             Error::Length { .. } => Reason::Length,
         }
@@ -145,11 +171,40 @@ impl Error {
     #[must_use]
     pub fn is_space(&self) -> bool {
         match self {
-            Error::NoSpace { .. } | Error::LowSpace { .. } | Error::MaxStaged { .. } => true,
+            Error::NoSpace { .. } | Error::Full { .. } | Error::LowSpace { .. } | Error::MaxStaged { .. } => true,
             Error::Io { source, .. } => {
                 matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
             }
             _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cause::Cause;
+
+    #[test]
+    fn what_an_image_takes_and_what_there_is_are_told_in_sizes_for_people() {
+        let path = || PathBuf::from("/s");
+        let no_space = |takes| Error::NoSpace { path: path(), takes, available: 1_323_417 };
+        let full = || io::Error::from_raw_os_error(rustix::io::Errno::NOSPC.raw_os_error());
+        for (error, message) in [
+            (no_space(Takes::AtMost(90_000_000)), "no room in /s: 1.32 MB available, and it takes up to 90.0 MB"),
+            (no_space(Takes::MoreThan(1_323_417)), "no room in /s: 1.32 MB available, and it takes more than 1.32 MB"),
+            (
+                Error::MaxStaged { takes: Takes::AtMost(90_000_000), left: 0 },
+                "--max-staged leaves 0 B to this run; the image takes up to 90.0 MB",
+            ),
+            (
+                Error::Full { path: path(), source: full() },
+                "no room left on the file system of /s: No space left on device (os error 28)",
+            ),
+            (Error::LowSpace { path: path(), missing: 4096 }, "free space in /s is 4.10 kB below the minimum"),
+        ] {
+            assert!(error.is_space());
+            assert_eq!(Cause::from(&error).message, message);
         }
     }
 }

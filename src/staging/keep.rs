@@ -10,7 +10,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use super::budget::{Refusal, Reservation};
-use super::error::Error;
+use super::error::{Error, Takes};
 use super::folder::{Folder, Found, failed};
 use super::lock;
 
@@ -70,8 +70,7 @@ impl Keep {
         reservation: Reservation,
     ) -> Result<Keep, Error> {
         let folder = folders.last().expect("staging and the hash's folder");
-        let path = folder.join(&partial);
-        let failure = |source, action| write_failed(source, action, path.clone(), 0);
+        let failure = |source, action| failed_in(folder, source, action, &partial);
         let file = folder.create(&partial).map_err(|errno| failure(errno.into(), "creating"))?;
         if !lock::lock_new(folder, &file, &partial) {
             return Err(failure(io::ErrorKind::NotFound.into(), "locking"));
@@ -93,11 +92,10 @@ impl Keep {
         // At once, and all that is written is written into a hole: XFS allocates ahead of a file that grows, and free space
         // would fall by far more than the image takes.
         if let Err(source) = file.set_len(size) {
-            let path = folder.join(partial.as_deref().unwrap_or(name));
             if let Some(partial) = &partial {
                 let _ = folder.remove(partial);
             }
-            return Err(write_failed(source, "setting the length of", path, 0));
+            return Err(failed_in(folder, source, "setting the length of", partial.as_deref().unwrap_or(name)));
         }
         Ok(Keep {
             folders,
@@ -163,11 +161,9 @@ impl Keep {
         self.advance(length)?;
         if self.room == Room::Growing && self.reservation.left() < length {
             let wanted = length.max(GROW_BY.min(self.size - offset));
-            self.reservation.try_grow(wanted).map_err(|refusal| refused(self.folder(), wanted, refusal))?;
+            self.reservation.try_grow(wanted).map_err(|refusal| self.outgrown(refusal))?;
         }
-        self.file
-            .write_all_at(run, offset)
-            .map_err(|source| write_failed(source, "writing", self.partial_path(), length))?;
+        self.file.write_all_at(run, offset).map_err(|source| self.failed(source, "writing"))?;
         self.reservation.spend(length);
         self.written += length;
         if self.written >= self.next_check {
@@ -175,6 +171,24 @@ impl Keep {
             self.check_minimum()?;
         }
         Ok(())
+    }
+
+    /// The image needs more than there is for it.
+    fn outgrown(&self, refusal: Refusal) -> Error {
+        let so_far = self.written + self.reservation.left();
+        let (Refusal::NotNow { available: more } | Refusal::Most { left: more }) = refusal else {
+            return refused(self.folder(), Takes::MoreThan(so_far), refusal);
+        };
+        let most = so_far.saturating_add(more);
+        let refusal = match refusal {
+            Refusal::NotNow { .. } => Refusal::NotNow { available: most },
+            _ => Refusal::Most { left: most },
+        };
+        refused(self.folder(), Takes::MoreThan(most), refusal)
+    }
+
+    fn failed(&self, source: io::Error, action: &'static str) -> Error {
+        failed_in(self.folder(), source, action, self.partial.as_ref().unwrap_or(&self.name))
     }
 
     fn check_minimum(&self) -> Result<(), Error> {
@@ -199,9 +213,7 @@ impl Keep {
     /// The same as [`Keep::finish`] where no more of the image comes: the file is as long as what was appended.
     pub fn finish_short(mut self) -> Result<Staged, Error> {
         self.size = self.position;
-        self.file
-            .set_len(self.size)
-            .map_err(|source| write_failed(source, "setting the length of", self.partial_path(), self.size))?;
+        self.file.set_len(self.size).map_err(|source| self.failed(source, "setting the length of"))?;
         self.finish()
     }
 
@@ -225,7 +237,7 @@ impl Keep {
         if self.position != self.size {
             return Err(self.length_error(self.position));
         }
-        let failure = |source| write_failed(source, "syncing", self.partial_path(), self.size);
+        let failure = |source| self.failed(source, "syncing");
         self.file.sync_all().map_err(failure)?;
         let metadata = self.file.metadata().map_err(failure)?;
         let file = self.file.try_clone().map_err(failure)?;
@@ -285,18 +297,21 @@ fn is_zero(block: &[u8]) -> bool {
     *block == ZEROS[..block.len()]
 }
 
-fn write_failed(source: io::Error, action: &'static str, path: PathBuf, wanted: u64) -> Error {
+fn failed_in(folder: &Folder, source: io::Error, action: &'static str, name: &OsStr) -> Error {
     match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::NoSpace { path, wanted, available: 0 },
-        _ => Error::Io { action, path, source },
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Error::Full { path: folder.path().to_owned(), source }
+        }
+        _ => Error::Io { action, path: folder.join(name), source },
     }
 }
 
-pub(super) fn refused(folder: &Folder, wanted: u64, refusal: Refusal) -> Error {
+/// The error of an image that takes so much, and was refused it.
+pub(super) fn refused(folder: &Folder, takes: Takes, refusal: Refusal) -> Error {
     let path = folder.path().to_owned();
     match refusal {
-        Refusal::NotNow { available } => Error::NoSpace { path, wanted, available },
-        Refusal::Most { left } => Error::MaxStaged { path, wanted, left },
+        Refusal::NotNow { available } => Error::NoSpace { path, takes, available },
+        Refusal::Most { left } => Error::MaxStaged { takes, left },
         Refusal::Unknown(source) => Error::Io { action: "asking for the free space of", path, source },
     }
 }

@@ -32,7 +32,7 @@ use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
 pub use budget::{Budget, FreeSpace, Refusal, Reservation, Space};
-pub use error::Error;
+pub use error::{Error, Takes};
 pub use folder::{Folder, Found, Held};
 pub use keep::{Keep, Room, Staged};
 pub use lock::{Lock, Sharing};
@@ -279,8 +279,10 @@ impl Staging {
         let mut tries = 0;
         loop {
             tries += 1;
-            let reservation =
-                self.budget.try_reserve(wanted).map_err(|refusal| keep::refused(&self.root, wanted, refusal))?;
+            let reservation = self
+                .budget
+                .try_reserve(wanted)
+                .map_err(|refusal| keep::refused(&self.root, Takes::AtMost(wanted), refusal))?;
             let keep = self
                 .make_folders(place, hash)
                 .and_then(|folders| Keep::create(folders, self.partial_name(), name, size, room, reservation));
@@ -346,7 +348,7 @@ pub fn create(path: &Path, size: u64) -> Result<Keep, Error> {
 /// process, where the file system has such files.
 fn create_in(folder: Folder, name: &OsStr, size: u64, may_be_unnamed: bool) -> Result<Keep, Error> {
     let budget = Budget::new(Arc::new(folder.try_clone()?), MinFree::Bytes(Size(0)));
-    let reservation = budget.try_reserve(0).map_err(|refusal| keep::refused(&folder, 0, refusal))?;
+    let reservation = budget.try_reserve(0).map_err(|refusal| keep::refused(&folder, Takes::AtMost(size), refusal))?;
     sweep_left(&folder, name);
     if may_be_unnamed && let Some(file) = folder.create_unnamed() {
         return Keep::of(vec![folder], file, None, name, size, Room::Growing, reservation);
