@@ -6,6 +6,7 @@ mod support;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use imgsieve::shard::Shard;
@@ -265,4 +266,118 @@ fn of_two_runs_with_room_for_one_image_one_stages_its_own() {
         assert_eq!(site.staged().len(), 1);
         assert_ne!(site.staged(), staged);
     }
+}
+
+/// Images of data only, of 6 to 11 MiB, one an archive; gives their sizes by the archive's name.
+fn dense_archives(site: &Site, count: u64) -> Vec<(String, u64)> {
+    let archive = |number: u64| {
+        let bytes = (6 + number % 6) * MIB as u64;
+        let hash = format!("{number:032x}");
+        let mut image = image(2, usize::try_from(bytes).expect("small"), number);
+        let length = image.len();
+        image[4096..].copy_from_slice(&noise(length - 4096, number));
+        site.archive(&hash, &zst(&tar(&[member(b"disk.img", &image)])));
+        (hash, bytes)
+    };
+    (0..count).map(archive).collect()
+}
+
+/// Does `work`, and gives the least space that was free on the file system of `folder` meanwhile.
+fn least_free<T>(folder: &Path, work: impl FnOnce() -> T) -> (u64, T) {
+    let (least, is_over) = (AtomicU64::new(u64::MAX), AtomicBool::new(false));
+    let done = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                let stat = rustix::fs::statvfs(folder).expect("a file system");
+                least.fetch_min(stat.f_bavail * stat.f_frsize, Ordering::Relaxed);
+                std::thread::sleep(Duration::from_micros(50));
+            }
+        });
+        let done = work();
+        is_over.store(true, Ordering::Relaxed);
+        done
+    });
+    (least.into_inner(), done)
+}
+
+/// Runs over all shards at once, with this minimum.
+fn all_at_once(site: &Site, shards: u32, minimum: u64) -> Vec<(Option<i32>, String)> {
+    let minimum = format!("{minimum}B");
+    let start = |index| start(site, &format!("{index}/{shards}"), &format!("{index}"), &["--min-free", &minimum]);
+    let runs: Vec<Child> = (0..shards).map(start).collect();
+    runs.into_iter().map(end).collect()
+}
+
+#[test]
+fn the_minimum_holds_for_all_shards_together() {
+    const MINIMUM: u64 = 24 << 20;
+    const SHARDS: u32 = 12;
+    for _ in 0..3 {
+        let tmpfs = Tmpfs::mount("size=96m");
+        let mut site = Site::new();
+        site.staging = tmpfs.path.join("staging");
+        site.configure();
+        let archives = dense_archives(&site, 24);
+        let (least, codes) = least_free(&tmpfs.path, || all_at_once(&site, SHARDS, MINIMUM));
+        assert!(least >= MINIMUM, "{least} bytes were free, of {MINIMUM} that have to be");
+        assert!(codes.iter().all(|(code, _)| matches!(code, Some(0 | 1))), "{codes:?}");
+        // What two could each have staged and neither did is staged by who comes again.
+        for index in 0..SHARDS {
+            let shard = format!("{index}/{SHARDS}");
+            let arguments = ["--resume", "--min-free", &format!("{MINIMUM}B")];
+            let (least, (code, stderr)) =
+                least_free(&tmpfs.path, || end(start(&site, &shard, &index.to_string(), &arguments)));
+            assert!(matches!(code, Some(0 | 1)) && least >= MINIMUM, "{least}: {stderr}");
+        }
+        let staged = site.staged();
+        let is_staged = |name: &str| staged.contains_key(&format!("{name}/disk.img"));
+        let smallest_left = archives.iter().filter(|(name, _)| !is_staged(name)).map(|(_, size)| *size).min();
+        let stat = rustix::fs::statvfs(&tmpfs.path).expect("a file system");
+        let room = stat.f_bavail * stat.f_frsize - MINIMUM;
+        assert!(smallest_left.expect("not all fit") > room, "{room} bytes are left: {codes:?}");
+        let entries = fs::read_dir(&site.staging).expect("a folder").count();
+        assert_eq!(entries, staged.len(), "no lock, no empty folder");
+    }
+}
+
+#[test]
+fn shards_stage_all_that_fits_down_to_the_minimum() {
+    const MINIMUM: u64 = 24 << 20;
+    let mut site = Site::new();
+    let archives = dense_archives(&site, 12);
+    let room = archives.iter().map(|(_, size)| size).sum::<u64>() + MINIMUM;
+    let tmpfs = Tmpfs::mount(&format!("size={room}"));
+    site.staging = tmpfs.path.join("staging");
+    site.configure();
+    let (least, codes) = least_free(&tmpfs.path, || all_at_once(&site, 4, MINIMUM));
+    assert!(codes.iter().all(|(code, _)| *code == Some(0)), "{codes:?}");
+    assert_eq!(site.staged().len(), archives.len());
+    assert!((MINIMUM..MINIMUM + 4096).contains(&least), "{least}");
+}
+
+#[test]
+fn who_is_stopped_while_it_writes_near_the_minimum_does_not_hold_up_the_others() {
+    let (mut site, [first, second]) = slow_site();
+    let tmpfs = Tmpfs::mount("size=1400m");
+    site.staging = tmpfs.path.join("staging");
+    site.configure();
+    let running = stopped_in_time(&site, &first, "0/2", "a");
+    // As one that was stopped with the lock held.
+    let gate = fs::File::create(site.staging.join(".imgsieve-gate.lock")).expect("a file");
+    rustix::fs::flock(&gate, rustix::fs::FlockOperation::LockExclusive).expect("nobody holds it");
+    let begun = Instant::now();
+    let (code, stderr) = end(start(&site, "1/2", "b", &["--min-free", "20MB"]));
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!((10..30).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+    assert!(is_whole(&site.staging.join(&second).join("disk.img")));
+    // One that is terminated does not wait for it.
+    fs::remove_dir_all(site.staging.join(&second)).expect("staged");
+    let child = start(&site, "1/2", "c", &["--min-free", "20MB"]);
+    std::thread::sleep(Duration::from_secs(2));
+    signal("TERM", child.id());
+    let begun = Instant::now();
+    assert_eq!(end(child).0, Some(143));
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    signal("KILL", running.id());
+    let _ = end(running);
 }

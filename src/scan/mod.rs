@@ -211,7 +211,7 @@ impl Shared<'_> {
         })?;
         let mut plan = plan::select(self.config, &self.control.flag())?;
         if !self.config.dry_run && !self.control.is_stopped() {
-            let staging = preflight::open_staging(self.config)?;
+            let staging = preflight::open_staging(self.config, self.control)?;
             if let Some(options) = staging.local_locks() {
                 let message = format!(
                     "{} is mounted with {options}: its locks hold for this machine only, and runs on others are not seen; let \

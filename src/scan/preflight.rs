@@ -88,7 +88,7 @@ fn is_missing(path: &Path) -> bool {
 }
 
 /// Opens and locks the staging folder, and sees to it that there is room.
-pub fn open_staging(config: &Config) -> Result<Staging, Cause> {
+pub fn open_staging(config: &Config, control: &Control) -> Result<Staging, Cause> {
     let path = &config.site.staging;
     if let Ok(place) = path.canonicalize()
         && config.site.collection.iter().any(|folder| folder.canonicalize().is_ok_and(|folder| folder == place))
@@ -116,7 +116,7 @@ pub fn open_staging(config: &Config) -> Result<Staging, Cause> {
     };
     let sharing = if config.shard.is_some() { Sharing::Together } else { Sharing::Alone };
     let most = config.max_staged.map(|most| most.0);
-    let access = Access { sharing, run: config.run.clone(), most };
+    let access = Access { sharing, run: config.run.clone(), most, stopped: control.flag() };
     let staging = Staging::open_as(path, config.site.min_free, &access).map_err(|error| match error {
         staging::Error::Locked { .. } => failed(&error, "wait for it to end, which may take hours"),
         _ => failed(&error, "make it a folder that you can write to, or name another with --staging"),

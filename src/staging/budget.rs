@@ -3,12 +3,14 @@
 //! Available is what the file system gives an ordinary user, less the minimum that has to stay free, less what is
 //! reserved and not yet written. Whoever writes holds a [`Reservation`]: taken before, drawn from while bytes are
 //! written, given back where holes are passed, and the rest on drop. Nothing here waits: a caller that gets no
-//! reservation now asks again later.
+//! reservation now asks again later. Other runs are not asked: for them there is the [`Gate`].
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::units::MinFree;
+
+use super::gate::Gate;
 
 /// Space on a file system that an ordinary user may use, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +61,8 @@ pub struct Budget {
     /// Most bytes that are written and stay; none for no limit.
     most: Option<u64>,
     promised: Arc<Mutex<Promised>>,
+    /// What writes near the minimum pass where other runs write, too.
+    gate: Option<Arc<Gate>>,
 }
 
 /// What is promised.
@@ -81,7 +85,16 @@ pub struct Reservation {
 impl Budget {
     /// A budget over `disk`, of which `min_free` has to stay free.
     pub fn new(disk: Arc<dyn FreeSpace>, min_free: MinFree) -> Budget {
-        Budget { disk, min_free, most: None, promised: Arc::default() }
+        Budget { disk, min_free, most: None, promised: Arc::default(), gate: None }
+    }
+
+    /// The same, of a folder that other runs write to, which pass the same gate.
+    pub(super) fn shared(self, gate: Gate) -> Budget {
+        Budget { gate: Some(Arc::new(gate)), ..self }
+    }
+
+    pub(super) fn gate(&self) -> Option<&Arc<Gate>> {
+        self.gate.as_ref()
     }
 
     /// The same, of which no more than `most` bytes are ever written and stay.
@@ -109,9 +122,27 @@ impl Budget {
 
     /// How far free space lies below the minimum, in bytes, if it does.
     pub fn shortfall(&self) -> io::Result<Option<u64>> {
+        Ok(self.above_minimum()?.err())
+    }
+
+    /// How far free space lies above the minimum, in bytes, or, as an error, below it.
+    pub(super) fn above_minimum(&self) -> io::Result<Result<u64, u64>> {
         let space = self.space()?;
-        let missing = self.minimum(&space).saturating_sub(space.available);
-        Ok((missing > 0).then_some(missing))
+        let minimum = self.minimum(&space);
+        Ok(space.available.checked_sub(minimum).ok_or_else(|| minimum - space.available))
+    }
+
+    /// Whether `bytes` can be reserved now.
+    fn check(&self, promised: &Promised, bytes: u64) -> Result<(), Refusal> {
+        if let Some(most) = self.most {
+            let left = most.saturating_sub(promised.reserved).saturating_sub(promised.written);
+            if bytes > left {
+                return Err(Refusal::Most { left });
+            }
+        }
+        let above = self.above_minimum().map_err(Refusal::Unknown)?.unwrap_or(0);
+        let available = above.saturating_sub(promised.reserved);
+        if bytes > available { Err(Refusal::NotNow { available }) } else { Ok(()) }
     }
 
     /// Reserves `bytes`, if they are there now. 0 bytes can always be had, and grown later.
@@ -140,18 +171,7 @@ impl Reservation {
         }
         // Asked with the lock held: between the question and the promise nobody else may be promised the same bytes.
         let mut promised = self.budget.lock();
-        if let Some(most) = self.budget.most {
-            let left = most.saturating_sub(promised.reserved).saturating_sub(promised.written);
-            if bytes > left {
-                return Err(Refusal::Most { left });
-            }
-        }
-        let space = self.budget.space().map_err(Refusal::Unknown)?;
-        let kept_free = self.budget.minimum(&space).saturating_add(promised.reserved);
-        let available = space.available.saturating_sub(kept_free);
-        if bytes > available {
-            return Err(Refusal::NotNow { available });
-        }
+        self.budget.check(&promised, bytes)?;
         promised.reserved += bytes;
         self.left += bytes;
         Ok(())

@@ -19,6 +19,8 @@ use super::error::Error;
 pub(super) const FOLDER: &str = ".imgsieve.lock";
 /// The file whose lock the one run holds that stages what found no room.
 pub(super) const TURN: &str = ".imgsieve-turn.lock";
+/// The file whose lock is held for each write near the minimum of free space.
+pub(super) const GATE: &str = ".imgsieve-gate.lock";
 
 /// What stands under a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -316,7 +318,7 @@ pub(super) fn failed(action: &'static str, path: &Path) -> impl FnOnce(Errno) ->
 
 /// Whether a file is a lock's.
 pub(super) fn is_lock(name: &[u8]) -> bool {
-    name == FOLDER.as_bytes() || name == TURN.as_bytes()
+    [FOLDER, TURN, GATE].iter().any(|lock| name == lock.as_bytes())
 }
 
 /// Whether `name` can be one component of a path: what is not must never reach a system call.

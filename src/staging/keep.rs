@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
+use std::time::Instant;
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
@@ -12,13 +13,16 @@ use rustix::io::Errno;
 use super::budget::{Refusal, Reservation};
 use super::error::{Error, Takes};
 use super::folder::{Folder, Found, failed};
+use super::gate::{FRESH, Gate, NEAR};
 use super::lock;
 
 /// Zeros are looked for in blocks of this size, at multiples of it: the block of most file systems.
 const BLOCK: usize = 4096;
 static ZEROS: [u8; BLOCK] = [0; BLOCK];
+/// Most that is written at a time.
+const PIECE: usize = 4 << 20;
 /// Data written between two looks at the minimum of free space.
-const CHECK_EVERY: u64 = 4 << 20;
+const CHECK_EVERY: u64 = PIECE as u64;
 /// Least that a keep without a whole reservation asks for at a time.
 const GROW_BY: u64 = 4 << 20;
 
@@ -44,7 +48,11 @@ pub struct Keep {
     size: u64,
     position: u64,
     written: u64,
+    /// Where the data that was written last end.
+    data_end: u64,
     next_check: u64,
+    /// When free space was last seen to be [`NEAR`] above the minimum or more; none where it was not.
+    seen_free: Option<Instant>,
     finished: bool,
 }
 
@@ -107,7 +115,9 @@ impl Keep {
             size,
             position: 0,
             written: 0,
+            data_end: 0,
             next_check: CHECK_EVERY,
+            seen_free: None,
             finished: false,
         })
     }
@@ -156,21 +166,80 @@ impl Keep {
     }
 
     fn write(&mut self, run: &[u8]) -> Result<(), Error> {
-        let length = run.len() as u64;
+        run.chunks(PIECE).try_for_each(|piece| self.write_piece(piece))
+    }
+
+    fn write_piece(&mut self, piece: &[u8]) -> Result<(), Error> {
+        let length = piece.len() as u64;
         let offset = self.position;
         self.advance(length)?;
         if self.room == Room::Growing && self.reservation.left() < length {
             let wanted = length.max(GROW_BY.min(self.size - offset));
             self.reservation.try_grow(wanted).map_err(|refusal| self.outgrown(refusal))?;
         }
-        self.file.write_all_at(run, offset).map_err(|source| self.failed(source, "writing"))?;
-        self.reservation.spend(length);
-        self.written += length;
+        if let Some(gate) = self.reservation.budget().gate().cloned() {
+            return self.write_shared(&gate, piece, offset);
+        }
+        self.put(piece, offset)?;
         if self.written >= self.next_check {
             self.next_check = self.written + CHECK_EVERY;
-            self.check_minimum()?;
+            self.above_minimum()?;
         }
         Ok(())
+    }
+
+    /// Writes where other runs write, too: near the minimum, when none of them does.
+    fn write_shared(&mut self, gate: &Gate, piece: &[u8], offset: u64) -> Result<(), Error> {
+        let length = piece.len() as u64;
+        let is_known =
+            self.seen_free.is_some_and(|at| at.elapsed() < FRESH) && self.written + length <= self.next_check;
+        if !is_known && (self.seen_free.is_some() || self.written == 0) {
+            self.look()?;
+            if self.seen_free.is_none() {
+                self.have_counted(gate)?;
+            }
+        }
+        if self.seen_free.is_some() {
+            return self.put(piece, offset);
+        }
+        gate.pass(|| {
+            let above = self.look()?;
+            if self.blocks(offset, length) > above {
+                let available = self.written.saturating_add(above);
+                let takes = Takes::MoreThan(available);
+                return Err(Error::NoSpace { path: self.folder().path().to_owned(), takes, available });
+            }
+            self.put(piece, offset)?;
+            self.have_counted(gate)
+        })
+    }
+
+    /// Has the file system count what was written, where it does not by itself.
+    fn have_counted(&self, gate: &Gate) -> Result<(), Error> {
+        if gate.is_remote() { self.file.sync_data().map_err(|source| self.failed(source, "syncing")) } else { Ok(()) }
+    }
+
+    /// Looks how far free space is above the minimum.
+    fn look(&mut self) -> Result<u64, Error> {
+        let above = self.above_minimum()?;
+        self.seen_free = (above >= NEAR).then(Instant::now);
+        self.next_check = self.written + CHECK_EVERY;
+        Ok(above)
+    }
+
+    fn put(&mut self, piece: &[u8], offset: u64) -> Result<(), Error> {
+        self.file.write_all_at(piece, offset).map_err(|source| self.failed(source, "writing"))?;
+        self.reservation.spend(piece.len() as u64);
+        self.written += piece.len() as u64;
+        self.data_end = offset + piece.len() as u64;
+        Ok(())
+    }
+
+    /// Bytes of the blocks that writing so many bytes at `offset` takes: one that was written in part is there.
+    fn blocks(&self, offset: u64, length: u64) -> u64 {
+        const BLOCK: u64 = self::BLOCK as u64;
+        let begin = if offset == self.data_end { offset.next_multiple_of(BLOCK) } else { offset / BLOCK * BLOCK };
+        (offset + length).div_ceil(BLOCK).saturating_mul(BLOCK).saturating_sub(begin)
     }
 
     /// The image needs more than there is for it.
@@ -191,16 +260,13 @@ impl Keep {
         failed_in(self.folder(), source, action, self.partial.as_ref().unwrap_or(&self.name))
     }
 
-    fn check_minimum(&self) -> Result<(), Error> {
-        let folder = self.folder();
-        let shortfall = self.reservation.budget().shortfall();
-        match shortfall.map_err(|source| Error::Io {
-            action: "asking for the free space of",
-            path: folder.path().to_owned(),
-            source,
-        })? {
-            Some(missing) => Err(Error::LowSpace { path: folder.path().to_owned(), missing }),
-            None => Ok(()),
+    /// How far free space is above the minimum; below it, nothing more is written.
+    fn above_minimum(&self) -> Result<u64, Error> {
+        let path = || self.folder().path().to_owned();
+        match self.reservation.budget().above_minimum() {
+            Ok(Ok(above)) => Ok(above),
+            Ok(Err(missing)) => Err(Error::LowSpace { path: path(), missing }),
+            Err(source) => Err(Error::Io { action: "asking for the free space of", path: path(), source }),
         }
     }
 

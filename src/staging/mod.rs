@@ -5,12 +5,14 @@
 //! who writes it; those that nobody holds were left by a killed run, and are swept by the next one.
 //!
 //! Runs over shards share the folder: each holds a shared [lock](lock::Lock) on it, and an exclusive one on the folder of the
-//! archive that it stages from. Any other run has it alone. Where locks hold for one machine only, what stands without them
+//! archive that it stages from. Near the minimum of free space they write one at a time, by the [gate](gate::Gate), so that it
+//! holds for all of them together. Any other run has the folder alone. Where locks hold for one machine only, what stands without them
 //! stays: no half image under its name, and none replaced.
 
 mod budget;
 mod error;
 mod folder;
+mod gate;
 mod keep;
 mod lock;
 mod mounts;
@@ -24,7 +26,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use rustix::fs::{FlockOperation, flock};
@@ -36,6 +38,8 @@ pub use error::{Error, Takes};
 pub use folder::{Folder, Found, Held};
 pub use keep::{Keep, Room, Staged};
 pub use lock::{Lock, Sharing};
+
+use gate::Gate;
 
 use crate::units::{MinFree, Size};
 
@@ -83,6 +87,8 @@ pub struct Access {
     pub run: Option<String>,
     /// Most bytes that it writes there and leaves; none for no limit.
     pub most: Option<u64>,
+    /// Set when the run is to end: it waits for no other run then.
+    pub stopped: Arc<AtomicBool>,
 }
 
 /// An open, locked staging folder.
@@ -100,7 +106,11 @@ pub struct Staging {
 impl Staging {
     /// As [`Staging::open_as`], for a run that has the folder alone.
     pub fn open(path: &Path, min_free: MinFree) -> Result<Staging, Error> {
-        Staging::open_as(path, min_free, &Access { sharing: Sharing::Alone, run: None, most: None })
+        Staging::open_as(
+            path,
+            min_free,
+            &Access { sharing: Sharing::Alone, run: None, most: None, stopped: Arc::default() },
+        )
     }
 
     /// Opens the staging folder at `path`, creating it if it is missing, and locks it for as long as the value lives: the
@@ -114,7 +124,11 @@ impl Staging {
         }
         let root = Folder::open(path)?;
         let lock = lock_folder(&root, access.sharing, !root.is_local())?;
-        let budget = Budget::new(Arc::new(root.try_clone()?), min_free).limited(access.most);
+        let mut budget = Budget::new(Arc::new(root.try_clone()?), min_free).limited(access.most);
+        // Where nothing has to stay free, the file system itself sees to it.
+        if access.sharing == Sharing::Together && min_free.bytes(u64::MAX) > 0 {
+            budget = budget.shared(Gate::new(root.try_clone()?, Arc::clone(&access.stopped)));
+        }
         let is_id = |run: &&String| run.len() == RUN_LENGTH && run.bytes().all(|byte| byte.is_ascii_hexdigit());
         let own = || format!("{:016x}", RandomState::new().hash_one((SystemTime::now(), std::process::id())));
         let id = access.run.as_ref().filter(is_id).cloned().unwrap_or_else(own);
@@ -218,6 +232,7 @@ impl Staging {
         let mut swept = Swept { has_local_locks: self.local_locks.is_some(), ..Swept::default() };
         // What was written to see whether anything can be. It holds nothing.
         let (hashes, _) = swept.sweep(&self.root);
+        let _ = remove_left(&self.root, OsStr::new(folder::GATE), swept.has_local_locks);
         for hash in hashes {
             // What cannot be opened is not ours.
             let Ok(Some(folder)) = self.root.subfolder(&hash) else { continue };

@@ -21,7 +21,8 @@ fn shared(path: &Path) -> Staging {
 }
 
 fn shared_as(path: &Path, run: Option<&str>) -> Staging {
-    let access = Access { sharing: Sharing::Together, run: run.map(str::to_owned), most: None };
+    let access =
+        Access { sharing: Sharing::Together, run: run.map(str::to_owned), most: None, stopped: Arc::default() };
     Staging::open_as(path, "0".parse().expect("a minimum"), &access).expect("shared")
 }
 
