@@ -1,6 +1,9 @@
 //! What staging, the log and the collection may be like, and what others may do to them meanwhile: nothing half is ever
 //! left, nothing is written through a link, and what found no room is told of.
 
+#[path = "common/strace.rs"]
+#[allow(dead_code)]
+mod strace;
 #[path = "common/hostile.rs"]
 mod support;
 
@@ -8,6 +11,7 @@ use std::fs::{self, OpenOptions, Permissions};
 use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
+use std::process::Command;
 
 use support::*;
 
@@ -466,5 +470,48 @@ fn an_archive_that_changes_while_it_is_read_is_an_error() {
         assert!(!outcome.lines(part).is_empty(), "{what}: {}", outcome.stderr);
         let kept: Vec<String> = kept.iter().map(|name| format!("{BIG}/{name}")).collect();
         site.assert_staged_good_and(&kept.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+}
+
+/// Runs over `site`, and gives how many bytes it wrote to images.
+fn bytes_written(site: &Site, arguments: &[&str]) -> u64 {
+    let command = site.command(&[&["--jobs", "1"], arguments].concat());
+    let trace = site.folder.path().join("trace");
+    let mut traced = Command::new("strace");
+    traced.args(["-f", "-qq", "-e", "trace=pwrite64", "-o"]).arg(&trace).arg("--");
+    traced.arg(command.get_program()).args(command.get_args());
+    strace::inherit(&mut traced, &command);
+    let output = traced.output().expect("strace");
+    assert!(output.status.code().is_some_and(|code| code < 2), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = fs::read_to_string(&trace).expect("a trace");
+    text.lines().filter_map(|line| line.rsplit_once(" = ")?.1.parse::<u64>().ok()).sum()
+}
+
+/// Archives with one image of so many MiB each, nothing but data.
+fn dense(site: &Site, sizes: &[usize]) {
+    for (number, size) in (1..).zip(sizes) {
+        let mut image = image(2, size * MIB, number);
+        image[4096..].copy_from_slice(&noise(size * MIB - 4096, number));
+        site.archive(&format!("{number:032x}"), &zst(&tar(&[member(b"disk.img", &image)])));
+    }
+}
+
+#[test]
+fn what_has_no_room_is_not_written_in_vain() {
+    if !strace::is_there("what_has_no_room_is_not_written_in_vain") {
+        return;
+    }
+    for (room, arguments, reason) in
+        [("64m", &["--min-free", "24MiB"][..], "no_space"), ("256m", &["--max-staged", "40MiB"], "max_staged")]
+    {
+        let tmpfs = Tmpfs::mount(&format!("size={room}"));
+        let mut site = Site::new();
+        site.staging = tmpfs.path.join("staging");
+        site.configure();
+        dense(&site, &[10, 11, 12, 13, 14, 15]);
+        let written = bytes_written(&site, arguments);
+        let staged: u64 =
+            site.staged().keys().map(|name| fs::metadata(site.staging.join(name)).expect("there").len()).sum();
+        assert_eq!((site.staged().len(), written), (3, staged), "{reason}");
     }
 }

@@ -42,8 +42,22 @@ pub(super) struct OpenImage {
     pub done: Option<Action>,
     /// Why the archive has less of it than its header says.
     pub cut: Option<Cause>,
-    /// Why there was no room for it.
-    pub no_room: Option<Cause>,
+    /// Why there was no room for it, if it was tried.
+    pub no_room: Option<NoRoom>,
+}
+
+/// Why there was no room for an image.
+#[derive(Clone)]
+pub(super) struct NoRoom {
+    pub cause: Cause,
+    /// Bytes there were for it, all of which it took, and more; none where none of it was written.
+    pub had: Option<u64>,
+}
+
+impl From<Cause> for NoRoom {
+    fn from(cause: Cause) -> NoRoom {
+        NoRoom { cause, had: None }
+    }
 }
 
 impl OpenImage {

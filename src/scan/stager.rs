@@ -11,12 +11,13 @@ use crate::member::{Content, Extent};
 use crate::ptable::Damage;
 use crate::reason::Reason;
 use crate::run::Control;
-use crate::staging::{self, Folder, Keep, Place, Room, Staged, Staging};
-use crate::units::human;
+use crate::staging::{self, Folder, Keep, Measure, Place, Room, Staged, Staging, Takes};
+use crate::units::{Size, human};
 use crate::zst::{self, CopyError, ZstFile};
 
 use super::Shared;
 use super::compare::{self, is_end};
+use super::open::NoRoom;
 
 /// What became of an image that is to be kept. What was found in it is what the file in staging says, where it can be read
 /// to its end.
@@ -35,7 +36,7 @@ pub(super) enum Outcome {
         existing: bool,
     },
     /// There is no room for it now.
-    NoRoom(Cause),
+    NoRoom(NoRoom),
     /// It cannot be kept.
     Failed(Cause),
     /// The run is to end.
@@ -62,8 +63,16 @@ impl<'r> Stager<'r> {
         Stager { run, archive, removed_files: 0 }
     }
 
-    /// Stages an image, or says what a run that is not dry would do.
-    pub fn stage(&mut self, zst: &ZstFile, image: &Image, finding: &Finding, content: &Content, room: Room) -> Outcome {
+    /// Stages an image, or says what a run that is not dry would do. One that was `tried` and found no room is written only if it
+    /// fits by now.
+    pub fn stage(
+        &mut self,
+        zst: &ZstFile,
+        image: &Image,
+        finding: &Finding,
+        content: &Content,
+        tried: Option<&NoRoom>,
+    ) -> Outcome {
         let site = &self.run.config.site;
         if let Some(limit) = site.max_image_size
             && image.size > limit.0
@@ -87,12 +96,12 @@ impl<'r> Stager<'r> {
         let _lock = match staging.lock_archive(&archive.hash) {
             Ok(lock) => lock,
             Err(error @ staging::Error::Busy { .. }) => {
-                if room == Room::Growing {
+                if tried.is_some() {
                     run.busy.fetch_add(1, Ordering::SeqCst);
                 }
-                return Outcome::NoRoom(Cause::from(&error));
+                return Outcome::NoRoom(Cause::from(&error).into());
             }
-            Err(error) => return self.staging_failed(staging, image, &error),
+            Err(error) => return self.staging_failed(staging, image, &error, None),
         };
         if let Some(outcome) = there(run, &archive, zst, content, (staging, &place), finding, image.size) {
             return outcome;
@@ -101,14 +110,19 @@ impl<'r> Stager<'r> {
             if run.control.is_stopped() {
                 return Outcome::Stopped;
             }
-            return Outcome::NoRoom(Cause::new(
-                Reason::LowSpace,
-                "free space is below the minimum; no new image is written",
-            ));
+            let message = "free space is below the minimum; no new image is written";
+            return Outcome::NoRoom(Cause::new(Reason::LowSpace, message).into());
         }
+        let room = match tried {
+            None => Room::Whole,
+            Some(tried) => match self.find_room(staging, zst, image, content, tried) {
+                Ok(room) => room,
+                Err(outcome) => return *outcome,
+            },
+        };
         let mut keep = match staging.begin(&place, image.size, room) {
             Ok(keep) => keep,
-            Err(error) => return self.staging_failed(staging, image, &error),
+            Err(error) => return self.staging_failed(staging, image, &error, None),
         };
         let destination = staging.destination(&archive.hash);
         run.emit(&Event::ExtractionStart { archive: &archive, destination: &destination });
@@ -121,9 +135,10 @@ impl<'r> Stager<'r> {
             let cause = cut(error, image.size);
             return match keep.finish_short() {
                 Ok(staged) => cut_short(finding, staged, image.size, cause, false),
-                Err(error) => self.staging_failed(staging, image, &error),
+                Err(error) => self.staging_failed(staging, image, &error, None),
             };
         }
+        let had = Some(keep.room());
         match copied.and_then(|()| keep.finish().map_err(CopyFailure::Staging)) {
             Ok(staged) => {
                 let whole = finding.of_copy(&staged.file, image.size);
@@ -151,19 +166,54 @@ impl<'r> Stager<'r> {
                         let _ = zst.distrust();
                         Outcome::Failed(Cause::from(&error))
                     }
-                    CopyFailure::Staging(error) => self.staging_failed(staging, image, &error),
+                    CopyFailure::Staging(error) => self.staging_failed(staging, image, &error, had),
                 }
             }
         }
     }
 
-    fn staging_failed(&self, staging: &Staging, image: &Image, error: &staging::Error) -> Outcome {
+    /// Room for an image that found none before. Whether it fits is found out before it is written.
+    fn find_room(
+        &self,
+        staging: &Staging,
+        zst: &ZstFile,
+        image: &Image,
+        content: &Content,
+        tried: &NoRoom,
+    ) -> Result<Room, Box<Outcome>> {
+        let budget = staging.budget();
+        // A file system that does not say is one that a keep will fail on, with its error.
+        let Ok(there) = budget.room() else { return Ok(Room::Data(0)) };
+        let at_most = data_bytes(content);
+        if at_most <= there {
+            return Ok(Room::Data(at_most));
+        }
+        if tried.had.is_some_and(|had| there <= had) {
+            return Err(Box::new(Outcome::NoRoom(tried.clone())));
+        }
+        let most = budget.most().filter(|&most| at_most > most);
+        let takes = match (measure(zst, content, most.unwrap_or(there)), most) {
+            (Takes::AtMost(bytes), _) if bytes <= there => return Ok(Room::Data(bytes)),
+            (Takes::MoreThan(_), Some(most)) => {
+                let message = format!("it takes more than --max-staged ({}) allows a run", Size(most));
+                return Err(Box::new(Outcome::Failed(Cause::new(Reason::MaxStaged, message))));
+            }
+            (takes, _) => takes,
+        };
+        if self.run.control.is_stopped() {
+            return Err(Box::new(Outcome::Stopped));
+        }
+        Err(Box::new(self.staging_failed(staging, image, &staging.no_room(takes), None)))
+    }
+
+    /// What an error of staging comes to, of an image for which there was so much room if any of it was written.
+    fn staging_failed(&self, staging: &Staging, image: &Image, error: &staging::Error, had: Option<u64>) -> Outcome {
         let cause = Cause::from(error);
         if !error.is_space() {
             return Outcome::Failed(cause);
         }
         if let staging::Error::MaxStaged { .. } = error {
-            return Outcome::NoRoom(cause);
+            return Outcome::NoRoom(NoRoom { cause, had });
         }
         if let staging::Error::LowSpace { missing, .. } = error {
             self.run.space_fell_short(*missing);
@@ -181,9 +231,9 @@ impl<'r> Stager<'r> {
                     human(capacity),
                     cause.message
                 );
-                Outcome::NoRoom(Cause::new(Reason::TooLarge, message))
+                Outcome::NoRoom(NoRoom { cause: Cause::new(Reason::TooLarge, message), had })
             }
-            _ => Outcome::NoRoom(cause),
+            _ => Outcome::NoRoom(NoRoom { cause, had }),
         }
     }
 }
@@ -285,6 +335,29 @@ fn copy(zst: &ZstFile, content: &Content, keep: &mut Keep) -> Result<(), CopyFai
         }
     }
     Ok(())
+}
+
+/// What the content takes in staging, looked at until that is more than `most`. What cannot be read takes none: who copies it
+/// will meet it.
+fn measure(zst: &ZstFile, content: &Content, most: u64) -> Takes {
+    let mut measure = Measure::default();
+    for extent in content.extents() {
+        match extent {
+            Extent::Hole { len, .. } => measure.hole(len),
+            Extent::Data { archive, .. } => {
+                let copied = zst.copy(archive, |bytes| {
+                    measure.data(bytes);
+                    if measure.takes() > most { Err(()) } else { Ok(()) }
+                });
+                match copied {
+                    Ok(()) => {}
+                    Err(CopyError::Write(())) => return Takes::MoreThan(most),
+                    Err(CopyError::Read(_)) => break,
+                }
+            }
+        }
+    }
+    Takes::AtMost(measure.takes())
 }
 
 /// What was found in an image in staging: in the archive, and, as `whole`, in the file, where the table can be read to its

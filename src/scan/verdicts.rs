@@ -13,7 +13,6 @@ use crate::finding::Finding;
 use crate::member::{Content, Member};
 use crate::reason::Reason;
 use crate::rescue::{Known, Maps};
-use crate::staging::Room;
 use crate::zst::ZstFile;
 
 use super::Shared;
@@ -81,7 +80,7 @@ impl<'r> Verdicts<'r> {
             return self.close_below(open, finding);
         }
         self.totals.multi += 1;
-        if let Some((_, open)) = self.stage(head.zst(), open, finding, Room::Whole) {
+        if let Some((_, open)) = self.stage(head.zst(), open, finding) {
             self.close_done(None, open);
         }
     }
@@ -121,7 +120,7 @@ impl<'r> Verdicts<'r> {
     }
 
     fn keep(&mut self, zst: &ZstFile, open: OpenImage, finding: Finding) {
-        if let Some((wait, open)) = self.stage(zst, open, finding, Room::Whole) {
+        if let Some((wait, open)) = self.stage(zst, open, finding) {
             self.wait(zst, wait, open);
         }
     }
@@ -140,8 +139,9 @@ impl<'r> Verdicts<'r> {
     }
 
     /// Stages an image, and gives it back with what its verdict waits for, if it waits.
-    fn stage(&mut self, zst: &ZstFile, mut open: OpenImage, finding: Finding, room: Room) -> Option<(Wait, OpenImage)> {
-        let (action, wait) = match self.stager.stage(zst, &open.image, &finding, &open.content, room) {
+    fn stage(&mut self, zst: &ZstFile, mut open: OpenImage, finding: Finding) -> Option<(Wait, OpenImage)> {
+        let tried = open.no_room.take();
+        let (action, wait) = match self.stager.stage(zst, &open.image, &finding, &open.content, tried.as_ref()) {
             Outcome::Staged(whole, kept) => {
                 open.finding = Some(whole);
                 (Action::Kept(kept), Wait::FrameEnd)
@@ -160,15 +160,15 @@ impl<'r> Verdicts<'r> {
                 open.finding = Some(finding);
                 (Action::WouldKeep { at_most, existing }, Wait::NextMember)
             }
-            Outcome::NoRoom(cause) => {
+            Outcome::NoRoom(no_room) => {
                 open.finding = Some(finding);
-                if room == Room::Whole {
+                if tried.is_none() {
                     let archive = self.teller.archive();
-                    self.teller.emit(&Event::Deferred { archive, image: &open.image, cause: &cause });
-                    open.no_room = Some(cause);
+                    self.teller.emit(&Event::Deferred { archive, image: &open.image, cause: &no_room.cause });
+                    open.no_room = Some(no_room);
                     return Some((Wait::Room, open));
                 }
-                self.close(open, Action::Deferred, Some(cause));
+                self.close(open, Action::Deferred, Some(no_room.cause));
                 return None;
             }
             Outcome::Failed(cause) => {
@@ -330,7 +330,7 @@ impl<'r> Verdicts<'r> {
 
     /// The verdict on an image that is to be kept, and that cannot wait for room.
     fn close_without_room(&mut self, mut open: OpenImage) {
-        let cause = open.no_room.take();
+        let cause = open.no_room.take().map(|no_room| no_room.cause);
         self.close(open, Action::Deferred, cause);
     }
 
@@ -401,7 +401,7 @@ impl<'r> Verdicts<'r> {
         };
         let data = open.data.clone();
         let Some(finding) = open.finding.take() else { return Ok(()) };
-        match self.stage(zst, open, finding, Room::Growing) {
+        match self.stage(zst, open, finding) {
             Some((wait, open)) => {
                 self.open.put(wait, open);
                 if wait != Wait::FrameEnd {

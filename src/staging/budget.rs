@@ -103,6 +103,12 @@ impl Budget {
         Budget { most, ..self }
     }
 
+    /// Most bytes that the run may write and leave; none for no limit.
+    #[must_use]
+    pub fn most(&self) -> Option<u64> {
+        self.most
+    }
+
     /// Space on the file system now.
     pub fn space(&self) -> io::Result<Space> {
         self.disk.space()
@@ -132,8 +138,12 @@ impl Budget {
         Ok(space.available.checked_sub(minimum).ok_or_else(|| minimum - space.available))
     }
 
-    /// Whether `bytes` can be reserved now.
-    fn check(&self, promised: &Promised, bytes: u64) -> Result<(), Refusal> {
+    /// Whether `bytes` could be reserved now.
+    pub(super) fn check(&self, bytes: u64) -> Result<(), Refusal> {
+        self.check_with(&self.lock(), bytes)
+    }
+
+    fn check_with(&self, promised: &Promised, bytes: u64) -> Result<(), Refusal> {
         if let Some(most) = self.most {
             let left = most.saturating_sub(promised.reserved).saturating_sub(promised.written);
             if bytes > left {
@@ -143,6 +153,18 @@ impl Budget {
         let above = self.above_minimum().map_err(Refusal::Unknown)?.unwrap_or(0);
         let available = above.saturating_sub(promised.reserved);
         if bytes > available { Err(Refusal::NotNow { available }) } else { Ok(()) }
+    }
+
+    /// Bytes that could be reserved now.
+    pub fn room(&self) -> io::Result<u64> {
+        let mut room = u64::MAX;
+        loop {
+            match self.check(room) {
+                Ok(()) => return Ok(room),
+                Err(Refusal::Most { left: less } | Refusal::NotNow { available: less }) => room = less,
+                Err(Refusal::Unknown(error)) => return Err(error),
+            }
+        }
     }
 
     /// Reserves `bytes`, if they are there now. 0 bytes can always be had, and grown later.
@@ -171,7 +193,7 @@ impl Reservation {
         }
         // Asked with the lock held: between the question and the promise nobody else may be promised the same bytes.
         let mut promised = self.budget.lock();
-        self.budget.check(&promised, bytes)?;
+        self.budget.check_with(&promised, bytes)?;
         promised.reserved += bytes;
         self.left += bytes;
         Ok(())
@@ -187,6 +209,12 @@ impl Reservation {
     #[must_use]
     pub fn left(&self) -> u64 {
         self.left
+    }
+
+    /// Bytes that may be written on it now, however much of that is reserved.
+    pub(super) fn room(&self) -> io::Result<u64> {
+        let of_others = self.budget.reserved().saturating_sub(self.left);
+        Ok(self.budget.above_minimum()?.unwrap_or(0).saturating_sub(of_others))
     }
 
     /// Gives back up to `bytes`, which will never be written.

@@ -23,7 +23,7 @@ static ZEROS: [u8; BLOCK] = [0; BLOCK];
 const PIECE: usize = 4 << 20;
 /// Data written between two looks at the minimum of free space.
 const CHECK_EVERY: u64 = PIECE as u64;
-/// Least that a keep without a whole reservation asks for at a time.
+/// Least that a keep asks for at a time where more data come than it has reserved.
 const GROW_BY: u64 = 4 << 20;
 
 /// How room is found for an image.
@@ -31,8 +31,43 @@ const GROW_BY: u64 = 4 << 20;
 pub enum Room {
     /// The whole size is reserved before the first byte is written.
     Whole,
-    /// Room is reserved for data as they come, none for holes: for one image at a time.
-    Growing,
+    /// Room is reserved for so many bytes of data, and for more as they come; none for holes.
+    Data(u64),
+}
+
+/// Counts the room that an image takes, as it would be written.
+#[derive(Debug, Default)]
+pub struct Measure {
+    position: u64,
+    data_end: u64,
+    takes: u64,
+}
+
+impl Measure {
+    /// As [`Keep::data`].
+    pub fn data(&mut self, bytes: &[u8]) {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let (zeros, length) = next_run(rest, self.position);
+            if !zeros {
+                self.takes = self.takes.saturating_add(blocks(self.data_end, self.position, length as u64));
+                self.data_end = self.position.saturating_add(length as u64);
+            }
+            self.hole(length as u64);
+            rest = &rest[length..];
+        }
+    }
+
+    /// As [`Keep::hole`].
+    pub fn hole(&mut self, length: u64) {
+        self.position = self.position.saturating_add(length);
+    }
+
+    /// Bytes of room for what there was so far.
+    #[must_use]
+    pub fn takes(&self) -> u64 {
+        self.takes
+    }
 }
 
 /// An image that is being written. Dropped before [`Keep::finish`], it leaves nothing behind.
@@ -173,7 +208,7 @@ impl Keep {
         let length = piece.len() as u64;
         let offset = self.position;
         self.advance(length)?;
-        if self.room == Room::Growing && self.reservation.left() < length {
+        if self.room != Room::Whole && self.reservation.left() < length {
             let wanted = length.max(GROW_BY.min(self.size - offset));
             self.reservation.try_grow(wanted).map_err(|refusal| self.outgrown(refusal))?;
         }
@@ -204,7 +239,7 @@ impl Keep {
         }
         gate.pass(|| {
             let above = self.look()?;
-            if self.blocks(offset, length) > above {
+            if blocks(self.data_end, offset, length) > above {
                 let available = self.written.saturating_add(above);
                 let takes = Takes::MoreThan(available);
                 return Err(Error::NoSpace { path: self.folder().path().to_owned(), takes, available });
@@ -233,13 +268,6 @@ impl Keep {
         self.written += piece.len() as u64;
         self.data_end = offset + piece.len() as u64;
         Ok(())
-    }
-
-    /// Bytes of the blocks that writing so many bytes at `offset` takes: one that was written in part is there.
-    fn blocks(&self, offset: u64, length: u64) -> u64 {
-        const BLOCK: u64 = self::BLOCK as u64;
-        let begin = if offset == self.data_end { offset.next_multiple_of(BLOCK) } else { offset / BLOCK * BLOCK };
-        (offset + length).div_ceil(BLOCK).saturating_mul(BLOCK).saturating_sub(begin)
     }
 
     /// The image needs more than there is for it.
@@ -274,6 +302,12 @@ impl Keep {
     #[must_use]
     pub fn position(&self) -> u64 {
         self.position
+    }
+
+    /// Bytes that there are for the image now: what was written of it, and what may be.
+    #[must_use]
+    pub fn room(&self) -> u64 {
+        self.written.saturating_add(self.reservation.room().unwrap_or(0))
     }
 
     /// The same as [`Keep::finish`] where no more of the image comes: the file is as long as what was appended.
@@ -342,6 +376,14 @@ impl Drop for Keep {
             }
         }
     }
+}
+
+/// Bytes of the blocks that writing so many bytes at `offset` takes; the block in which the data written last end is there.
+fn blocks(data_end: u64, offset: u64, length: u64) -> u64 {
+    const BLOCK: u64 = self::BLOCK as u64;
+    let begin = if offset == data_end { offset.div_ceil(BLOCK) } else { offset / BLOCK };
+    let end = offset.saturating_add(length).div_ceil(BLOCK);
+    end.saturating_sub(begin).saturating_mul(BLOCK)
 }
 
 /// Whether `bytes`, which lie at `position` of the file, begin with zeros, and how far that holds. Only whole blocks

@@ -36,7 +36,7 @@ use sha2::{Digest, Sha256};
 pub use budget::{Budget, FreeSpace, Refusal, Reservation, Space};
 pub use error::{Error, Takes};
 pub use folder::{Folder, Found, Held};
-pub use keep::{Keep, Room, Staged};
+pub use keep::{Keep, Measure, Room, Staged};
 pub use lock::{Lock, Sharing};
 
 use gate::Gate;
@@ -289,7 +289,7 @@ impl Staging {
         let hash = folder::check_name(place.hash.as_bytes())?;
         let wanted = match room {
             Room::Whole => size,
-            Room::Growing => 0,
+            Room::Data(bytes) => bytes,
         };
         let mut tries = 0;
         loop {
@@ -314,6 +314,15 @@ impl Staging {
                 }
             }
         }
+    }
+
+    /// The error of an image that takes so much, for which there is no room now.
+    #[must_use]
+    pub fn no_room(&self, takes: Takes) -> Error {
+        let (Takes::AtMost(wanted) | Takes::MoreThan(wanted)) = takes;
+        let refusal = self.budget.check(wanted.saturating_add(u64::from(takes == Takes::MoreThan(wanted))));
+        // What was freed since is for the next one to try.
+        keep::refused(&self.root, takes, refusal.err().unwrap_or(Refusal::NotNow { available: wanted }))
     }
 
     fn make_folders(&self, place: &Place<'_>, hash: &OsStr) -> Result<Vec<Folder>, Error> {
@@ -366,10 +375,10 @@ fn create_in(folder: Folder, name: &OsStr, size: u64, may_be_unnamed: bool) -> R
     let reservation = budget.try_reserve(0).map_err(|refusal| keep::refused(&folder, Takes::AtMost(size), refusal))?;
     sweep_left(&folder, name);
     if may_be_unnamed && let Some(file) = folder.create_unnamed() {
-        return Keep::of(vec![folder], file, None, name, size, Room::Growing, reservation);
+        return Keep::of(vec![folder], file, None, name, size, Room::Data(0), reservation);
     }
     let (file, partial) = create_named(&folder, name)?;
-    Keep::of(vec![folder], file, Some(partial), name, size, Room::Growing, reservation)
+    Keep::of(vec![folder], file, Some(partial), name, size, Room::Data(0), reservation)
 }
 
 /// Files of the same name that processes may write at a time.

@@ -189,7 +189,7 @@ fn what_is_not_finished_leaves_nothing() {
 #[test]
 fn zeros_take_no_room() {
     let (_place, staging) = staging();
-    let mut keep = staging.begin(&place(1), 100 << 20, Room::Growing).expect("no room needed");
+    let mut keep = staging.begin(&place(1), 100 << 20, Room::Data(0)).expect("no room needed");
     keep.data(&[1; 4096]).expect("written");
     keep.hole((50 << 20) - 4096).expect("a hole");
     for _ in 0..50 {
@@ -381,7 +381,7 @@ fn an_image_larger_than_the_free_space_is_refused_whole_and_may_grow() {
     let huge = staging.budget().space().expect("it says").available + (1 << 30);
     assert!(matches!(staging.begin(&place(1), huge, Room::Whole), Err(Error::NoSpace { .. })));
     assert_eq!(staging.root.names().expect("a folder"), [] as [&str; 0], "no folder for an image without room");
-    assert!(staging.begin(&place(1), huge, Room::Growing).is_ok());
+    assert!(staging.begin(&place(1), huge, Room::Data(0)).is_ok());
 }
 
 #[test]
