@@ -174,7 +174,7 @@ reasons! {
     Gone = "gone",
     /// Another run is using it.
     Locked = "locked",
-    /// `--max-staged` allows no more.
+    /// `--max-staged` allows no more, or, as an error, not the whole image.
     MaxStaged = "max_staged",
     /// The command's output file cannot be used.
     Output = "output",

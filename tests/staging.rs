@@ -13,6 +13,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
+use serde_json::Value;
+
 use support::*;
 
 const BIG: &str = "b1600000000000000000000000000b16";
@@ -514,4 +516,29 @@ fn what_has_no_room_is_not_written_in_vain() {
             site.staged().keys().map(|name| fs::metadata(site.staging.join(name)).expect("there").len()).sum();
         assert_eq!((site.staged().len(), written), (3, staged), "{reason}");
     }
+}
+
+#[test]
+fn an_image_larger_than_max_staged_is_an_error_and_one_that_is_mostly_empty_is_not() {
+    let site = Site::new();
+    dense(&site, &[2, 3, 6]);
+    site.archive(BIG, &filled_image(b"disk.img", &[&mbr(2)[..], &noise(MIB, 7)].concat(), 0, 1 << 30));
+    let outcome = site.scan(&["--max-staged", "4MiB", "--jobs", "1"]);
+    let action = |hash: &str| outcome.check_of(hash)["action"].as_str().expect("a word").to_owned();
+    let actions = [1, 2, 3].map(|number| action(&format!("{number:032x}")));
+    assert_eq!(actions, ["KEPT", "deferred", "error"], "{}", outcome.stderr);
+    assert_eq!(outcome.reasons("image"), ["max_staged"; 2]);
+    assert_eq!(action(BIG), "KEPT");
+    assert!(outcome.stderr.contains("it takes more than --max-staged (4MiB) allows a run"), "{}", outcome.stderr);
+    assert!(outcome.stdout.contains("imgsieve scan --resume"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("\n      1 image beyond --max-staged\n"), "{}", outcome.stdout);
+    let mut report = Command::new(env!("CARGO_BIN_EXE_imgsieve"));
+    let report = report.args(["report", "--json"]).arg(&site.log).output().expect("the program starts");
+    let remaining = &serde_json::from_slice::<Value>(&report.stdout).expect("JSON")["remaining"];
+    let numbers = ["imgs_beyond_max_staged", "imgs_deferred", "imgs_unstageable"].map(|key| remaining[key].as_u64());
+    assert_eq!(numbers, [Some(1), Some(0), Some(1)], "{remaining}");
+    // What is left then never fits, and no command is printed for it.
+    let outcome = site.scan(&["--max-staged", "4MiB", "--jobs", "1", "--resume"]);
+    assert_eq!(outcome.reasons("image"), ["max_staged"], "{}", outcome.stderr);
+    assert!(!outcome.stdout.contains("imgsieve scan --resume"), "{}", outcome.stdout);
 }

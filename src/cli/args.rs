@@ -231,7 +231,7 @@ pub struct ScanArguments {
     /// Also stage images that cannot be decided on
     #[arg(long)]
     pub keep_undecided: bool,
-    /// Stage at most SIZE in this run; what is beyond it is deferred [default: no limit]
+    /// Stage at most SIZE in this run; what is beyond it is deferred, and a larger image an error [default: no limit]
     #[arg(long, value_name = "SIZE")]
     pub max_staged: Option<Size>,
     /// End the run when free space falls below the minimum, instead of going on without writing

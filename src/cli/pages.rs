@@ -264,7 +264,7 @@ fn shards_page(roff: &mut Roff) {
              it stages from; a run that is no shard has it alone. Each asks for the free space anew before an image and at \
              every 4 MiB that it writes, and gives an image up below the minimum; within 8 GiB of it they write one at a time, \
              so that it holds for all of them together (without locks, each only looks); what found no room is tried again at \
-             the end of a run, by one run at a time. --max-staged limits what a run stages. Partial files have the run's ID in \
+             the end of a run, by one run at a time. --max-staged limits what a run stages; an image larger than that is an error. Partial files have the run's ID in \
              their names, and only those that nobody writes to are removed. Where the mount says that locks are those of one \
              machine (local_lock, nolock, localflock, nobrl), a run warns of that, and leaves alone what was written to \
              within a day. Without locks, too, no image is half, and none is replaced.",

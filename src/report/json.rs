@@ -303,6 +303,7 @@ fn remaining(remaining: &Remaining) -> Value {
         "archives_failed": remaining.failed,
         "archives_broken": remaining.broken,
         "imgs_deferred": remaining.deferred,
+        "imgs_beyond_max_staged": remaining.beyond,
         "imgs_lost": remaining.lost,
         "imgs_unstageable": remaining.unstageable,
         "imgs_to_keep": remaining.would_keep,

@@ -56,6 +56,8 @@ pub struct Remaining {
     pub broken: u64,
     /// Images that found no room.
     pub deferred: u64,
+    /// Images that were beyond what a run may stage.
+    pub beyond: u64,
     /// Images with enough partitions that could not be staged, for an error that may be mended.
     pub unstaged: u64,
     /// Images with enough partitions that cannot be staged as the archive and the options are.
@@ -182,6 +184,7 @@ impl Remaining {
 
     fn note(&mut self, image: &PartitionCheck, state: &ImageState) {
         match state {
+            ImageState::Deferred if is_beyond_limit(image) => self.beyond += 1,
             ImageState::Deferred => self.deferred += 1,
             ImageState::Undecided => self.unsettled += 1,
             ImageState::Error if image.partitions.is_some() && may_be_staged(image) => self.unstaged += 1,
@@ -198,7 +201,7 @@ impl Remaining {
     }
 
     fn to_resume(&self) -> u64 {
-        self.unfinished + self.never_begun + self.failed + self.deferred + self.unstaged + self.lost
+        self.unfinished + self.never_begun + self.failed + self.deferred + self.beyond + self.unstaged + self.lost
     }
 
     /// What a run with `--resume` does again, in words.
@@ -209,6 +212,7 @@ impl Remaining {
             (self.never_begun, "archive", "never begun"),
             (self.failed, "archive", "with an error that another run may not meet"),
             (self.deferred, "image", "without room: free some first"),
+            (self.beyond, "image", "beyond --max-staged"),
             (self.unstaged, "image", "not staged for an error: fix it first"),
             (self.lost, "image", "gone from staging, or changed"),
         ];
@@ -468,9 +472,14 @@ fn add_all(logs: &mut Vec<PathBuf>, more: impl Iterator<Item = PathBuf>) {
 /// Whether an image that was not staged may be by another run with the same options.
 fn may_be_staged(image: &PartitionCheck) -> bool {
     match &image.reason {
-        Some(Told::Known(reason)) => reason.may_pass() && *reason != Reason::MaxImageSize,
+        Some(Told::Known(reason)) => reason.may_pass() && !matches!(reason, Reason::MaxImageSize | Reason::MaxStaged),
         _ => true,
     }
+}
+
+/// Whether `--max-staged` allows no more, of an image that was not staged.
+fn is_beyond_limit(image: &PartitionCheck) -> bool {
+    image.reason == Some(Told::Known(Reason::MaxStaged))
 }
 
 /// Whether surveying an archive again may end otherwise.

@@ -521,7 +521,6 @@ fn of_state(word: &'static str) -> &'static str {
         "failed" => "kept, reprocessing failed",
         "unseen" => "that cannot be examined",
         "would_keep" => "to be kept",
-        "deferred" => "without room",
         "error" => "with an error",
         "not_retained" => "not kept",
         word => word,

@@ -41,7 +41,7 @@ fn of_known(reason: Reason) -> &'static str {
         R::InTheWay | R::NotAFolder => "Move away what is in its place in staging, then scan with --resume.",
         R::MaxImageSize => "Allow larger images with --max-image-size, then scan with --resume.",
         R::NoSpace | R::LowSpace | R::MinFree => "Free space in staging, then scan with --resume.",
-        R::MaxStaged => "Reprocess and remove what is staged, then scan with --resume.",
+        R::MaxStaged => "Scan with --resume: each run may stage that much. A larger image needs a larger --max-staged.",
         R::TooLarge => "Stage to a larger file system (--staging), then scan with --resume.",
         R::StagingIo | R::Length => "Check the file system of staging, then scan with --resume.",
         R::Empty

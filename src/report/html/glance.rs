@@ -155,7 +155,7 @@ fn facts(report: &Report, verified: &Verified<'_>) -> Vec<Fact> {
         facts.push(staged(would, "Would be staged", "on disk at most"));
     }
     if deferred.0 > 0 {
-        let note = format!("{} without room", counted(deferred.0, "image"));
+        let note = format!("{} not staged yet", counted(deferred.0, "image"));
         facts.push(Fact { title: "Deferred", value: human(deferred.1), note, share: None });
     }
     facts
