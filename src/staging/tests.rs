@@ -376,6 +376,37 @@ fn left_over_partials_are_swept_and_nothing_else() {
 }
 
 #[test]
+fn the_lock_that_a_killed_run_left_near_the_minimum_is_swept_unless_it_is_held() {
+    let (_place, staging) = staging();
+    let path = staging.path().join(folder::GATE);
+    let held = File::create(&path).expect("a file");
+    flock(&held, FlockOperation::LockExclusive).expect("nobody holds it");
+    let _ = staging.sweep();
+    assert!(path.exists());
+    drop(held);
+    let _ = staging.sweep();
+    assert!(!path.exists());
+}
+
+#[test]
+fn what_an_image_takes_is_measured_as_it_is_written() {
+    let (_place, staging) = staging();
+    let pieces = [vec![1; 5000], vec![0; 9000], vec![0; 100], vec![2; 10], vec![3; 20_000], vec![0; 4000]];
+    let size = pieces.iter().map(|piece| piece.len() as u64).sum::<u64>() + 10_000;
+    let (mut keep, mut measure) = (staging.begin(&place(1), size, Room::Data(0)).expect("room"), Measure::default());
+    for piece in &pieces {
+        keep.data(piece).expect("written");
+        measure.data(piece);
+    }
+    keep.hole(10_000).expect("a hole");
+    measure.hole(10_000);
+    let staged = keep.finish().expect("whole");
+    // The blocks that the first 5000 bytes lie in, and those from 14100 to 34110.
+    assert_eq!((staged.bytes_written, measure.takes()), (5000 + 20_010, (2 + 6) * 4096));
+    assert!(staged.allocated >= measure.takes());
+}
+
+#[test]
 fn an_image_larger_than_the_free_space_is_refused_whole_and_may_grow() {
     let (_place, staging) = staging();
     let huge = staging.budget().space().expect("it says").available + (1 << 30);
