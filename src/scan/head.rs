@@ -20,8 +20,9 @@ use crate::reason::Reason;
 use crate::rescue::{Known, Maps};
 use crate::zst::{self, ZstFile};
 
-/// Bytes of the tar that are looked at: the sectors that tables begin in, behind headers and a map or two.
-const HEAD: u64 = 1 << 20;
+/// Bytes of the tar that are looked at: the sectors that tables begin in, behind headers and a map or two, and what the first
+/// partition begins with, at 1 MiB of most disks. By that, an MBR's sectors are known to be of 512 bytes.
+const HEAD: u64 = 2 << 20;
 
 /// The beginning of an archive.
 pub(super) struct Head<'a> {
