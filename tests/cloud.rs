@@ -212,8 +212,12 @@ fn an_object_that_is_named_is_surveyed_inspected_verified_and_extracted() {
     // A web server: the path is written as in a URL.
     let web = format!("{}/a%20b%2520c/{}.tar.zst", server.web(), fixture.hash);
     assert_eq!(images(&inspect(&server, &["--json", &web])), images(&of_file));
-    let verified = scan::end(of(&server, imgsieve()).args(["verify", "--log", "none", &url]));
+    let log = scan.folder().join("verify.jsonl");
+    let verified = scan::end(of(&server, imgsieve()).args(["verify", &url, "--log"]).arg(&log));
     assert_eq!(verified.code, 0, "{verified:?}");
+    // A report asks no store, and takes nothing back for that.
+    let report = scan::end(imgsieve().arg("report").arg(&log));
+    assert!(report.stdout.contains("; those in object storage as they were then."), "{report:?}");
     let out = scan.folder().join("out.img");
     let extracted = scan::end(of(&server, imgsieve()).args(["extract", &url, "-o"]).arg(&out));
     assert_eq!(extracted.code, 0, "{extracted:?}");
@@ -509,9 +513,7 @@ fn what_cannot_be_had_is_one_line_with_its_mend() {
     line(scan("s3://nowhere/cold/a.tar.zst"), "there is no bucket nowhere");
     line(scan(&format!("s3://{BUCKET}/warm")), "nothing in the bucket has this prefix");
     line(scan(&format!("s3://{BUCKET}/cold/a.tar.zst")), "there is no such object");
-    line(scan("s3:///cold"), "it names no bucket");
     line(scan(&format!("{}/cold/", server.web())), "name the archives themselves");
-    line(scan("https://user:secret@localhost/a.tar.zst"), "credentials belong in the environment");
     let mut command = of(&server, site.command());
     command.env("AWS_ENDPOINT_URL", "http://127.0.0.1:1").args(["--dry-run", "s3://cold/cold"]);
     let begun = Instant::now();

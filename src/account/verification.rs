@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use crate::event::Soundness;
 use crate::log::record::ArchiveVerified;
 use crate::log::{Head, Name, Record};
+use crate::object;
 
 /// Archives of which it is remembered.
 const MOST: usize = 1_000_000;
@@ -31,6 +32,8 @@ pub enum Currency {
     Changed,
     /// It is not there, or cannot be looked at.
     Unseen,
+    /// It is in object storage, and nobody asked there.
+    Remote,
 }
 
 impl Currency {
@@ -41,6 +44,7 @@ impl Currency {
             Currency::Current => "current",
             Currency::Changed => "changed",
             Currency::Unseen => "unseen",
+            Currency::Remote => "remote",
         }
     }
 }
@@ -50,7 +54,7 @@ impl Verification {
     #[must_use]
     pub fn state(&self) -> &'static str {
         match self.currency() {
-            Currency::Current => self.soundness.as_str(),
+            Currency::Current | Currency::Remote => self.soundness.as_str(),
             currency => currency.as_str(),
         }
     }
@@ -59,6 +63,9 @@ impl Verification {
     #[must_use]
     pub fn currency(&self) -> Currency {
         let path = self.record.archive.as_ref().map(Name::as_path);
+        if path.is_some_and(object::is_url) {
+            return Currency::Remote;
+        }
         let Some(Ok(metadata)) = path.map(std::fs::metadata) else { return Currency::Unseen };
         let mtime = format!("{}.{:09}", metadata.mtime(), metadata.mtime_nsec());
         let is_same = self.record.size_bytes == Some(metadata.len()) && self.record.mtime.as_ref() == Some(&mtime);

@@ -384,7 +384,8 @@ impl Report {
             return Ok(());
         }
         let (current, others): (Vec<_>, Vec<_>) =
-            all.into_iter().partition(|verification| verification.currency() == Currency::Current);
+            all.into_iter().partition(|each| matches!(each.currency(), Currency::Current | Currency::Remote));
+        let has_remote = current.iter().any(|each| each.currency() == Currency::Remote);
         let of = |soundness| current.iter().filter(|each| each.soundness == soundness).collect::<Vec<_>>();
         let failed = of(Soundness::Fails);
         let counts = [
@@ -398,7 +399,8 @@ impl Report {
             .filter(|(number, _)| *number > 0)
             .map(|(number, what)| format!("{} {what}", counted(*number as u64, "archive")))
             .collect();
-        writeln!(out, "Verified: {}.", told.join(", "))?;
+        let remote = if has_remote { "; those in object storage as they were then" } else { "" };
+        writeln!(out, "Verified: {}{remote}.", told.join(", "))?;
         for verification in failed.iter().take(SHOWN) {
             let hash = printable_short(verification.record.hash.bytes(), NAME_SHOWN);
             let message = verification.record.message.as_deref().unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::account::{ArchiveAccount, ArchiveEnd};
+use crate::account::{ArchiveAccount, ArchiveEnd, Currency};
 use crate::event::Soundness;
 use crate::log::record::PartitionCheck;
 use crate::report::Report;
@@ -188,6 +188,9 @@ fn verification(verified: &Verified<'_>) -> Option<Fact> {
         if count > 0 {
             let _ = write!(note, "; {} {what}", number(count));
         }
+    }
+    if verified.of.values().any(|(each, _)| each.currency() == Currency::Remote) {
+        note += "; those in object storage as they were then";
     }
     (!verified.of.is_empty()).then(|| Fact { title: "Verified", value: counted(holds, "archive"), note, share: None })
 }
