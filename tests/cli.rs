@@ -324,6 +324,16 @@ fn an_empty_collection_is_no_error_and_is_told() {
 }
 
 #[test]
+fn where_all_archives_are_small_the_option_is_told_that_surveys_them() {
+    let scan = Scan::of_named(&["at-threshold"]).site("min_archive_size = '1GB'");
+    let ended = scan.run();
+    let told = "There was no archive to check.\nLeft out: 1 archive no larger than 1GB";
+    assert!(ended.stdout.starts_with(told), "{ended:?}");
+    assert!(ended.stdout.contains("With --min-archive-size 0, "), "{ended:?}");
+    assert!(scan.run_with(&["--min-archive-size", "0"]).stdout.contains("Checked 1 archive:"));
+}
+
+#[test]
 fn a_collection_that_is_missing_is_refused() {
     let scan = Scan::new().site("collection = ['cold']");
     let line = scan.refused("collection");

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use crate::account::{ArchiveAccount, ArchiveEnd, Currency, Problem, Run, Shards, Sums};
 use crate::config::LogTarget;
-use crate::event::Soundness;
+use crate::event::{Rule, Soundness};
 use crate::log::record::PartitionCheck;
 use crate::reason::Told;
 use crate::sanitize::{printable, printable_line, printable_short};
@@ -64,7 +64,11 @@ impl Report {
         if run.start.total_archives == 0 && run.problems.is_empty() {
             writeln!(out, "There was no archive to check.")?;
             write_part(out, run)?;
-            return self.write_left_out(out, SHOWN);
+            self.write_left_out(out, Shown::of(is_short).within)?;
+            if run.left_out.contains_key(Rule::TooSmall.as_str()) {
+                writeln!(out, "With --min-archive-size 0, archives in folders are surveyed whatever their size.")?;
+            }
+            return Ok(());
         }
         self.write_body(out, context, Shown::of(is_short))?;
         write_part(out, run)?;
