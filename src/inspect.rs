@@ -105,6 +105,9 @@ impl Inspection {
         if object::is_url(path) {
             return self.read_object(path, options);
         }
+        if let Some(error) = object::misspelt(path) {
+            return Err(Cause::of(Reason::Io, &error));
+        }
         let io = |error: std::io::Error| Cause::of(Reason::Io, &error);
         // Without O_NONBLOCK, opening a FIFO would wait for a writer.
         let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();

@@ -29,7 +29,10 @@ pub(super) fn read(path: &Path, null: bool) -> io::Result<Vec<PathBuf>> {
     }
     let end = if null { 0 } else { b'\n' };
     let paths = text.split(|&byte| byte == end).filter(|path| !path.is_empty());
-    let full = |path: &Path| if object::is_url(path) { Ok(path.to_owned()) } else { std::path::absolute(path) };
+    let full = |path: &Path| {
+        let is_url = object::is_url(path) || object::misspelt(path).is_some();
+        if is_url { Ok(object::without_secrets(path.to_owned())) } else { std::path::absolute(path) }
+    };
     paths.map(|path| full(Path::new(OsStr::from_bytes(path)))).collect()
 }
 

@@ -17,7 +17,7 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, italic, roman};
 
 use super::args::{Arguments, EXIT_CODES};
-use crate::config::{Site, expand};
+use crate::config::{self, Site};
 use crate::log::manual::{self, Field};
 use crate::reason::Reason;
 
@@ -55,7 +55,7 @@ pub struct Error {
 
 /// The command line; its options show the built-in site's values, and `man` knows the names of its pages.
 pub fn command() -> clap::Command {
-    let command = with_numbers(with_home(with_site_defaults(Arguments::command())));
+    let command = with_numbers(with_paths(with_site_defaults(Arguments::command())));
     let subcommands = command.get_subcommands().map(|each| each.get_name().to_owned());
     let names: Vec<String> = subcommands.chain(TOPICS.map(str::to_owned)).collect();
     command.mut_subcommand("man", |man| {
@@ -66,18 +66,22 @@ pub fn command() -> clap::Command {
     })
 }
 
-/// Has every path that is given take `~` for the user's own folder.
-fn with_home(command: clap::Command) -> clap::Command {
+/// Arguments that may be URLs of archives in object storage.
+const PLACES: [&str; 3] = ["archive", "collection", "files"];
+
+/// Has every path that is given take `~` for the user's own folder, and know a URL where one may be.
+fn with_paths(command: clap::Command) -> clap::Command {
     let names: Vec<String> = command.get_subcommands().map(|each| each.get_name().to_owned()).collect();
     names.iter().fold(command, |command, name| {
         command.mut_subcommand(name, |subcommand| {
             subcommand.mut_args(|arg| {
                 let is_path = arg.get_value_parser().type_id() == TypeId::of::<PathBuf>();
-                if is_path {
-                    arg.value_parser(OsStringValueParser::new().try_map(|path| expand(Path::new(&path))))
-                } else {
-                    arg
+                if !is_path {
+                    return arg;
                 }
+                let is_place = PLACES.contains(&arg.get_id().as_str());
+                let meant = move |path: &Path| if is_place { config::place(path) } else { config::local("path", path) };
+                arg.value_parser(OsStringValueParser::new().try_map(move |path| meant(Path::new(&path))))
             })
         })
     })

@@ -19,7 +19,8 @@ use crate::suffixes::Suffixes;
 use crate::units::{MinFree, Size};
 use crate::zst::Engine;
 
-pub use origin::{HERE, Origin, expand, full_path, full_place};
+use origin::expand;
+pub use origin::{HERE, Origin, full_path, full_place, local, place};
 
 /// The built-in site file: the places and rules of the script that this program replaces.
 pub const BUILT_IN: &str = include_str!("site.toml");
@@ -96,6 +97,14 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// No place that a collection can be in.
+    #[error("collection = {place}: {source}")]
+    Place {
+        /// What was given, without secrets.
+        place: String,
+        /// What is wrong with it.
+        source: object::Error,
+    },
     /// A value that makes no sense.
     #[error("{key} = {value}: {why}")]
     Value {
@@ -134,13 +143,14 @@ impl Site {
         for (key, _) in paths.into_iter().filter(|&(_, given)| given) {
             match key {
                 "collection" => {
-                    for path in site.collection.iter_mut().filter(|path| !object::is_url(path)) {
-                        *path = beside(&folder, &expand(path)?);
+                    for path in &mut site.collection {
+                        let given = place(path)?;
+                        *path = if full_place(&given) == given { given } else { beside(&folder, &given) };
                     }
                 }
-                "staging" => site.staging = beside(&folder, &expand(&site.staging)?),
+                "staging" => site.staging = beside(&folder, &local("staging", &site.staging)?),
                 _ if matches!(site.log_target(), LogTarget::File(_)) => {
-                    site.log = beside(&folder, &expand(&site.log)?);
+                    site.log = beside(&folder, &local("log", &site.log)?);
                 }
                 _ => {}
             }
@@ -159,6 +169,12 @@ impl Site {
         }
         if self.collection.is_empty() {
             return refuse("collection", &"[]", "must have at least one folder or archive");
+        }
+        for place in &self.collection {
+            let url = if object::is_url(place) { object::Url::parse(place).err() } else { object::misspelt(place) };
+            if let Some(source) = url {
+                return Err(Error::Place { place: place.display().to_string(), source });
+            }
         }
         for (key, path) in [("staging", &self.staging), ("log", &self.log)] {
             if path.as_os_str().is_empty() {

@@ -120,7 +120,24 @@ fn home() -> Option<PathBuf> {
 /// A place of the collection as it can be named from anywhere: a URL as it is, a path as [`full_path`] gives it.
 #[must_use]
 pub fn full_place(path: &Path) -> PathBuf {
-    if object::is_url(path) { path.to_owned() } else { full_path(path) }
+    let is_url = object::is_url(path) || object::misspelt(path).is_some();
+    if is_url { path.to_owned() } else { full_path(path) }
+}
+
+/// What is meant by the path or URL of an archive or a collection: see [`expand`]. Of a URL, secrets are left out, and it is
+/// refused for them later.
+pub fn place(path: &Path) -> Result<PathBuf, Error> {
+    expand(path).map(object::without_secrets)
+}
+
+/// What is meant by the path of `what` is to be written, or is no archive: see [`expand`]. In object storage it cannot be.
+pub fn local(what: &'static str, path: &Path) -> Result<PathBuf, Error> {
+    if object::is_url(path) || object::misspelt(path).is_some() {
+        let value = object::without_secrets(path.to_owned()).display().to_string();
+        let why = "in object storage, only archives are read: this has to be here, or mounted";
+        return Err(Error::Value { key: what, value, why });
+    }
+    expand(path)
 }
 
 /// `path` from the root, and without `..`: for commands that are printed, and for the log. Where there is a `..`, links in
@@ -171,7 +188,7 @@ mod tests {
     #[test]
     fn a_url_is_named_from_anywhere_as_it_is() {
         assert_eq!(full_place(Path::new("s3://cold/../a")).as_os_str(), "s3://cold/../a");
-        assert!(full_place(Path::new("s3:/cold")).is_absolute());
+        assert!(full_place(Path::new("cold:/s3")).is_absolute());
     }
 
     #[test]

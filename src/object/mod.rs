@@ -60,7 +60,7 @@ pub use error::Error;
 pub use identity::Identity;
 pub use list::list;
 pub use reader::{Object, look};
-pub use url::{Url, is_url};
+pub use url::{Url, is_url, misspelt, without_secrets};
 
 /// Bytes of a block: each begins at a multiple of it.
 pub const BLOCK_LEN: u64 = 8 << 20;

@@ -1,5 +1,6 @@
 //! URLs of objects, and of what begins as their keys do.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -51,12 +52,68 @@ fn scheme(bytes: &[u8]) -> Option<(&'static str, Scheme)> {
     SCHEMES.into_iter().find(|(prefix, _)| bytes.starts_with(prefix.as_bytes()))
 }
 
+/// The word in front of a path's first `:/`, if it can be a scheme (RFC 3986 section 3.1) and no drive's letter.
+fn foreign_scheme(path: &Path) -> Option<&str> {
+    let bytes = path.as_os_str().as_bytes();
+    let word = std::str::from_utf8(&bytes[..bytes.iter().position(|&byte| byte == b':')?]).ok()?;
+    let is_word = word.len() > 1
+        && word.starts_with(|first: char| first.is_ascii_alphabetic())
+        && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    (is_word && bytes[word.len()..].starts_with(b":/") && !is_url(path)).then_some(word)
+}
+
+/// What is wrong with a path that was meant to be a URL: its scheme is another one, or is written in another way. None where
+/// there is such a path.
+#[must_use]
+pub fn misspelt(path: &Path) -> Option<Error> {
+    let word = foreign_scheme(path)?;
+    let is_known = SCHEMES.iter().any(|(known, _)| known.trim_end_matches("://").eq_ignore_ascii_case(word));
+    let is_url = path.as_os_str().as_bytes()[word.len()..].starts_with(b"://");
+    if !(is_known || is_url) || path.symlink_metadata().is_ok() {
+        return None;
+    }
+    let why = if is_known {
+        format!("its scheme is written {}://", word.to_ascii_lowercase())
+    } else if word.eq_ignore_ascii_case("file") {
+        "of a file, give the path".to_owned()
+    } else {
+        "schemes that are known are s3://, gs://, az://, https:// and http://".to_owned()
+    };
+    Some(Error::Url { why })
+}
+
+/// `path` without what would be a secret in a message or a log: of a URL, the user and password, and of a web server's the
+/// query, which may be a signature. What is left is as far from being readable as it was ([`Url::parse`]).
+#[must_use]
+pub fn without_secrets(path: PathBuf) -> PathBuf {
+    let bytes = path.as_os_str().as_bytes();
+    let Some(begin) = bytes.windows(3).position(|window| window == b"://").map(|colon| colon + 3) else { return path };
+    if !is_url(&path) && foreign_scheme(&path).is_none() {
+        return path;
+    }
+    let (prefix, rest) = bytes.split_at(begin);
+    let is_bucket = scheme(bytes).is_some_and(|(_, scheme)| !scheme.is_web());
+    let ends: &[u8] = if is_bucket { b"/" } else { b"/?#" };
+    let end = rest.iter().position(|byte| ends.contains(byte)).unwrap_or(rest.len());
+    let host = rest[..end].iter().rposition(|&byte| byte == b'@');
+    let query = if is_bucket { None } else { rest.iter().position(|&byte| byte == b'?') };
+    if host.is_none() && query.is_none() {
+        return path;
+    }
+    let user: &[u8] = if host.is_some() { b"***" } else { b"" };
+    let kept = host.unwrap_or(0)..query.unwrap_or(rest.len());
+    let query = if query.is_some() { "?…" } else { "" };
+    let kept = rest.get(kept).unwrap_or_default();
+    OsStr::from_bytes(&[prefix, user, kept, query.as_bytes()].concat()).into()
+}
+
 impl Url {
     /// The URL that a path is.
     pub fn parse(path: &Path) -> Result<Url, Error> {
         let refused = |why: &str| Error::Url { why: why.to_owned() };
         let text = path.to_str().ok_or_else(|| refused("it is not UTF-8"))?;
-        let (prefix, scheme) = scheme(text.as_bytes()).ok_or_else(|| refused("it has no scheme"))?;
+        let (prefix, scheme) =
+            scheme(text.as_bytes()).ok_or_else(|| misspelt(path).unwrap_or_else(|| refused("it has no scheme")))?;
         let rest = &text[prefix.len()..];
         let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
         if bucket.is_empty() {
@@ -66,10 +123,13 @@ impl Url {
             // It would be in the log.
             return Err(refused("it has a user or a password in it; credentials belong in the environment"));
         }
-        if scheme.is_web() && key.contains(['?', '#']) {
+        if scheme.is_web() && rest.contains('?') {
             return Err(refused(
                 "it has a query, which a signed URL would have to be asked with: that is not supported",
             ));
+        }
+        if scheme.is_web() && rest.contains('#') {
+            return Err(refused("what follows # is no part of a file's address; in a name it is written %23"));
         }
         Ok(Url { scheme, bucket: bucket.to_owned(), key: key.to_owned() })
     }
@@ -145,9 +205,39 @@ mod tests {
     }
 
     #[test]
+    fn what_is_told_of_a_refused_url_has_no_secret() {
+        for (url, told) in [
+            ("https://user:secret@host/a.tar.zst", "https://***@host/a.tar.zst"),
+            ("https://user:se@cret@host", "https://***@host"),
+            ("s3://key:secret@cold/a?b@c", "s3://***@cold/a?b@c"),
+            ("https://host/a.tar.zst?X-Amz-Signature=1", "https://host/a.tar.zst?…"),
+            ("https://u:p@host?secret", "https://***@host?…"),
+            ("https://host?who@secret", "https://host?…"),
+            ("ftp://u:p@host/a?b", "ftp://***@host/a?…"),
+        ] {
+            let kept = without_secrets(url.into());
+            assert_eq!(kept, Path::new(told));
+            assert!(Url::parse(&kept).is_err(), "{told}");
+        }
+        for path in ["s3://cold/a@b?c", "https://host/a@b", "/a://b@c", "a b://c@d", "C:/a@b", ""] {
+            assert_eq!(without_secrets(path.into()), Path::new(path));
+        }
+    }
+
+    #[test]
     fn paths_are_no_urls() {
         for path in ["s3:/a/b", "/s3://a/b", "s3", "file:///a", "./s3://a"] {
             assert!(!is_url(Path::new(path)), "{path}");
+        }
+    }
+
+    #[test]
+    fn another_scheme_is_no_folder() {
+        for path in ["S3://cold/a", "s3:/cold/a", "GS:/cold", "ftp://host/a", "file:///a", "s3a://cold"] {
+            assert!(misspelt(Path::new(path)).is_some(), "{path}");
+        }
+        for path in ["s3://cold", "./s3:/cold", "backup:/a", "c:/a", "a b://c", "/S3://cold", "s3", "s3:cold", ""] {
+            assert_eq!(misspelt(Path::new(path)), None, "{path}");
         }
     }
 }

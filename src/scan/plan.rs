@@ -201,15 +201,16 @@ impl Plan {
         }
         let listed = config.listed.iter().filter(|path| listing.names.note(path)).cloned();
         let listed: Vec<PathBuf> = listed.collect();
+        let is_url = |path: &Path| object::is_url(path) || object::misspelt(path).is_some();
         if let Some(first) = listed.first()
             && candidates.is_empty()
-            && listed.iter().all(|path| !object::is_url(path) && !path.try_exists().unwrap_or(true))
+            && listed.iter().all(|path| !is_url(path) && !path.try_exists().unwrap_or(true))
         {
             let message =
                 format!("nothing of the list is there, {} first; is the collection mounted?", first.display());
             return Err(Cause::new(Reason::Collection, message).passing(true));
         }
-        let (objects, listed): (Vec<PathBuf>, Vec<PathBuf>) = listed.into_iter().partition(|path| object::is_url(path));
+        let (objects, listed): (Vec<PathBuf>, Vec<PathBuf>) = listed.into_iter().partition(|path| is_url(path));
         for (path, found) in objects::look_at(&objects, stop)? {
             match found {
                 Ok(object) => candidates.push(Candidate { path, is_named: true, object: Some(object) }),

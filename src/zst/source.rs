@@ -59,6 +59,9 @@ impl Source {
     /// Opens the file at `path`, or the object, where that is a URL. Reads of an object end once `stop` is set; those of a
     /// file end by themselves.
     pub fn of(path: &Path, stop: &Arc<AtomicBool>) -> Result<Source, Error> {
+        if let Some(error) = object::misspelt(path) {
+            return Err(Error::Open { source: Arc::new(io::Error::from(error)) });
+        }
         if !object::is_url(path) {
             return Source::open(path);
         }
