@@ -118,7 +118,8 @@ fn parallel_runs_all_shards_and_again_only_those_that_failed() {
         let mut command = in_folder(&scan, "sh");
         command.arg(samples().join("parallel")).env("PARALLEL", "--will-cite").output().expect("sh runs")
     };
-    let said = succeeded(&run());
+    let first = run();
+    let said = String::from_utf8_lossy(&first.stdout);
     assert!(said.contains("Run over 32 shards"), "{said}");
     let (of_run, shards) = found(&scan.folder().join("logs"));
     assert_eq!(of_run["end"], "complete", "{of_run}");
@@ -127,6 +128,7 @@ fn parallel_runs_all_shards_and_again_only_those_that_failed() {
     let failed = joblog().lines().filter(|line| line.split('\t').nth(6) == Some("1")).count();
     let before = joblog().lines().count();
     assert!(failed > 0 && before == 33, "{}", joblog());
+    assert_eq!(first.status.code(), i32::try_from(failed).ok(), "as many as GNU parallel says failed");
     run();
     assert_eq!(joblog().lines().count(), before + failed, "what was done is passed over");
 }

@@ -199,8 +199,8 @@ pub struct ScanArguments {
     /// With --quick, read an archive to its end where its beginning leaves the first image undecided
     #[arg(long, requires = "quick")]
     pub decide: bool,
-    /// Survey only shard K of N, K from 0: archives of whose names, HASH.tar.zst, the SHA-256 is K modulo N. All shards together
-    /// survey the collection [default: all of it]
+    /// Survey only shard K of N, K from 0 and N up to 1,000,000: archives of whose names, HASH.tar.zst, the SHA-256 is K modulo N.
+    /// All shards together survey the collection [default: all of it]
     #[arg(long, value_name = "K/N", allow_hyphen_values = true)]
     pub shard: Option<Shard>,
     /// Survey the archives in this list, a path per line, `-` for standard input; besides COLLECTION, if that is given

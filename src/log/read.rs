@@ -110,6 +110,8 @@ pub struct Reading {
     pub first_unreadable: Option<u64>,
     /// Lines of stages that are not known.
     pub unknown: u64,
+    /// Lines at its beginning that another log has, too, and that were not read again.
+    pub repeated: u64,
     /// What there is to say of how it read, a sentence each.
     pub notes: Vec<String>,
     /// Where in each log the last line ends that is whole: what is written meanwhile can be [read](Tail) from there.
@@ -120,7 +122,7 @@ impl Reading {
     /// All lines.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.lines + self.unreadable + self.unknown
+        self.lines + self.unreadable + self.unknown + self.repeated
     }
 
     /// Adds how the log at `path` read.
@@ -139,6 +141,7 @@ impl Reading {
         self.lines += other.lines;
         self.unreadable += other.unreadable;
         self.unknown += other.unknown;
+        self.repeated += other.repeated;
         self.first_unreadable = self.first_unreadable.or(other.first_unreadable);
     }
 

@@ -14,6 +14,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::listing;
 
 use super::read::{BUFFER, Error, Head, Lines, Listener, Reading};
+use super::rotation::{age, is_log_name, stem};
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
@@ -26,16 +27,14 @@ const BUFFERS: usize = 16 << 20;
 const BUFFER_LEAST: usize = 16 << 10;
 /// Length of `2026-01-01T00:00:00Z`.
 const TIME_LENGTH: usize = 20;
-/// Digits of the date that logrotate's `dateext` adds.
-const DATE_DIGITS: usize = 8;
 
 /// Logs that are read as one, the oldest first.
 pub struct Logs {
     sources: Vec<Source>,
     /// Files and folders as they were named, without standard input.
     named: Vec<PathBuf>,
-    /// Files in folders that could not be opened, and why.
-    unopened: Vec<String>,
+    /// Files that are not read, and why.
+    notes: Vec<String>,
 }
 
 /// A log, or what logrotate made of a part of one.
@@ -46,6 +45,8 @@ struct Source {
     group: usize,
     /// Found in a folder, where other files may be.
     is_listed: bool,
+    /// Lines at its beginning that are those of another source, which are read there.
+    repeated: u64,
 }
 
 impl Logs {
@@ -80,7 +81,7 @@ impl Logs {
                         && path.with_extension("").exists();
                     if is_log && !is_twice && path.is_file() {
                         match open_one(&path) {
-                            Ok(file) => sources.push(Source { path, file, group: 0, is_listed: true }),
+                            Ok(file) => sources.push(Source { path, file, group: 0, is_listed: true, repeated: 0 }),
                             Err(source) => unopened.push(format!("{}; skipped", Error::Io { path, source })),
                         }
                     }
@@ -96,14 +97,15 @@ impl Logs {
                 _ if takes_pipes && kind.is_fifo() => File::open(path).and_then(spool).map_err(failed)?,
                 _ => return Err(Error::NotAFile { path: path.to_owned() }),
             };
-            sources.push(Source { path: path.to_owned(), file, group: 0, is_listed: false });
+            sources.push(Source { path: path.to_owned(), file, group: 0, is_listed: false, repeated: 0 });
         }
         // A folder may be named beside a log that is in it.
         let mut known = HashSet::new();
         let identity = |file: &File| file.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()));
         sources.retain(|source| identity(&source.file).is_none_or(|identity| known.insert(identity)));
-        let mut logs = Logs { sources, named, unopened };
+        let mut logs = Logs { sources, named, notes: unopened };
         if logs.sources.len() > 1 {
+            logs.leave_copies_out()?;
             // Times are whole seconds: of two parts of a log that begin in the same one, the older by its name comes first.
             let first = |source: &Source| Ok((source.first_time()?, Reverse(age(&source.path)), source.path.clone()));
             let keys = logs.sources.iter().map(first).collect::<Result<Vec<_>, Error>>()?;
@@ -116,6 +118,35 @@ impl Logs {
             source.group = *groups.entry(stem(&source.path)).or_insert(index);
         }
         Ok(logs)
+    }
+
+    /// Leaves out what was read already, in the order of naming: where a log was copied, and one of the two may have been appended
+    /// to since, what both have in common would count twice.
+    fn leave_copies_out(&mut self) -> Result<(), Error> {
+        let mut of_beginning: HashMap<Vec<u8>, Vec<usize>> = HashMap::new();
+        let mut copies = Vec::new();
+        for index in 0..self.sources.len() {
+            let source = &self.sources[index];
+            let Some(beginning) = source.beginning()? else { continue };
+            let earlier = of_beginning.entry(beginning).or_default();
+            let mut repeated = 0;
+            for original in earlier.iter().map(|&index| &self.sources[index]) {
+                let (common, is_all) = source.common(original)?;
+                repeated = repeated.max(common);
+                if is_all {
+                    let (copy, original) = (source.path.display(), original.path.display());
+                    self.notes.push(format!("{copy} is a copy of {original}, or of its beginning; skipped"));
+                    copies.push(index);
+                    break;
+                }
+            }
+            earlier.push(index);
+            self.sources[index].repeated = repeated;
+        }
+        for index in copies.into_iter().rev() {
+            self.sources.remove(index);
+        }
+        Ok(())
     }
 
     /// Reads them and tells `listener`: the parts of a log one after the other, several logs line by line in the order of
@@ -131,7 +162,8 @@ impl Logs {
             }
         }
         let buffer = (BUFFERS / chains.len().max(1)).clamp(BUFFER_LEAST, BUFFER);
-        let mut readings: Vec<(Reading, u64)> = vec![(Reading::default(), 0); self.sources.len()];
+        let reading = |source: &Source| (Reading { repeated: source.repeated, ..Reading::default() }, 0);
+        let mut readings: Vec<(Reading, u64)> = self.sources.iter().map(reading).collect();
         // The chain with the earliest next line is read on.
         let mut next = BinaryHeap::new();
         for (rank, chain) in chains.iter_mut().enumerate() {
@@ -155,9 +187,9 @@ impl Logs {
                 }
             }
         }
-        let mut sum = Reading { notes: self.unopened.clone(), ..Reading::default() };
+        let mut sum = Reading { notes: self.notes.clone(), ..Reading::default() };
         for (source, (reading, end)) in self.sources.iter().zip(&readings) {
-            if reading.lines == 0 && reading.total() > 0 {
+            if reading.lines + reading.repeated == 0 && reading.total() > 0 {
                 let foreign = Error::Foreign { path: source.path.clone(), lines: reading.total() };
                 if !source.is_listed {
                     return Err(foreign);
@@ -260,7 +292,10 @@ impl<'a> Chain<'a> {
             }
             let Some((index, source)) = self.sources.pop_front() else { return Ok(None) };
             (self.index, self.path) = (index, &source.path);
-            self.lines = Some(source.lines(buffer)?);
+            let lines = self.lines.insert(source.lines(buffer)?);
+            for _ in 0..source.repeated {
+                lines.advance().map_err(|error| source.failed(error))?;
+            }
         }
     }
 }
@@ -300,15 +335,40 @@ impl Source {
                 Box::new(file)
             })
         };
-        let input = open().map_err(|source| Error::Io { path: self.path.clone(), source })?;
+        let input = open().map_err(|source| self.failed(source))?;
         Ok(Lines::new(BufReader::with_capacity(buffer, input), 0))
+    }
+
+    fn failed(&self, source: io::Error) -> Error {
+        Error::Io { path: self.path.clone(), source }
+    }
+
+    /// Its first line, if that is one of a run, whose ID no other log has there.
+    fn beginning(&self) -> Result<Option<Vec<u8>>, Error> {
+        let mut lines = self.lines(BUFFER_LEAST)?;
+        lines.advance().map_err(|source| self.failed(source))?;
+        let is_of_run = serde_json::from_slice::<Head<'_>>(&lines.line).is_ok_and(|head| !head.run.is_empty());
+        Ok(is_of_run.then_some(lines.line))
+    }
+
+    /// How many lines it begins with that `other` begins with, too, and whether these are all that it has.
+    fn common(&self, other: &Source) -> Result<(u64, bool), Error> {
+        let (mut own, mut others) = (self.lines(BUFFER)?, other.lines(BUFFER)?);
+        for count in 0.. {
+            let is_line = own.advance().map_err(|source| self.failed(source))?;
+            let is_others = others.advance().map_err(|source| other.failed(source))?;
+            if !(is_line && is_others && own.line == others.line) {
+                return Ok((count, !is_line));
+            }
+        }
+        Ok((u64::MAX, false))
     }
 
     /// The first time that it tells; times are compared as the text that they are.
     fn first_time(&self) -> Result<String, Error> {
         let mut lines = self.lines(BUFFER_LEAST)?;
         for _ in 0..LINES_TO_A_TIME {
-            if !lines.advance().map_err(|source| Error::Io { path: self.path.clone(), source })? {
+            if !lines.advance().map_err(|source| self.failed(source))? {
                 break;
             }
             if let Ok(head) = serde_json::from_slice::<Head<'_>>(&lines.line)
@@ -344,61 +404,6 @@ fn spool(mut pipe: File) -> io::Result<File> {
     Ok(file)
 }
 
-/// Whether a path is that of a folder that logs can be in: there are some, or nothing is in it but hidden files. A folder in the
-/// place of a log is none of logs.
-#[must_use]
-pub fn is_folder_of_logs(path: &Path) -> bool {
-    let (mut has_others, mut has_logs) = (false, false);
-    let told = listing::each(path, |entry| {
-        let name = entry.name().to_string_lossy();
-        has_others |= !name.starts_with('.');
-        has_logs |= !name.starts_with('.') && is_log_name(&name);
-        Ok(())
-    });
-    let is_of_log = path.extension().is_some_and(|extension| extension == "jsonl");
-    told.is_ok() && !is_of_log && (!has_others || has_logs)
-}
-
-/// Whether a file in a folder is a log, or what logrotate made of one.
-fn is_log_name(name: &str) -> bool {
-    Path::new(&unrotated(name)).extension().is_some_and(|extension| extension == "jsonl")
-}
-
-/// The path of the log that `path` is a part of.
-fn stem(path: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(unrotated(&name))
-}
-
-/// How old a part of a log is by its name: 0 for the one that is written to.
-fn age(path: &Path) -> u64 {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let whole = unrotated(&name);
-    let digits: String =
-        name.trim_end_matches(|c: char| !c.is_ascii_digit()).chars().rev().take_while(char::is_ascii_digit).collect();
-    let digits: String = digits.chars().rev().collect();
-    match digits.parse::<u64>() {
-        Ok(number) if name != whole && digits.len() < DATE_DIGITS => number,
-        // Of dates, the earlier is the older.
-        Ok(date) if name != whole => u64::MAX - date,
-        _ => 0,
-    }
-}
-
-/// The name that a log had before logrotate added a number or a date, and the compressor its suffix.
-fn unrotated(name: &str) -> String {
-    let name = name.strip_suffix(".gz").or(name.strip_suffix(".zst")).unwrap_or(name);
-    // With `extension .jsonl` the suffix stays behind the rest.
-    let (name, suffix) = name.strip_suffix(".jsonl").map_or((name, ""), |name| (name, ".jsonl"));
-    let is_digits = |text: &str, least: usize| text.len() >= least && text.bytes().all(|byte| byte.is_ascii_digit());
-    let name = match (name.rsplit_once('.'), name.rsplit_once('-')) {
-        (Some((head, number)), _) if is_digits(number, 1) => head,
-        (_, Some((head, date))) if is_digits(date, DATE_DIGITS) => head,
-        _ => name,
-    };
-    format!("{name}{suffix}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -414,43 +419,6 @@ mod tests {
 
         fn note(&mut self, entry: Entry, _at: At) {
             self.0.push((self.1, entry.run));
-        }
-    }
-
-    #[test]
-    fn a_name_is_the_logs_whatever_logrotate_made_of_it() {
-        for name in
-            ["a.jsonl", "a.jsonl.1", "a.jsonl.12.gz", "a.jsonl-20261128", "a.jsonl-20261128.zst", "a-20261128.jsonl.gz"]
-        {
-            assert_eq!((unrotated(name).as_str(), is_log_name(name)), ("a.jsonl", true), "{name}");
-        }
-        for name in ["a-1.jsonl", "shard-12.jsonl"] {
-            assert_eq!(unrotated(name), name);
-        }
-        for name in ["a.log", "a.jsonl.bak", "site.toml", "a.jsonl.lock"] {
-            assert!(!is_log_name(name), "{name}");
-        }
-    }
-
-    #[test]
-    fn a_higher_number_and_an_earlier_date_are_older() {
-        let names =
-            ["a.jsonl-20251231.gz", "a.jsonl-20260101", "a.jsonl.10.gz", "a.jsonl.2.zst", "a.jsonl.1", "a.jsonl"];
-        let ages: Vec<Reverse<u64>> = names.iter().map(|name| Reverse(age(Path::new(name)))).collect();
-        assert!(ages.is_sorted(), "{ages:?}");
-    }
-
-    #[test]
-    fn a_folder_of_logs_has_some_or_nothing() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let at = |name: &str| folder.path().join(name);
-        for (file, is_one) in [(".hidden", true), ("a.tar.zst", false), ("a.jsonl.1", true)] {
-            std::fs::write(at(file), "").expect("a file");
-            assert_eq!(is_folder_of_logs(folder.path()), is_one, "{file}");
-        }
-        std::fs::create_dir(at("b.jsonl")).expect("a folder");
-        for path in ["a.jsonl.1", "b.jsonl", "none"] {
-            assert!(!is_folder_of_logs(&at(path)), "{path}");
         }
     }
 
@@ -509,5 +477,30 @@ mod tests {
         let twice = Logs::open(&[at("a.jsonl"), folder.path().to_owned(), at("a.jsonl")], false).expect("logs");
         assert_eq!(twice.newest().1, 6, "each is read once");
         assert!(matches!(Logs::open(&[PathBuf::from("/proc")], false), Err(Error::Empty { .. })));
+    }
+
+    #[test]
+    fn what_a_copy_of_a_log_has_in_common_with_it_is_read_once() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let line = |run: &str| format!("{{\"ts\":\"2026-01-01T00:00:00Z\",\"stage\":\"abort\",\"run\":\"{run}\"}}\n");
+        let write = |name: &str, runs: &str| {
+            let text: String = runs.chars().map(|run| line(&run.to_string())).collect();
+            std::fs::write(folder.path().join(name), text).expect("a log");
+        };
+        write("a.jsonl", "abcde");
+        write("a.jsonl.1", "abc");
+        write("copy.jsonl", "abcdefg");
+        write("diverged.jsonl", "abxy");
+        write("other.jsonl", "bc");
+        let logs = Logs::open(&[folder.path().join("a.jsonl"), folder.path().to_owned()], false).expect("logs");
+        for _ in 0..2 {
+            let mut runs = Runs::default();
+            let reading = logs.read(&mut runs).expect("logs");
+            let mut runs: Vec<_> = runs.0.into_iter().map(|(_, run)| run).collect();
+            runs.sort();
+            assert_eq!(runs.concat(), "abbccdefgxy");
+            assert_eq!((reading.lines, reading.repeated, reading.notes.len()), (11, 7, 1), "{reading:?}");
+            assert!(reading.notes[0].contains("a.jsonl.1 is a copy of "), "{reading:?}");
+        }
     }
 }
