@@ -133,18 +133,18 @@ fn with_site_defaults(command: clap::Command) -> clap::Command {
         ("image_suffix", site.image_suffix.to_string()),
         ("max_window", site.max_window.to_string()),
     ];
-    let is_site_s = |arg: &clap::Arg, id: &str| {
+    // Of others the help is not looked at, which takes longer than all the rest of a start.
+    let of_site = |arg: &clap::Arg| {
+        let (_, value) = defaults.iter().find(|(id, _)| arg.get_id() == id)?;
         let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
-        arg.get_id() == id && arg.get_default_values().is_empty() && !help.contains("[default:")
+        let is_told = !arg.get_default_values().is_empty() || help.contains("[default:");
+        (!is_told).then(|| format!("{help} [default: {value}]"))
     };
     let names: Vec<String> = command.get_subcommands().map(|each| each.get_name().to_owned()).collect();
     names.iter().fold(command, |command, name| {
         command.mut_subcommand(name, |subcommand| {
-            subcommand.mut_args(|arg| match defaults.iter().find(|(id, _)| is_site_s(&arg, id)) {
-                Some((_, value)) => {
-                    let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
-                    arg.help(format!("{help} [default: {value}]"))
-                }
+            subcommand.mut_args(|arg| match of_site(&arg) {
+                Some(help) => arg.help(help),
                 None => arg,
             })
         })
