@@ -160,7 +160,7 @@ impl Inspection {
             };
             Cause::of(code, &error)
         };
-        let url = Url::parse(path).map_err(of_object)?;
+        let url = Url::of_object(path).map_err(of_object)?;
         let object = Object::open(&url, options.meter.stop_flag()).map_err(of_object)?;
         let mut magic = [0; ZSTD_MAGIC.len()];
         if object.read_exact_at(0, &mut magic).is_ok() && begins_zstd(&magic) {

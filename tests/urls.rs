@@ -68,6 +68,12 @@ fn a_scheme_that_is_not_known_is_no_folder() {
         let inspected = scan::end(imgsieve().args(["inspect", url]));
         assert!(inspected.code == 1 && inspected.stdout.contains(mend), "{inspected:?}");
     }
+    for url in ["s3://cold", "s3://cold/2019/", "https://host/"] {
+        let inspected = scan::end(imgsieve().args(["inspect", url]));
+        assert!(inspected.stdout.contains("it names no object"), "{inspected:?}");
+        let extracted = scan::end(imgsieve().args(["extract", url]));
+        assert!(extracted.stderr.contains("it names no object"), "{extracted:?}");
+    }
     // A folder may have such a name.
     std::fs::create_dir_all(scan.folder().join("ftp:/host/a")).expect("folders");
     let found = in_folder(scan.folder(), scan.command().args(["--dry-run", "ftp://host/a"]));

@@ -134,6 +134,16 @@ impl Url {
         Ok(Url { scheme, bucket: bucket.to_owned(), key: key.to_owned() })
     }
 
+    /// The URL that a path is, where it is to be that of an object.
+    pub fn of_object(path: &Path) -> Result<Url, Error> {
+        let url = Url::parse(path)?;
+        if url.is_prefix() {
+            let why = "it names no object; what is under a prefix, scan surveys";
+            return Err(Error::Url { why: why.to_owned() });
+        }
+        Ok(url)
+    }
+
     /// The same store, with another key.
     #[must_use]
     pub fn with_key(&self, key: &str) -> Url {

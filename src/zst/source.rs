@@ -65,7 +65,7 @@ impl Source {
         if !object::is_url(path) {
             return Source::open(path);
         }
-        let open = || Object::open(&object::Url::parse(path)?, Arc::clone(stop));
+        let open = || Object::open(&object::Url::of_object(path)?, Arc::clone(stop));
         let object = open().map_err(|error| match error {
             object::Error::Interrupted => Error::Interrupted,
             object::Error::Memory => Error::Memory { frame: 0 },
