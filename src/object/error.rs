@@ -15,6 +15,9 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// An object is wanted, and its URL ends with a bucket or a slash.
+    #[error("a prefix cannot be asked for as an object is; what is under it, scan surveys")]
+    Prefix,
     /// The crate that asks for objects has no word for the key.
     #[error("it cannot be asked for: its key has {why}")]
     Key {
@@ -118,7 +121,12 @@ impl Error {
     pub fn is_of_object(&self) -> bool {
         matches!(
             self,
-            Error::NoObject | Error::Url { .. } | Error::Key { .. } | Error::Length { .. } | Error::Unidentified
+            Error::NoObject
+                | Error::Url { .. }
+                | Error::Prefix
+                | Error::Key { .. }
+                | Error::Length { .. }
+                | Error::Unidentified
         )
     }
 

@@ -137,11 +137,7 @@ impl Url {
     /// The URL that a path is, where it is to be that of an object.
     pub fn of_object(path: &Path) -> Result<Url, Error> {
         let url = Url::parse(path)?;
-        if url.is_prefix() {
-            let why = "it names no object; what is under a prefix, scan surveys";
-            return Err(Error::Url { why: why.to_owned() });
-        }
-        Ok(url)
+        if url.is_prefix() { Err(Error::Prefix) } else { Ok(url) }
     }
 
     /// The same store, with another key.
