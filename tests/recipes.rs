@@ -311,7 +311,8 @@ fn slurm_runs_all_shards_whatever_happens_to_some_and_then_the_report() {
     });
     let jobs = fs::read_to_string(cluster.folder.path().join("log/jobs.txt")).expect("a log");
     let report = fs::read_to_string(scan.folder().join("report.out")).expect("a report");
-    assert!(report.contains("Run over 8 shards") && report.contains("; complete after "), "{report}\n{jobs}");
+    let again = fs::read_to_string(scan.folder().join("imgsieve-6.out")).unwrap_or_default();
+    assert!(report.contains("Run over 8 shards") && report.contains("; complete after "), "{report}\n{jobs}\n{again}");
     let (of_run, shards) = found(&scan.folder().join("logs"));
     assert_eq!(of_run["end"], "complete", "{of_run}");
     assert_eq!(shards, whole);
