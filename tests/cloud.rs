@@ -662,6 +662,38 @@ fn a_refusal_is_read_only_as_far_as_one_can_be() {
 }
 
 #[test]
+fn a_redirect_to_another_host_is_told_and_nothing_is_sent_there() {
+    let (server, other) = (Server::start(), Server::start());
+    let fixture = fixture::quick_collection().remove(0);
+    for server in [&server, &other] {
+        put_fixture(server, "cold", &fixture);
+    }
+    let key = format!("cold/{}.tar.zst", fixture.hash);
+    let host = other.web().replace("http://", "").replace(&format!("/{BUCKET}"), "");
+    let moved = |header| Faults { moved: Some(("/", format!("http://{host}/"), header)), ..Faults::default() };
+    let web = format!("{}/{key}", server.web());
+    for (header, url, words) in [
+        ("", format!("s3://{BUCKET}/cold"), "set AWS_REGION to the region of the bucket, or AWS_ENDPOINT_URL"),
+        ("", format!("s3://{BUCKET}/{key}"), "set AWS_REGION to the region of the bucket, or AWS_ENDPOINT_URL"),
+        ("x-amz-bucket-region: ap-south-1\r\n", format!("s3://{BUCKET}/cold"), "set AWS_REGION=ap-south-1"),
+        ("", web.clone(), "name the archive by its URL there"),
+    ] {
+        server.set(moved(header));
+        let ended = run(&server, &Scan::new(), &["--dry-run", &url]);
+        assert_eq!((ended.code, ended.stderr.lines().count()), (1, 1), "{ended:?}");
+        assert!(ended.stderr.contains(words), "{url}: {}", ended.stderr);
+        assert!(!header.is_empty() || ended.stderr.contains(&format!("another place, {host},")), "{}", ended.stderr);
+    }
+    assert_eq!(other.all(), 0);
+    // On the same host a web server's files may be somewhere else; a store's are not.
+    server.set(Faults { moved: Some(("/old", String::new(), "")), ..Faults::default() });
+    let old = web.replace(&format!("/{BUCKET}/"), &format!("/old/{BUCKET}/"));
+    assert_eq!(run(&server, &Scan::new(), &["--dry-run", &old]).code, 0);
+    let ended = run(&server, &Scan::new(), &["--dry-run", &format!("s3://old/{key}")]);
+    assert!(ended.code == 1 && ended.stderr.contains("is not followed there"), "{ended:?}");
+}
+
+#[test]
 fn a_server_that_gives_whole_files_only_is_told_as_one() {
     let server = Server::start();
     put_fixture(&server, "cold", &fixture::quick_collection().remove(0));

@@ -72,6 +72,14 @@ pub enum Error {
         /// Where it is, if the store says so.
         region: Option<String>,
     },
+    /// It sends to another host, which may be anybody's.
+    #[error("the server sends to another place, {host}, and is not followed there: {how}")]
+    Elsewhere {
+        /// The host, and its port if there is one.
+        host: String,
+        /// What may mend it.
+        how: &'static str,
+    },
     /// Nobody answers.
     #[error("the store cannot be reached: {why}")]
     Unreachable {
@@ -144,6 +152,7 @@ impl From<Error> for io::Error {
             Error::NoCredentials { .. }
             | Error::WrongCredentials { .. }
             | Error::Denied { .. }
+            | Error::Elsewhere { .. }
             | Error::Certificate { .. } => io::ErrorKind::PermissionDenied,
             Error::Unreachable { .. } | Error::Busy { .. } => io::ErrorKind::NotConnected,
             Error::NotBuilt => io::ErrorKind::Unsupported,

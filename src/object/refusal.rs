@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 
 use object_store::client::{HttpError, HttpErrorKind};
 
-use super::http::TooLong;
+use super::http::{Elsewhere, TooLong};
 use super::url::Scheme;
 use super::{Error, Url};
 use crate::sanitize::printable_short;
@@ -57,6 +57,12 @@ pub(super) fn of(error: &object_store::Error, url: &Url) -> Error {
     if METADATA.iter().any(|host| text.contains(host)) || text.contains(NO_ACCOUNT) {
         return Error::NoCredentials { how: credentials(url.scheme) };
     }
+    if let Some(Elsewhere { host, region }) = cause(error) {
+        return match (host, region) {
+            (Some(host), None) => Error::Elsewhere { host: shown(host), how: mend(url.scheme) },
+            (_, region) => elsewhere(url, region.as_deref().map(shown)),
+        };
+    }
     match (error, status) {
         (object_store::Error::Precondition { .. }, _) => Error::Replaced,
         (object_store::Error::NotFound { .. }, _) | (_, Some(404)) => Error::NoObject,
@@ -83,6 +89,15 @@ fn elsewhere(url: &Url, region: Option<String>) -> Error {
         return Error::Region { region };
     }
     Error::Other { why: "the server sends elsewhere (a redirect), and does not say where to".to_owned() }
+}
+
+/// What usually mends it that a store sends elsewhere.
+fn mend(scheme: Scheme) -> &'static str {
+    match scheme {
+        Scheme::S3 => "set AWS_REGION to the region of the bucket, or AWS_ENDPOINT_URL to the store",
+        Scheme::Gs | Scheme::Az => "if that is no proxy's login page, the endpoint of the store is set wrongly",
+        Scheme::Https | Scheme::Http => "name the archive by its URL there, if you trust that server",
+    }
 }
 
 fn whole_only() -> Error {

@@ -19,9 +19,6 @@ use super::http::{Connector, Requests};
 use super::url::Scheme;
 use super::{Error, Url, page, refusal};
 
-/// A connection that says nothing for so long is given up, and the request made again.
-const SILENCE: Duration = Duration::from_secs(30);
-
 /// How often a request is made again: of a store that has never answered, where the name may be wrong or no network there,
 /// and of one that has, and is in trouble.
 const FEW: (usize, Duration) = (3, Duration::from_secs(1));
@@ -107,6 +104,7 @@ impl Client {
         let backoff = BackoffConfig { init_backoff: Duration::from_millis(100), max_backoff, base: 2.0 };
         let retry = RetryConfig { backoff, max_retries, retry_timeout: PATIENCE };
         let options = options();
+        let connector = Connector { is_web: place.scheme.is_web() };
         let bucket = &place.bucket;
         Ok(match place.scheme {
             Scheme::S3 => Client::S3(
@@ -114,7 +112,7 @@ impl Client {
                     .with_bucket_name(bucket)
                     .with_client_options(options)
                     .with_retry(retry)
-                    .with_http_connector(Connector)
+                    .with_http_connector(connector)
                     .build()?,
             ),
             Scheme::Gs => Client::Gs(
@@ -122,7 +120,7 @@ impl Client {
                     .with_bucket_name(bucket)
                     .with_client_options(options)
                     .with_retry(retry)
-                    .with_http_connector(Connector)
+                    .with_http_connector(connector)
                     .build()?,
             ),
             Scheme::Az => Client::Az(
@@ -130,7 +128,7 @@ impl Client {
                     .with_container_name(bucket)
                     .with_client_options(options)
                     .with_retry(retry)
-                    .with_http_connector(Connector)
+                    .with_http_connector(connector)
                     .build()?,
             ),
             Scheme::Https | Scheme::Http => Client::Web(
@@ -138,16 +136,16 @@ impl Client {
                     .with_url(format!("{}{bucket}", place.scheme.as_str()))
                     .with_client_options(options)
                     .with_retry(retry)
-                    .with_http_connector(Connector)
+                    .with_http_connector(connector)
                     .build()?,
             ),
         })
     }
 }
 
-/// A block may take long on a slow line, as long as something comes. Whoever sets an endpoint of http:// has said so.
+/// Whoever sets an endpoint of http:// has said so. How long an answer may take is said in `http`.
 fn options() -> ClientOptions {
-    ClientOptions::new().with_allow_http(true).with_timeout_disabled().with_read_timeout(SILENCE)
+    ClientOptions::new().with_allow_http(true)
 }
 
 /// The key of an object, in the words of the crate, which is to ask for that one and no other.

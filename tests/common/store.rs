@@ -85,6 +85,8 @@ pub struct Faults {
     pub empty_token: bool,
     /// A page of a listing is followed by so many spaces.
     pub padded: usize,
+    /// What is asked for by a path that begins so is sent elsewhere: the beginning of where to instead, and a header besides.
+    pub moved: Option<(&'static str, String, &'static str)>,
 }
 
 struct State {
@@ -250,6 +252,12 @@ impl State {
         let is_each = |each: u64, number: u64| each > 0 && number.is_multiple_of(each);
         if is_each(faults.busy, number) {
             return error(stream, request, "503 Slow Down", "SlowDown");
+        }
+        if let Some((from, to, header)) = &faults.moved
+            && let Some(rest) = request.path.strip_prefix(from)
+        {
+            let head = format!("HTTP/1.1 307 Temporary Redirect\r\nLocation: {to}{rest}\r\n{header}");
+            return send(stream, format!("{head}Content-Length: 0\r\n\r\n").as_bytes()).map(|()| true);
         }
         let path = request.path.strip_prefix('/').unwrap_or(&request.path);
         let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
