@@ -6,7 +6,6 @@
 //! ```
 
 #[path = "../tests/common/store.rs"]
-#[allow(dead_code)]
 mod store;
 
 use std::io::{Read, Write};

@@ -1,8 +1,11 @@
 //! Archives in object storage: what is said of them is what is said of the same files, whatever goes wrong on the way; and
-//! how much is asked for. The server is the tests' own (`common/store.rs`); `cloud_moto.rs` asks one of others.
+//! how much is asked for. The server is the tests' own (`common/store.rs`); `cloud_moto.rs` asks one of others, and
+//! `cloud_trouble.rs` has what goes wrong for longer.
 
 #![cfg(feature = "cloud")]
 
+#[path = "common/cloud.rs"]
+mod cloud;
 mod common;
 #[path = "common/hostile.rs"]
 mod hostile;
@@ -10,68 +13,18 @@ mod hostile;
 mod store;
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use cloud::{BLOCK, DENSE, dense, of, put_fixture, run, site_of, tar};
 use common::fixture::{self, Fixture};
 use common::scan::{self, Ended, Scan, imgsieve, of_stage};
-use hostile::{MIB, header, mbr, padded};
+use hostile::{MIB, mbr};
 use serde_json::{Value, json};
 use store::{BUCKET, Faults, Object, Server};
 
-/// Bytes that are asked for at a time.
-const BLOCK: u64 = 8 << 20;
-const DENSE: &str = "de05e000000000000000000000000000";
-
-fn of(server: &Server, mut command: Command) -> Command {
-    command.envs(server.environment());
-    command
-}
-
-fn run(server: &Server, scan: &Scan, args: &[&str]) -> Ended {
-    let mut command = of(server, scan.command());
-    scan::end(command.args(args))
-}
-
 fn inspect(server: &Server, args: &[&str]) -> Ended {
     scan::end(of(server, imgsieve()).arg("inspect").args(args))
-}
-
-fn put_fixture(server: &Server, folder: &str, fixture: &Fixture) {
-    let bytes = std::fs::read(fixture.path()).expect("a fixture");
-    server.put(&format!("{folder}/{}.tar.zst", fixture.hash), Object::new(bytes, &fixture.hash));
-}
-
-/// A tar of an image with two partitions, `length` bytes of noise that compresses to half, and its map.
-fn tar(length: usize, name: &str) -> Vec<u8> {
-    let mut image = vec![0; length];
-    let mut state = 0x2545_F491_4F6C_DD1D_u64;
-    for word in image[MIB..].chunks_exact_mut(8) {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        // Four random bytes and four that are always the same.
-        word[..4].copy_from_slice(&state.to_le_bytes()[..4]);
-    }
-    image[..512].copy_from_slice(&mbr(2));
-    let mut tar = header(format!("{name}.img").as_bytes(), length as u64, b'0').to_vec();
-    tar.extend(padded(&image));
-    tar.extend(header(b"notes.txt", 5, b'0'));
-    tar.extend(padded(b"hello"));
-    tar.extend([0; 1024]);
-    tar
-}
-
-/// An archive of 48 MiB in one frame.
-fn dense() -> Vec<u8> {
-    let bytes = zstd::bulk::compress(&tar(96 * MIB, DENSE), 1).expect("compresses");
-    assert!(bytes.len() as u64 > 5 * BLOCK, "{}", bytes.len());
-    bytes
-}
-
-/// A site of what is under `prefix` of the bucket.
-fn site_of(prefix: &str) -> Scan {
-    Scan::new().site(&format!("collection = ['s3://{BUCKET}/{prefix}']\nmin_image_size = '0'"))
 }
 
 /// Verdicts without what hangs on where an archive is.
@@ -659,38 +612,6 @@ fn a_refusal_is_read_only_as_far_as_one_can_be() {
         assert!(ended.stderr.contains("its answer is longer than 65536 bytes"), "{}", ended.stderr);
     }
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
-}
-
-#[test]
-fn a_redirect_to_another_host_is_told_and_nothing_is_sent_there() {
-    let (server, other) = (Server::start(), Server::start());
-    let fixture = fixture::quick_collection().remove(0);
-    for server in [&server, &other] {
-        put_fixture(server, "cold", &fixture);
-    }
-    let key = format!("cold/{}.tar.zst", fixture.hash);
-    let host = other.web().replace("http://", "").replace(&format!("/{BUCKET}"), "");
-    let moved = |header| Faults { moved: Some(("/", format!("http://{host}/"), header)), ..Faults::default() };
-    let web = format!("{}/{key}", server.web());
-    for (header, url, words) in [
-        ("", format!("s3://{BUCKET}/cold"), "set AWS_REGION to the region of the bucket, or AWS_ENDPOINT_URL"),
-        ("", format!("s3://{BUCKET}/{key}"), "set AWS_REGION to the region of the bucket, or AWS_ENDPOINT_URL"),
-        ("x-amz-bucket-region: ap-south-1\r\n", format!("s3://{BUCKET}/cold"), "set AWS_REGION=ap-south-1"),
-        ("", web.clone(), "name the archive by its URL there"),
-    ] {
-        server.set(moved(header));
-        let ended = run(&server, &Scan::new(), &["--dry-run", &url]);
-        assert_eq!((ended.code, ended.stderr.lines().count()), (1, 1), "{ended:?}");
-        assert!(ended.stderr.contains(words), "{url}: {}", ended.stderr);
-        assert!(!header.is_empty() || ended.stderr.contains(&format!("another place, {host},")), "{}", ended.stderr);
-    }
-    assert_eq!(other.all(), 0);
-    // On the same host a web server's files may be somewhere else; a store's are not.
-    server.set(Faults { moved: Some(("/old", String::new(), "")), ..Faults::default() });
-    let old = web.replace(&format!("/{BUCKET}/"), &format!("/old/{BUCKET}/"));
-    assert_eq!(run(&server, &Scan::new(), &["--dry-run", &old]).code, 0);
-    let ended = run(&server, &Scan::new(), &["--dry-run", &format!("s3://old/{key}")]);
-    assert!(ended.code == 1 && ended.stderr.contains("is not followed there"), "{ended:?}");
 }
 
 #[test]

@@ -80,9 +80,30 @@ pub enum Error {
         /// What may mend it.
         how: &'static str,
     },
+    /// A key of a listing that is not under the prefix that was asked for.
+    #[error("it is not under the prefix that was asked for, whatever the store says; it is not read")]
+    Outside,
+    /// A variable of the environment cannot be meant.
+    #[error("{name}: {why}")]
+    Variable {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// Nobody answers.
-    #[error("the store cannot be reached: {why}")]
+    #[error("the store cannot be reached{}: {why}", through(proxy.as_deref()))]
     Unreachable {
+        /// The host and port of a proxy between here and there.
+        proxy: Option<String>,
+        /// The system's word.
+        why: String,
+    },
+    /// There was a connection, and then there was not, or nothing came of it.
+    #[error("the store's answer broke off{}: {why}", through(proxy.as_deref()))]
+    Broken {
+        /// The host and port of a proxy between here and there.
+        proxy: Option<String>,
         /// The system's word.
         why: String,
     },
@@ -123,6 +144,12 @@ pub enum Error {
     Interrupted,
 }
 
+fn through(proxy: Option<&str>) -> String {
+    proxy.map_or_else(String::new, |proxy| {
+        format!(" through the proxy {proxy} (HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names it, NO_PROXY who needs none)")
+    })
+}
+
 impl Error {
     /// Whether it is of the one object, and others of the same store may be read.
     #[must_use]
@@ -141,7 +168,7 @@ impl Error {
     /// Whether trying again later may mend it, with nothing else changed.
     #[must_use]
     pub fn may_pass(&self) -> bool {
-        matches!(self, Error::Unreachable { .. } | Error::Busy { .. })
+        matches!(self, Error::Unreachable { .. } | Error::Broken { .. } | Error::Busy { .. })
     }
 }
 
@@ -154,7 +181,7 @@ impl From<Error> for io::Error {
             | Error::Denied { .. }
             | Error::Elsewhere { .. }
             | Error::Certificate { .. } => io::ErrorKind::PermissionDenied,
-            Error::Unreachable { .. } | Error::Busy { .. } => io::ErrorKind::NotConnected,
+            Error::Unreachable { .. } | Error::Broken { .. } | Error::Busy { .. } => io::ErrorKind::NotConnected,
             Error::NotBuilt => io::ErrorKind::Unsupported,
             Error::Memory => io::ErrorKind::OutOfMemory,
             _ => io::ErrorKind::Other,

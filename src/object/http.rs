@@ -1,17 +1,25 @@
-//! What every request of a store goes through, whoever makes it: it is counted, its answer is bounded, a redirect is not
-//! followed to where nobody sent it, and a page of a listing is sifted before the crate sees it.
+//! What every request of a store goes through, whoever makes it: it is counted, made again where it fails (`patience`),
+//! its answer is bounded, a redirect is not followed to where nobody sent it, and a page of a listing is sifted before the
+//! crate sees it.
 //!
 //! A request to a store has credentials in it, and not only in headers that reqwest knows for such (`x-amz-security-token`).
 //! So no redirect of a store is followed, and of a web server those alone that stay with it.
+//!
+//! Bounds: a connection is there after [`CONNECTING`], and an answer begins, and goes on, within [`SILENCE`]; all of an
+//! answer is there after [`ANSWER_TIME`], or it is asked for again. The body of a block is the reader's.
+//!
+//! Proxies are the environment's, but for where credentials come from: nobody else can answer for the machine itself.
 
+use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Limited};
+use hyper_util::client::proxy::matcher::Matcher;
 use object_store::client::{
     ClientConfigKey, HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody,
     HttpService,
@@ -22,11 +30,16 @@ use reqwest::{StatusCode, header};
 
 use super::BLOCK_LEN;
 use super::page::{self, Left};
+use super::patience::{Patience, Server};
+use super::refusal::{cause, chain};
 
 /// A connection that says nothing for so long is given up, and the request made again.
 const SILENCE: Duration = Duration::from_secs(30);
 /// A connection that is not there after so long; the crate has a shorter one for where credentials come from.
 const CONNECTING: Duration = Duration::from_secs(5);
+/// The longest that an answer takes, from the request on: a page of a listing, a refusal, or credentials. So does each part
+/// of a block, see `reader`.
+pub const ANSWER_TIME: Duration = Duration::from_mins(5);
 /// Redirects of a web server that are followed for one request.
 const REDIRECTS_MOST: usize = 10;
 /// Where S3 says in which region a bucket is.
@@ -58,6 +71,32 @@ impl LeftOfPage {
     }
 }
 
+/// Where credentials are asked for that the environment does not have: the instance's, the container's, Google's.
+pub const METADATA: [&str; 5] =
+    ["169.254.169.254", "[fd00:ec2::254]", "169.254.170.2", "169.254.170.23", "metadata.google.internal"];
+/// What TLS says of a certificate begins so.
+pub const CERTIFICATE: &str = "invalid peer certificate: ";
+/// Servers that one client remembers: the store, and who gives credentials.
+const SERVERS_MOST: usize = 16;
+
+/// A request has failed, as often as patience lasted.
+#[derive(Debug, thiserror::Error)]
+#[error("a request has failed")]
+pub struct Failed {
+    /// How often.
+    pub tries: u32,
+    /// Whether there was no connection.
+    pub no_connection: bool,
+    /// The host and port of the proxy that it went through.
+    pub proxy: Option<String>,
+    source: HttpError,
+}
+
+/// An answer takes too long.
+#[derive(Debug, thiserror::Error)]
+#[error("it was not there after {} minutes", .0.as_secs() / 60)]
+pub struct Slow(pub Duration);
+
 /// An answer is longer than any that is good.
 #[derive(Debug, thiserror::Error)]
 #[error("its answer is longer than {0} bytes")]
@@ -84,15 +123,37 @@ impl HttpConnector for Connector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
         let option = |key| options.get_config_value(&key);
         let connecting = option(ClientConfigKey::ConnectTimeout).and_then(|text| humantime::parse_duration(&text).ok());
-        let client = reqwest::Client::builder()
+        let make = Make {
+            is_encrypted: option(ClientConfigKey::AllowHttp).is_none_or(|is_allowed| is_allowed != "true"),
+            connecting: connecting.unwrap_or(CONNECTING),
+            is_web: self.is_web,
+        };
+        let client =
+            make.client(true).map_err(|error| StoreError::Generic { store: "HTTP", source: Box::new(error) })?;
+        let (direct, proxies) = (OnceLock::new(), Matcher::from_system());
+        let transport = Transport { make, client, direct, proxies };
+        Ok(HttpClient::new(Client { transport, servers: Mutex::default() }))
+    }
+}
+
+/// How the library's client is made.
+#[derive(Debug)]
+struct Make {
+    is_encrypted: bool,
+    connecting: Duration,
+    is_web: bool,
+}
+
+impl Make {
+    fn client(&self, may_have_proxy: bool) -> Result<HttpClient, reqwest::Error> {
+        let builder = reqwest::Client::builder()
             .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
-            .https_only(option(ClientConfigKey::AllowHttp).is_none_or(|is_allowed| is_allowed != "true"))
-            .connect_timeout(connecting.unwrap_or(CONNECTING))
+            .https_only(self.is_encrypted)
+            .connect_timeout(self.connecting)
             .read_timeout(SILENCE)
-            .redirect(if self.is_web { Policy::custom(follow) } else { Policy::none() })
-            .build()
-            .map_err(|error| StoreError::Generic { store: "HTTP client", source: Box::new(error) })?;
-        Ok(HttpClient::new(Client(HttpClient::new(client))))
+            .redirect(if self.is_web { Policy::custom(follow) } else { Policy::none() });
+        let builder = if may_have_proxy { builder } else { builder.no_proxy() };
+        builder.build().map(HttpClient::new)
     }
 }
 
@@ -124,7 +185,21 @@ fn elsewhere(answer: &HttpResponse, asked: &str) -> Option<Elsewhere> {
 }
 
 #[derive(Debug)]
-struct Client(HttpClient);
+struct Client {
+    transport: Transport,
+    servers: Mutex<BTreeMap<String, Arc<Server>>>,
+}
+
+/// Where one request goes, once.
+#[derive(Debug)]
+struct Transport {
+    make: Make,
+    client: HttpClient,
+    /// Without a proxy; made once it is needed.
+    direct: OnceLock<HttpClient>,
+    /// As the library reads them from the environment.
+    proxies: Matcher,
+}
 
 impl HttpService for Client {
     fn call<'s, 'f>(
@@ -135,23 +210,115 @@ impl HttpService for Client {
         's: 'f,
         Self: 'f,
     {
-        if let Some(Requests(count)) = request.extensions().get() {
+        Box::pin(self.ask(request))
+    }
+}
+
+impl Client {
+    /// Makes a request until there is an answer that stands, or patience has run out.
+    async fn ask(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let server = self.server(request.uri().authority().map_or("", |authority| authority.as_str()));
+        let mut patience = Patience::new();
+        loop {
+            let answer = match tokio::time::timeout(ANSWER_TIME, self.transport.ask_once(request.clone())).await {
+                Ok(answer) => answer,
+                Err(_) => Err(HttpError::new(HttpErrorKind::Timeout, Slow(ANSWER_TIME))),
+            };
+            let no_connection = match &answer {
+                Ok(come) => {
+                    let is_good = !says_to_come_again(come.status());
+                    server.answered(is_good);
+                    if is_good {
+                        return answer;
+                    }
+                    false
+                }
+                Err(error) if is_final(error) => return answer,
+                Err(error) => cause::<reqwest::Error>(error).is_some_and(reqwest::Error::is_connect),
+            };
+            let Some(pause) = patience.pause_for(&server, no_connection) else {
+                return answer.map_err(|source| {
+                    let (tries, proxy) = (patience.tries(), self.transport.proxy(&request));
+                    HttpError::new(source.kind(), Failed { tries, no_connection, proxy, source })
+                });
+            };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    fn server(&self, name: &str) -> Arc<Server> {
+        let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(server) = servers.get(name) {
+            return Arc::clone(server);
+        }
+        let server = Arc::<Server>::default();
+        if servers.len() < SERVERS_MOST {
+            servers.insert(name.to_owned(), Arc::clone(&server));
+        }
+        server
+    }
+}
+
+/// Whether who was asked cannot answer now.
+fn says_to_come_again(status: StatusCode) -> bool {
+    status.is_server_error() || [StatusCode::TOO_MANY_REQUESTS, StatusCode::REQUEST_TIMEOUT].contains(&status)
+}
+
+/// Whether asking again leads to the same.
+fn is_final(error: &HttpError) -> bool {
+    cause::<TooLong>(error).is_some()
+        || cause::<Elsewhere>(error).is_some()
+        || cause::<page::Error>(error).is_some()
+        || cause::<reqwest::Error>(error).is_some_and(reqwest::Error::is_builder)
+        || chain(error).contains(CERTIFICATE)
+}
+
+impl Transport {
+    /// A whole answer, or, of a block, as far as it has come.
+    async fn ask_once(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let count: Option<&Requests> = request.extensions().get();
+        if let Some(Requests(count)) = count {
             count.fetch_add(1, Ordering::Relaxed);
         }
+        let is_of_object = count.is_some();
         let left: Option<LeftOfPage> = request.extensions().get().cloned();
         let asked = request.uri().to_string();
-        let answer = self.0.execute(request);
-        Box::pin(async move {
-            let answer = bounded(answer.await?);
-            if let Some(elsewhere) = elsewhere(&answer, &asked) {
-                return Err(HttpError::new(HttpErrorKind::Unknown, elsewhere));
+        let answer = bounded(self.client(&request)?.execute(request).await?);
+        if let Some(elsewhere) = elsewhere(&answer, &asked) {
+            return Err(HttpError::new(HttpErrorKind::Unknown, elsewhere));
+        }
+        let is_success = answer.status().is_success();
+        match left {
+            _ if is_success && is_of_object => Ok(answer),
+            Some(left) if is_success => sifted(answer, &left).await,
+            _ => {
+                let (head, body) = answer.into_parts();
+                Ok(HttpResponse::from_parts(head, body.bytes().await?.into()))
             }
-            match left {
-                Some(left) if answer.status().is_success() => sifted(answer, &left).await,
-                _ => Ok(answer),
-            }
-        })
+        }
     }
+
+    fn client(&self, request: &HttpRequest) -> Result<&HttpClient, HttpError> {
+        if !is_metadata(request) {
+            return Ok(&self.client);
+        }
+        if let Some(direct) = self.direct.get() {
+            return Ok(direct);
+        }
+        let direct = self.make.client(false).map_err(|error| HttpError::new(HttpErrorKind::Unknown, error))?;
+        Ok(self.direct.get_or_init(|| direct))
+    }
+
+    /// The host and port of the proxy that a request goes through.
+    fn proxy(&self, request: &HttpRequest) -> Option<String> {
+        let proxy = self.proxies.intercept(request.uri()).filter(|_| !is_metadata(request))?;
+        let host = proxy.uri().host()?;
+        Some(proxy.uri().port_u16().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
+    }
+}
+
+fn is_metadata(request: &HttpRequest) -> bool {
+    request.uri().host().is_some_and(|host| METADATA.contains(&host))
 }
 
 fn bounded(answer: HttpResponse) -> HttpResponse {
@@ -165,8 +332,9 @@ fn bounded(answer: HttpResponse) -> HttpResponse {
 
 async fn sifted(answer: HttpResponse, left: &LeftOfPage) -> Result<HttpResponse, HttpError> {
     let (head, body) = answer.into_parts();
-    let (rest, found) =
-        page::sift(body.bytes().await?).map_err(|error| HttpError::new(HttpErrorKind::Unknown, error))?;
+    let page = body.bytes().await?;
+    let sifted = page::check(&page).and_then(|()| page::sift(page));
+    let (rest, found) = sifted.map_err(|error| HttpError::new(HttpErrorKind::Unknown, error))?;
     *left.0.lock().unwrap_or_else(PoisonError::into_inner) = found;
     Ok(HttpResponse::from_parts(head, rest.into()))
 }

@@ -15,7 +15,12 @@
 //!
 //! Keys that the crate `object_store` would not give back as they are are told and not read (`page`).
 //!
-//! Credentials and endpoints are the environment's, by the names that the crate `object_store` has for them.
+//! What fails is tried again for three minutes (`patience`). A silence of 30 seconds and an answer of 5 minutes are failures
+//! (`http`), so that a store that dawdles is given up: a request that nobody answers after 4 minutes, and one that drips, or a
+//! block, after some 10 (`reader`). A listing comes to an end by its pages, by their keys or by an error (`list`).
+//!
+//! Credentials and endpoints are the environment's, by the names that the crate `object_store` has for them
+//! (`environment`), and so are proxies. Nothing is sent to another host than those (`http`).
 //! Requests are made by two threads of their own, begun with the first one. Who waits for an answer looks at the stop flag
 //! ten times a second.
 //!
@@ -31,11 +36,15 @@ mod url;
 #[cfg(feature = "cloud")]
 mod blocks;
 #[cfg(feature = "cloud")]
+mod environment;
+#[cfg(feature = "cloud")]
 mod http;
 #[cfg(feature = "cloud")]
 mod list;
 #[cfg(feature = "cloud")]
 mod page;
+#[cfg(feature = "cloud")]
+mod patience;
 #[cfg(feature = "cloud")]
 mod reader;
 #[cfg(feature = "cloud")]

@@ -49,8 +49,51 @@ pub fn fault(key: &str) -> Option<&'static str> {
     })
 }
 
+/// What came is no page.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It is one of the web's.
+    #[error("an HTML page came where a listing was expected: a proxy's or a login page?")]
+    Html,
+    /// It is XML of another kind, or none.
+    #[error("what came where a listing was expected is none: it begins with {0:?}")]
+    Other(String),
+    /// It is broken.
+    #[error("a listing is faulty XML: {0}")]
+    Xml(#[from] quick_xml::Error),
+}
+
+/// The elements that a page consists of: S3's and Google's, and Azure's.
+const PAGES: [&[u8]; 2] = [b"ListBucketResult", b"EnumerationResults"];
+/// As much of what is no page is told, in characters.
+const TOLD: usize = 40;
+
+/// That it is a page.
+pub fn check(page: &[u8]) -> Result<(), Error> {
+    let text = String::from_utf8_lossy(&page[..page.len().min(1 << 10)]);
+    let text = text.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']);
+    if is_html(text) {
+        return Err(Error::Html);
+    }
+    let other = || Error::Other(text.chars().take(TOLD).collect());
+    let mut reader = Reader::from_reader(page);
+    loop {
+        match reader.read_event().map_err(|_| other())? {
+            Event::Start(tag) | Event::Empty(tag) if PAGES.contains(&tag.local_name().as_ref()) => return Ok(()),
+            Event::Start(_) | Event::Empty(_) | Event::Eof => return Err(other()),
+            _ => {}
+        }
+    }
+}
+
+/// Whether a text is a page of the web.
+pub fn is_html(text: &str) -> bool {
+    let begins = |with: &str| text.get(..with.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(with));
+    begins("<!doctype html") || begins("<html")
+}
+
 /// A page without what the crate has no word for, and that.
-pub fn sift(page: Bytes) -> Result<(Bytes, Vec<Left>), quick_xml::Error> {
+pub fn sift(page: Bytes) -> Result<(Bytes, Vec<Left>), Error> {
     let mut reader = Reader::from_reader(&*page);
     let mut left = Vec::new();
     let mut rest = Vec::new();
@@ -174,6 +217,21 @@ mod tests {
         let (rest, left) = sifted(blob);
         assert_eq!((&*rest, &*left[0].key, left[0].length), ("<B></B>", "a//b", Some(9)));
         assert!(sift("<L><Contents><Key>a</L>".into()).is_err());
+    }
+
+    #[test]
+    fn what_is_no_page_is_told_by_its_beginning() {
+        for page in
+            ["<?xml version=\"1.0\"?>\n<!-- a --><ListBucketResult/>", "\u{feff}<a:EnumerationResults xmlns:a=\"b\">"]
+        {
+            assert!(check(page.as_bytes()).is_ok(), "{page}");
+        }
+        for page in ["\n<!DOCTYPE html><html>", "<HTML>"] {
+            assert!(matches!(check(page.as_bytes()), Err(Error::Html)), "{page}");
+        }
+        for page in ["{\"a\": 1}", "", "<Error><Code>a</Code></Error>", "<html5>", "<!doctype", "\u{e9}<"] {
+            assert!(check(page.as_bytes()).is_err(), "{page}");
+        }
     }
 
     #[test]

@@ -1,4 +1,8 @@
 //! An object as bytes at an offset, by blocks.
+//!
+//! What has come of a block stays where an answer breaks off, and the rest is asked for, as long as there is patience
+//! (`patience`). A part that is not there after [`ANSWER_TIME`] is taken for one that broke off: a block that drips is
+//! given up after ten minutes.
 
 use std::future::poll_fn;
 use std::ops::Range;
@@ -11,13 +15,12 @@ use object_store::{GetResult, ObjectMeta};
 use positioned_io::ReadAt;
 
 use super::blocks::{Blocks, Content};
-use super::http::Requests;
-use super::runtime::{TICK, handle, wait};
+use super::http::{ANSWER_TIME, Requests, Slow};
+use super::patience::Patience;
+use super::runtime::{TICK, caught, handle, wait};
 use super::store::{self, Store};
 use super::{BLOCK_LEN, Error, Identity, Stop, Traffic, Url, refusal};
 
-/// How often a body that ends early is asked for again, beyond what the crate does where it has an `ETag` to go by.
-const TRIES: usize = 3;
 /// Longest object; offsets of files are no larger.
 const LENGTH_MOST: u64 = i64::MAX.unsigned_abs();
 
@@ -47,8 +50,8 @@ struct Remote {
 
 /// What a store says of an object, by a request for nothing else.
 pub fn look(url: &Url, stop: &Stop) -> Result<Identity, Error> {
-    let remote = Remote::new(url)?;
-    wait(stop, async move { remote.look().await })
+    let url = url.clone();
+    wait(stop, async move { Remote::new(&url)?.look().await })
 }
 
 /// What the crate says of an object. It says 1970 where the store does not say when it was written.
@@ -105,62 +108,74 @@ impl Remote {
 
     /// The first block, or all there is, and what it is a block of.
     async fn open(&self) -> Result<(Identity, Bytes), Error> {
-        let mut tries = TRIES;
-        loop {
-            let answer = match self.store.get(&self.key, store::range(0..BLOCK_LEN, None, &self.requests)).await {
-                Ok(answer) => answer,
-                Err(error) if refusal::is_out_of_range(&error) => return Ok((self.look().await?, Bytes::new())),
-                Err(error) => return Err(self.refusal(&error)),
-            };
-            let identity = identity(&answer.meta)?;
-            let expected = identity.length.min(BLOCK_LEN);
-            tries -= 1;
-            match self.body(answer, expected).await {
-                Err(error) if tries == 0 || error == Error::Memory => return Err(error),
-                Err(_) => {}
-                Ok(bytes) => return Ok((identity, bytes)),
-            }
-        }
+        let answer = match self.store.get(&self.key, store::range(0..BLOCK_LEN, None, &self.requests)).await {
+            Ok(answer) => answer,
+            Err(error) if refusal::is_out_of_range(&error) => return Ok((self.look().await?, Bytes::new())),
+            Err(error) => return Err(self.refusal(&error)),
+        };
+        let identity = identity(&answer.meta)?;
+        let range = 0..identity.length.min(BLOCK_LEN);
+        let bytes = self.gather(range, &identity, Some(answer)).await?;
+        Ok((identity, bytes))
     }
 
-    /// A range of the object, which is to be the one that was opened.
-    async fn fetch(&self, range: Range<u64>, opened: &Identity) -> Result<Bytes, Error> {
-        let mut tries = TRIES;
-        loop {
-            let options = store::range(range.clone(), opened.strong_tag(), &self.requests);
-            let answer = match self.store.get(&self.key, options).await {
-                Ok(answer) => answer,
-                Err(error) => return Err(self.explain(&error, opened).await),
-            };
-            // Servers were seen that take no notice of what a request insists on.
-            check(opened, &identity(&answer.meta)?)?;
-            tries -= 1;
-            match self.body(answer, range.end - range.start).await {
-                Err(error) if tries == 0 || error == Error::Memory => return Err(error),
-                Err(_) => {}
-                Ok(bytes) => return Ok(bytes),
-            }
-        }
-    }
-
-    /// What comes, which is to be so long and no longer, whatever the server sends.
-    async fn body(&self, answer: GetResult, expected: u64) -> Result<Bytes, Error> {
-        let expected = usize::try_from(expected).expect("at most a block");
+    /// A range of the object, which is to be the one that was opened; `first` is the answer to it if there is one.
+    async fn gather(&self, range: Range<u64>, opened: &Identity, first: Option<GetResult>) -> Result<Bytes, Error> {
+        let length = usize::try_from(range.end - range.start).expect("at most a block");
         let mut bytes = Vec::new();
-        bytes.try_reserve_exact(expected).map_err(|_| Error::Memory)?;
+        bytes.try_reserve_exact(length).map_err(|_| Error::Memory)?;
+        let (mut first, mut patience) = (first, Patience::new());
+        loop {
+            let rest = range.start + bytes.len() as u64..range.end;
+            let first = first.take();
+            let part = async {
+                let answer = match first {
+                    Some(answer) => answer,
+                    None => self.ask(rest, opened).await?,
+                };
+                self.take_in(answer, &mut bytes, length).await
+            };
+            let error = match tokio::time::timeout(ANSWER_TIME, part).await {
+                Ok(Ok(None)) => return Ok(bytes.into()),
+                Ok(Ok(Some(error))) => error,
+                Ok(Err(error)) => return Err(error),
+                Err(_) => Error::Broken { proxy: None, why: Slow(ANSWER_TIME).to_string() },
+            };
+            let Some(pause) = patience.pause() else { return Err(error) };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn ask(&self, range: Range<u64>, opened: &Identity) -> Result<GetResult, Error> {
+        let options = store::range(range, opened.strong_tag(), &self.requests);
+        match self.store.get(&self.key, options).await {
+            Ok(answer) => {
+                // Servers were seen that take no notice of what a request insists on.
+                check(opened, &identity(&answer.meta)?)?;
+                Ok(answer)
+            }
+            Err(error) => Err(self.explain(&error, opened).await),
+        }
+    }
+
+    /// Adds what comes to `bytes`, which is to be so long then and no longer, whatever the server sends. Gives why it is not,
+    /// if asking for the rest may mend it.
+    async fn take_in(&self, answer: GetResult, bytes: &mut Vec<u8>, length: usize) -> Result<Option<Error>, Error> {
         let mut pieces = answer.into_stream();
         while let Some(piece) = poll_fn(|context| pieces.as_mut().poll_next(context)).await {
-            let piece = piece.map_err(|error| self.refusal(&error))?;
+            let piece = match piece.map_err(|error| self.refusal(&error)) {
+                Ok(piece) => piece,
+                Err(error @ Error::Broken { .. }) => return Ok(Some(error)),
+                Err(error) => return Err(error),
+            };
             self.received.fetch_add(piece.len() as u64, Ordering::Relaxed);
-            if piece.len() > expected - bytes.len() {
+            if piece.len() > length - bytes.len() {
                 return Err(Error::Other { why: "more bytes came than were asked for".to_owned() });
             }
             bytes.extend_from_slice(&piece);
         }
-        if bytes.len() == expected {
-            return Ok(bytes.into());
-        }
-        Err(Error::Unreachable { why: format!("{} bytes came of {expected}", bytes.len()) })
+        let why = || format!("{} bytes came of {length}", bytes.len());
+        Ok((bytes.len() < length).then(|| Error::Broken { proxy: None, why: why() }))
     }
 
     /// Why a range cannot be had: that the object is another one explains any refusal.
@@ -168,7 +183,8 @@ impl Remote {
         let refusal = self.refusal(error);
         match refusal {
             Error::NoObject => Error::Replaced,
-            Error::Replaced | Error::Unreachable { .. } | Error::Busy { .. } => refusal,
+            Error::Replaced => refusal,
+            _ if refusal.may_pass() => refusal,
             _ => match self.look().await {
                 Ok(now) => check(opened, &now).err().unwrap_or(refusal),
                 Err(Error::NoObject) => Error::Replaced,
@@ -182,9 +198,12 @@ impl Object {
     /// Opens what a URL names; its first block is asked for, and tells what it is a block of. Reads end with
     /// [`Error::Interrupted`] once `stop` is set.
     pub fn open(url: &Url, stop: Stop) -> Result<Object, Error> {
-        let remote = Remote::new(url)?;
-        let asked = remote.clone();
-        let (identity, first) = wait(&stop, async move { asked.open().await })?;
+        let url = url.clone();
+        let (remote, (identity, first)) = wait(&stop, async move {
+            let remote = Remote::new(&url)?;
+            let opened = remote.open().await?;
+            Ok((remote, opened))
+        })?;
         let mut blocks = Blocks::new(identity.length.div_ceil(BLOCK_LEN));
         if identity.length > 0 {
             blocks.want(0);
@@ -257,7 +276,7 @@ impl Object {
         let start = index * BLOCK_LEN;
         let range = start..(start + BLOCK_LEN).min(opened.length);
         let task = handle()?.spawn(async move {
-            let came = shared.remote.fetch(range, &opened).await;
+            let came = caught(shared.remote.gather(range, &opened, None)).await;
             shared.lock().put(index, came);
             shared.arrived.notify_all();
         });

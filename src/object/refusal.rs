@@ -2,27 +2,24 @@
 
 use std::error::Error as StdError;
 
-use object_store::client::{HttpError, HttpErrorKind};
+use object_store::client::HttpError;
 
-use super::http::{Elsewhere, TooLong};
+use super::http::{CERTIFICATE, Elsewhere, Failed, METADATA, Slow, TooLong};
 use super::url::Scheme;
-use super::{Error, Url};
+use super::{Error, Url, page};
 use crate::sanitize::printable_short;
 
 /// Longest answer of a store that is shown, in characters.
 const SHOWN: usize = 300;
 
-/// Where credentials are asked for that the environment does not have: the instance's, the container's, Google's.
-const METADATA: [&str; 3] = ["169.254.169.254", "169.254.170.2", "metadata.google.internal"];
-
 /// What the crate says where the environment does not name Azure's account.
 const NO_ACCOUNT: &str = "Account must be specified";
-/// What TLS says of a certificate begins so.
-const CERTIFICATE: &str = "invalid peer certificate: ";
-
 /// How a store's own code for an error stands in its answer.
 const CODE: (&str, &str) = ("<Code>", "</Code>");
 const REGION: (&str, &str) = ("<Region>", "</Region>");
+const MESSAGE: (&str, &str) = ("<Message>", "</Message>");
+/// What the crate puts in front of the body of an answer.
+const STATUS: &str = "status code: ";
 
 /// What an error of the crate is, at the object or prefix that `url` names.
 pub(super) fn of(error: &object_store::Error, url: &Url) -> Error {
@@ -31,6 +28,9 @@ pub(super) fn of(error: &object_store::Error, url: &Url) -> Error {
     let status = status(&text);
     if let Some(too_long) = cause::<TooLong>(error) {
         return Error::Other { why: format!("the store cannot be understood: {too_long}") };
+    }
+    if let Some(what) = cause::<page::Error>(error) {
+        return Error::Other { why: shown(&what.to_string()) };
     }
     let word = || code.map_or_else(|| status.map_or_else(String::new, |status| status.to_string()), shown);
     let of_code = match code {
@@ -73,14 +73,58 @@ pub(super) fn of(error: &object_store::Error, url: &Url) -> Error {
         _ if text.contains("redirect without LOCATION") => elsewhere(url, None),
         (object_store::Error::NotSupported { .. }, _) => whole_only(),
         _ if text.contains("non-partial response") => whole_only(),
-        _ => match transport(error) {
-            Some(why) => match why.strip_prefix(CERTIFICATE) {
-                Some(word) => Error::Certificate { word: word.to_owned() },
-                None => Error::Unreachable { why },
-            },
-            None => Error::Other { why: shown(text.trim_start_matches("Generic ")) },
-        },
+        (_, Some(status)) => Error::Other { why: answer(status, code, &text) },
+        _ => network(error).unwrap_or_else(|| Error::Other { why: told(error) }),
     }
+}
+
+/// What a store answers that has no error of its own.
+fn answer(status: u16, code: Option<&str>, text: &str) -> String {
+    let body = text.split_once(STATUS).and_then(|(_, rest)| rest.split_once(": ")).map_or("", |(_, body)| body);
+    let said = match (code, between(text, MESSAGE)) {
+        (Some(code), Some(message)) => format!(": {}", shown(&format!("{code}, {message}"))),
+        (Some(code), None) => format!(": {}", shown(code)),
+        _ if page::is_html(body.trim_start()) => " with an HTML page: a proxy's or a login page?".to_owned(),
+        _ => String::new(),
+    };
+    format!("the store answers {status}{said}")
+}
+
+/// What the network did, if it is the network.
+fn network(error: &object_store::Error) -> Option<Error> {
+    let failed = cause::<Failed>(error);
+    let source = cause::<HttpError>(error)?;
+    let innermost = told(source);
+    let why = match cause::<reqwest::Error>(error) {
+        _ if cause::<Slow>(error).is_some() => innermost,
+        Some(error) if error.is_timeout() && !error.is_connect() => "nothing came for 30 seconds".to_owned(),
+        Some(error) if error.is_timeout() => "there is no connection after 5 seconds".to_owned(),
+        Some(error) if error.is_builder() => return Some(Error::Url { why: innermost }),
+        _ => innermost,
+    };
+    if let Some(word) = why.strip_prefix(CERTIFICATE) {
+        return Some(Error::Certificate { word: word.to_owned() });
+    }
+    let times = failed.map(|failed| failed.tries).filter(|&tries| tries > 1);
+    let why = times.map_or_else(|| why.clone(), |times| format!("{why} (tried {times} times)"));
+    let proxy = failed.and_then(|failed| failed.proxy.as_deref()).map(shown);
+    Some(match failed {
+        Some(Failed { no_connection: true, .. }) => Error::Unreachable { proxy, why },
+        _ => Error::Broken { proxy, why },
+    })
+}
+
+/// The innermost word for what is wrong: what is around it are the crates' names for what they do.
+fn told(error: &(dyn StdError + 'static)) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    let text = innermost.to_string();
+    // The crate has some texts without a cause.
+    let text =
+        text.strip_prefix("Generic ").and_then(|text| text.split_once(" error: ")).map_or(&*text, |(_, text)| text);
+    shown(text)
 }
 
 /// A store answers that what was asked for is somewhere else. Only of S3 is it known what that means.
@@ -105,7 +149,7 @@ fn whole_only() -> Error {
 }
 
 /// The first cause of this kind.
-fn cause<'e, E: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Option<&'e E> {
+pub(super) fn cause<'e, E: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Option<&'e E> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref() {
@@ -132,22 +176,8 @@ fn credentials(scheme: Scheme) -> &'static str {
     }
 }
 
-/// The innermost word for what is wrong with the network, if it is the network.
-fn transport(error: &object_store::Error) -> Option<String> {
-    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
-    let mut is_transport = false;
-    let mut innermost = String::new();
-    while let Some(error) = cause {
-        let kind = error.downcast_ref::<HttpError>().map(HttpError::kind);
-        is_transport |= kind.is_some_and(|kind| kind != HttpErrorKind::Unknown);
-        innermost = error.to_string();
-        cause = error.source();
-    }
-    is_transport.then(|| shown(&innermost))
-}
-
 /// An error and its causes, as far as they say anything new.
-fn chain(error: &dyn StdError) -> String {
+pub(super) fn chain(error: &dyn StdError) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -163,7 +193,7 @@ fn chain(error: &dyn StdError) -> String {
 
 /// The number of an HTTP answer.
 fn status(text: &str) -> Option<u16> {
-    let (_, rest) = text.split_once("status code: ")?;
+    let (_, rest) = text.split_once(STATUS)?;
     rest.get(..3)?.parse().ok()
 }
 
@@ -226,7 +256,9 @@ mod tests {
 
     #[test]
     fn a_certificate_that_is_not_accepted_does_not_pass() {
-        let source = |why: &str| HttpError::new(HttpErrorKind::Connect, std::io::Error::other(why.to_owned()));
+        let source = |why: &str| {
+            HttpError::new(object_store::client::HttpErrorKind::Connect, std::io::Error::other(why.to_owned()))
+        };
         let of = |why: &str| {
             let url = Url::parse(Path::new("https://host/a.tar.zst")).expect("a URL");
             of(&object_store::Error::Generic { store: "HTTP", source: Box::new(source(why)) }, &url)

@@ -1,9 +1,7 @@
 //! Buckets, and how requests to them are made.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::azure::{MicrosoftAzure, MicrosoftAzureBuilder};
@@ -11,28 +9,17 @@ use object_store::gcp::{GoogleCloudStorage, GoogleCloudStorageBuilder};
 use object_store::http::{HttpBuilder, HttpStore};
 use object_store::list::PaginatedListStore;
 use object_store::path::Path;
-use object_store::{
-    BackoffConfig, ClientOptions, Extensions, GetOptions, GetRange, GetResult, ObjectStore, RetryConfig,
-};
+use object_store::{ClientOptions, Extensions, GetOptions, GetRange, GetResult, ObjectStore, RetryConfig};
 
 use super::http::{Connector, Requests};
 use super::url::Scheme;
-use super::{Error, Url, page, refusal};
-
-/// How often a request is made again: of a store that has never answered, where the name may be wrong or no network there,
-/// and of one that has, and is in trouble.
-const FEW: (usize, Duration) = (3, Duration::from_secs(1));
-const MANY: (usize, Duration) = (10, Duration::from_secs(15));
-/// The longest that trying again takes.
-const PATIENCE: Duration = Duration::from_mins(3);
+use super::{Error, Url, environment, page, refusal};
 
 /// A bucket, or a web server.
 pub(super) struct Store {
     /// The scheme and bucket, as a URL without a key.
     place: Url,
-    hasty: Client,
-    patient: Client,
-    has_answered: AtomicBool,
+    client: Client,
 }
 
 enum Client {
@@ -46,51 +33,37 @@ enum Client {
 const MOST: usize = 64;
 
 impl Store {
-    /// The store that a URL is of: one a process, for its connections and its credentials.
+    /// The store that a URL is of: one a process, for its connections and its credentials. Called on the threads that make
+    /// requests, where a panic is caught: the crate panics at some names and settings.
     pub fn of(url: &Url) -> Result<Arc<Store>, Error> {
         static STORES: Mutex<Vec<Arc<Store>>> = Mutex::new(Vec::new());
-        // The builders of clients want to be on its threads.
-        let _entered = super::runtime::handle()?.enter();
         let mut stores = STORES.lock().unwrap_or_else(PoisonError::into_inner);
         let place = url.with_key("");
         if let Some(store) = stores.iter().find(|store| store.place == place) {
             return Ok(Arc::clone(store));
         }
-        let client = |retries| Client::new(&place, retries).map_err(|error| refusal::of(&error, &place));
-        let (hasty, patient) = (client(FEW)?, client(MANY)?);
-        let store = Arc::new(Store { place, hasty, patient, has_answered: AtomicBool::new(false) });
+        let client = Client::new(&place)?;
+        let store = Arc::new(Store { place, client });
         if stores.len() < MOST {
             stores.push(Arc::clone(&store));
         }
         Ok(store)
     }
 
-    fn client(&self) -> &Client {
-        if self.has_answered.load(Ordering::Relaxed) { &self.patient } else { &self.hasty }
-    }
-
-    /// Takes note of an answer.
-    pub fn note<T>(&self, answer: Result<T, object_store::Error>) -> Result<T, object_store::Error> {
-        if answer.is_ok() {
-            self.has_answered.store(true, Ordering::Relaxed);
-        }
-        answer
-    }
-
     /// Asks for an object.
     pub async fn get(&self, key: &Path, options: GetOptions) -> Result<GetResult, object_store::Error> {
-        let objects: &dyn ObjectStore = match self.client() {
+        let objects: &dyn ObjectStore = match &self.client {
             Client::S3(store) => store,
             Client::Gs(store) => store,
             Client::Az(store) => store,
             Client::Web(store) => store,
         };
-        self.note(objects.get_opts(key, options).await)
+        objects.get_opts(key, options).await
     }
 
     /// What lists its keys by pages; none of a web server.
     pub fn lister(&self) -> Option<&dyn PaginatedListStore> {
-        match self.client() {
+        match &self.client {
             Client::S3(store) => Some(store),
             Client::Gs(store) => Some(store),
             Client::Az(store) => Some(store),
@@ -100,34 +73,43 @@ impl Store {
 }
 
 impl Client {
-    fn new(place: &Url, (max_retries, max_backoff): (usize, Duration)) -> Result<Client, object_store::Error> {
-        let backoff = BackoffConfig { init_backoff: Duration::from_millis(100), max_backoff, base: 2.0 };
-        let retry = RetryConfig { backoff, max_retries, retry_timeout: PATIENCE };
+    fn new(place: &Url) -> Result<Client, Error> {
+        let set = environment::settings(place.scheme)?;
+        Client::with(place, set).map_err(|error| refusal::of(&error, place))
+    }
+
+    fn with(place: &Url, set: Vec<(String, String)>) -> Result<Client, object_store::Error> {
         let options = options();
         let connector = Connector { is_web: place.scheme.is_web() };
         let bucket = &place.bucket;
         Ok(match place.scheme {
             Scheme::S3 => Client::S3(
-                AmazonS3Builder::from_env()
+                set.into_iter()
+                    .filter_map(|(name, value)| Some((name.parse().ok()?, value)))
+                    .fold(AmazonS3Builder::new(), |builder, (name, value)| builder.with_config(name, value))
                     .with_bucket_name(bucket)
                     .with_client_options(options)
-                    .with_retry(retry)
+                    .with_retry(once())
                     .with_http_connector(connector)
                     .build()?,
             ),
             Scheme::Gs => Client::Gs(
-                GoogleCloudStorageBuilder::from_env()
+                set.into_iter()
+                    .filter_map(|(name, value)| Some((name.parse().ok()?, value)))
+                    .fold(GoogleCloudStorageBuilder::new(), |builder, (name, value)| builder.with_config(name, value))
                     .with_bucket_name(bucket)
                     .with_client_options(options)
-                    .with_retry(retry)
+                    .with_retry(once())
                     .with_http_connector(connector)
                     .build()?,
             ),
             Scheme::Az => Client::Az(
-                MicrosoftAzureBuilder::from_env()
+                set.into_iter()
+                    .filter_map(|(name, value)| Some((name.parse().ok()?, value)))
+                    .fold(MicrosoftAzureBuilder::new(), |builder, (name, value)| builder.with_config(name, value))
                     .with_container_name(bucket)
                     .with_client_options(options)
-                    .with_retry(retry)
+                    .with_retry(once())
                     .with_http_connector(connector)
                     .build()?,
             ),
@@ -135,12 +117,17 @@ impl Client {
                 HttpBuilder::new()
                     .with_url(format!("{}{bucket}", place.scheme.as_str()))
                     .with_client_options(options)
-                    .with_retry(retry)
+                    .with_retry(once())
                     .with_http_connector(connector)
                     .build()?,
             ),
         })
     }
+}
+
+/// What is tried again is so by us (`http`): the crate stops trying where a store refuses connections for seconds.
+fn once() -> RetryConfig {
+    RetryConfig { max_retries: 0, ..RetryConfig::default() }
 }
 
 /// Whoever sets an endpoint of http:// has said so. How long an answer may take is said in `http`.

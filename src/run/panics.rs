@@ -9,6 +9,8 @@ use crate::reason::Reason;
 
 /// How the names of threads whose panics are caught begin.
 pub const WORKER_NAME: &str = "worker";
+/// And of those that requests to object storage are made on.
+pub const REQUESTS_NAME: &str = "requests";
 
 thread_local! {
     static LOCATION: RefCell<Option<String>> = const { RefCell::new(None) };
@@ -18,7 +20,8 @@ thread_local! {
 pub fn install_hook() {
     let default = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
-        if std::thread::current().name().is_some_and(|name| name.starts_with(WORKER_NAME)) {
+        let is_caught = |name: &str| [WORKER_NAME, REQUESTS_NAME].iter().any(|caught| name.starts_with(caught));
+        if std::thread::current().name().is_some_and(is_caught) {
             LOCATION.set(info.location().map(ToString::to_string));
         } else {
             default(info);
@@ -34,8 +37,8 @@ pub fn caught<T>(work: impl FnOnce() -> Result<T, Cause>) -> Result<T, Cause> {
     })
 }
 
-/// What a caught panic said, and where, if the hook saw it.
-fn message(payload: &(dyn Any + Send)) -> String {
+/// What a panic said that was caught on this thread, and where, if the hook saw it.
+pub fn message(payload: &(dyn Any + Send)) -> String {
     let text = payload
         .downcast_ref::<&str>()
         .map(ToString::to_string)

@@ -1,5 +1,8 @@
 //! A small server of objects, with what goes wrong with one: S3's language, as far as imgsieve speaks it, and plain HTTP.
 
+// Each test file is a crate of its own and uses a part of this.
+#![allow(dead_code)]
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, Write};
@@ -85,6 +88,16 @@ pub struct Faults {
     pub empty_token: bool,
     /// A page of a listing is followed by so many spaces.
     pub padded: usize,
+    /// Requests of these numbers find no answer: their connections are reset.
+    pub away: Range<u64>,
+    /// Requests of these numbers are answered 503.
+    pub unavailable: Range<u64>,
+    /// Everything is answered 200, and with a page of the web.
+    pub login: bool,
+    /// A listing has pages without keys only, and ever more of them.
+    pub hollow: bool,
+    /// A key that every listing has, whatever it is asked for.
+    pub stray: Option<&'static str>,
     /// What is asked for by a path that begins so is sent elsewhere: the beginning of where to instead, and a header besides.
     pub moved: Option<(&'static str, String, &'static str)>,
 }
@@ -249,15 +262,8 @@ impl State {
             self.log.lock().expect("not poisoned").push(format!("{method} {path} {:?}", request.range));
         }
         std::thread::sleep(faults.latency);
-        let is_each = |each: u64, number: u64| each > 0 && number.is_multiple_of(each);
-        if is_each(faults.busy, number) {
-            return error(stream, request, "503 Slow Down", "SlowDown");
-        }
-        if let Some((from, to, header)) = &faults.moved
-            && let Some(rest) = request.path.strip_prefix(from)
-        {
-            let head = format!("HTTP/1.1 307 Temporary Redirect\r\nLocation: {to}{rest}\r\n{header}");
-            return send(stream, format!("{head}Content-Length: 0\r\n\r\n").as_bytes()).map(|()| true);
+        if let Some(goes_on) = trouble(&faults, number, request, stream) {
+            return goes_on;
         }
         let path = request.path.strip_prefix('/').unwrap_or(&request.path);
         let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
@@ -375,7 +381,14 @@ impl State {
                  {etag}<Size>{length}</Size></Contents>"
             )
         };
-        if listed > 0 && prefix == "a/" {
+        if let Some(key) = faults.stray {
+            text += &entry(key, 5, Some("stray"));
+        }
+        if faults.hollow {
+            let next = first + 1;
+            let _ =
+                write!(text, "<IsTruncated>true</IsTruncated><NextContinuationToken>{next}</NextContinuationToken>");
+        } else if listed > 0 && prefix == "a/" {
             let end = listed.min(first + PAGE as u64);
             for number in first..end {
                 text += &entry(&format!("a/{number:07}.tar.zst"), number, Some("\"t\""));
@@ -409,6 +422,35 @@ impl State {
             format!("HTTP/1.1 200 OK\r\nContent-Type: application/xml\r\nContent-Length: {}\r\n\r\n{text}", text.len());
         send(stream, answer.as_bytes()).map(|()| true)
     }
+}
+
+/// Answers what goes wrong whatever is asked for, if something does.
+fn trouble(faults: &Faults, number: u64, request: &Request, stream: &TcpStream) -> Option<io::Result<bool>> {
+    if faults.away.contains(&number) {
+        reset(stream);
+        return Some(Ok(false));
+    }
+    if faults.login {
+        let page = "<!DOCTYPE html><html><body>Log in</body></html>";
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\n\r\n", page.len());
+        let body = if request.method == "HEAD" { "" } else { page };
+        return Some(send(stream, format!("{head}{body}").as_bytes()).map(|()| true));
+    }
+    if is_each(faults.busy, number) || faults.unavailable.contains(&number) {
+        return Some(error(stream, request, "503 Slow Down", "SlowDown"));
+    }
+    if let Some((from, to, header)) = &faults.moved
+        && let Some(rest) = request.path.strip_prefix(from)
+    {
+        let head = format!("HTTP/1.1 307 Temporary Redirect\r\nLocation: {to}{rest}\r\n{header}");
+        return Some(send(stream, format!("{head}Content-Length: 0\r\n\r\n").as_bytes()).map(|()| true));
+    }
+    None
+}
+
+/// Whether it is one of each so many.
+fn is_each(each: u64, number: u64) -> bool {
+    each > 0 && number.is_multiple_of(each)
 }
 
 fn read(reader: &mut impl BufRead) -> io::Result<Option<Request>> {

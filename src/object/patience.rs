@@ -1,0 +1,125 @@
+//! How long what goes wrong is tried again.
+//!
+//! A server that has answered once, with whatever, is there and in trouble: for [`PATIENCE`] everything is asked for again
+//! that fails. One that has never answered, and cannot be connected to, may not exist, and few tries have to do. Once the
+//! patience with a server has run out, each request to it is one try, until it answers again: others wait no longer than
+//! the first one did.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Nothing is tried again this long after it was first tried, unless it has failed only once.
+const PATIENCE: Duration = Duration::from_mins(3);
+/// Tries of what has never answered.
+const FEW: u32 = 4;
+/// Pause before the second try; it doubles each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// What is known of a server.
+#[derive(Debug, Default)]
+pub struct Server {
+    has_answered: AtomicBool,
+    is_away: AtomicBool,
+}
+
+impl Server {
+    /// Takes note of an answer; `is_good` if it is not one that says to come again.
+    pub fn answered(&self, is_good: bool) {
+        self.has_answered.store(true, Ordering::Relaxed);
+        if is_good {
+            self.is_away.store(false, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The tries of one thing.
+#[derive(Debug)]
+pub struct Patience {
+    begun: Instant,
+    tries: u32,
+}
+
+impl Patience {
+    /// The first try begins now.
+    pub fn new() -> Patience {
+        Patience { begun: Instant::now(), tries: 0 }
+    }
+
+    /// Tries that have failed.
+    pub fn tries(&self) -> u32 {
+        self.tries
+    }
+
+    /// A try has failed: the pause before the next, or none if that was the last.
+    pub fn pause(&mut self) -> Option<Duration> {
+        self.pause_after(self.begun.elapsed())
+    }
+
+    /// The same of a request to a server, where there was perhaps `no_connection`.
+    pub fn pause_for(&mut self, server: &Server, no_connection: bool) -> Option<Duration> {
+        self.pause_for_after(server, no_connection, self.begun.elapsed())
+    }
+
+    fn pause_for_after(&mut self, server: &Server, no_connection: bool, elapsed: Duration) -> Option<Duration> {
+        let is_hasty = no_connection && !server.has_answered.load(Ordering::Relaxed);
+        let pause = self.pause_after(elapsed).filter(|_| !is_hasty || self.tries < FEW);
+        if pause.is_none() {
+            server.is_away.store(true, Ordering::Relaxed);
+        }
+        // What had begun before is given up together with what ran out.
+        pause.filter(|_| !server.is_away.load(Ordering::Relaxed))
+    }
+
+    fn pause_after(&mut self, elapsed: Duration) -> Option<Duration> {
+        self.tries += 1;
+        let doubled = FIRST_PAUSE.saturating_mul(1_u32.checked_shl(self.tries - 1).unwrap_or(u32::MAX));
+        (self.tries == 1 || elapsed < PATIENCE).then_some(doubled.min(LONGEST_PAUSE))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Has everything fail at once, from the first try on: how many tries there were, and how long they took.
+    fn spent(server: &Server, no_connection: bool) -> (u32, Duration) {
+        let (mut patience, mut elapsed) = (Patience::new(), Duration::ZERO);
+        while let Some(pause) = patience.pause_for_after(server, no_connection, elapsed) {
+            assert!(pause <= LONGEST_PAUSE);
+            elapsed += pause;
+        }
+        (patience.tries(), elapsed)
+    }
+
+    #[test]
+    fn a_server_that_has_answered_is_tried_for_minutes_and_one_that_cannot_be_connected_to_a_few_times() {
+        let known = Server::default();
+        known.answered(false);
+        let (tries, took) = spent(&known, true);
+        assert!(took >= PATIENCE && took < PATIENCE + LONGEST_PAUSE && tries < 25, "{tries} {took:?}");
+        let (tries, took) = spent(&Server::default(), true);
+        assert!(tries == FEW && took < Duration::from_secs(1), "{tries} {took:?}");
+        // That it says nothing, or that it is busy, is no sign that it does not exist.
+        assert!(spent(&Server::default(), false).1 >= PATIENCE);
+    }
+
+    #[test]
+    fn once_the_patience_with_a_server_has_run_out_each_request_is_one_try_until_it_answers() {
+        let server = Server::default();
+        server.answered(true);
+        assert!(spent(&server, true).0 > 10);
+        assert_eq!(spent(&server, true), (1, Duration::ZERO));
+        server.answered(false);
+        assert_eq!(spent(&server, true).0, 1, "it says to come again");
+        server.answered(true);
+        assert!(spent(&server, true).0 > 10);
+    }
+
+    #[test]
+    fn what_fails_once_late_is_tried_a_second_time() {
+        let mut patience = Patience::new();
+        assert!(patience.pause_after(PATIENCE * 2).is_some());
+        assert!(patience.pause_after(PATIENCE * 3).is_none());
+    }
+}
