@@ -6,8 +6,9 @@
 //! What is passed over by a seek table is as long as a frame, and blocks that nobody touches are not asked for.
 //!
 //! Memory: of each object that is read 5 blocks that were read and one ahead, 48 MiB, and 32 more, 256 MiB, of all of them
-//! for what is read ahead. An answer that is no block is a page of a listing, of 16 MiB at most, or a refusal, of 64 KiB
-//! (`http`).
+//! for what is read ahead (`blocks`, `buffers`); what is on its way is one of them. Each connection takes up to 1 MiB
+//! besides: two of an object, and 32. An answer that is no block is a page of a listing, of 16 MiB at most, or a refusal, of
+//! 64 KiB (`http`).
 //!
 //! An object has no inode. What makes it the same object is its length, its `ETag` and its version ([`Identity`]); where
 //! there is no strong `ETag`, also its time. Each request insists on a strong `ETag`, and as servers were seen to give
@@ -35,6 +36,8 @@ mod url;
 
 #[cfg(feature = "cloud")]
 mod blocks;
+#[cfg(feature = "cloud")]
+mod buffers;
 #[cfg(feature = "cloud")]
 mod environment;
 #[cfg(feature = "cloud")]

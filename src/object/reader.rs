@@ -15,6 +15,7 @@ use object_store::{GetResult, ObjectMeta};
 use positioned_io::ReadAt;
 
 use super::blocks::{Blocks, Content};
+use super::buffers::Buffer;
 use super::http::{ANSWER_TIME, Requests, Slow};
 use super::patience::Patience;
 use super::runtime::{TICK, caught, handle, wait};
@@ -122,8 +123,7 @@ impl Remote {
     /// A range of the object, which is to be the one that was opened; `first` is the answer to it if there is one.
     async fn gather(&self, range: Range<u64>, opened: &Identity, first: Option<GetResult>) -> Result<Bytes, Error> {
         let length = usize::try_from(range.end - range.start).expect("at most a block");
-        let mut bytes = Vec::new();
-        bytes.try_reserve_exact(length).map_err(|_| Error::Memory)?;
+        let mut bytes = Buffer::new(length)?;
         let (mut first, mut patience) = (first, Patience::new());
         loop {
             let rest = range.start + bytes.len() as u64..range.end;
@@ -160,7 +160,7 @@ impl Remote {
 
     /// Adds what comes to `bytes`, which is to be so long then and no longer, whatever the server sends. Gives why it is not,
     /// if asking for the rest may mend it.
-    async fn take_in(&self, answer: GetResult, bytes: &mut Vec<u8>, length: usize) -> Result<Option<Error>, Error> {
+    async fn take_in(&self, answer: GetResult, bytes: &mut Buffer, length: usize) -> Result<Option<Error>, Error> {
         let mut pieces = answer.into_stream();
         while let Some(piece) = poll_fn(|context| pieces.as_mut().poll_next(context)).await {
             let piece = match piece.map_err(|error| self.refusal(&error)) {
@@ -172,7 +172,7 @@ impl Remote {
             if piece.len() > length - bytes.len() {
                 return Err(Error::Other { why: "more bytes came than were asked for".to_owned() });
             }
-            bytes.extend_from_slice(&piece);
+            bytes.push(&piece);
         }
         let why = || format!("{} bytes came of {length}", bytes.len());
         Ok((bytes.len() < length).then(|| Error::Broken { proxy: None, why: why() }))

@@ -51,7 +51,7 @@ pub const SECTIONS: [(&str, &[&str]); 6] = [
              a seek table, or a skippable frame, spans is left out. So a survey takes about as long as downloading the archives \
              takes, needs no room for them, and asks for size / 8 MiB blocks and a few more. archive_complete in the log has \
              the requests (requests) and the bytes that came (requested_bytes).",
-            "Memory: 48 MiB for each archive that is read at a time (--jobs), and 256 MiB for what is read ahead for all of \
+            "Memory: 50 MiB for each archive that is read at a time (--jobs), and 288 MiB for what is read ahead for all of \
              them together, besides what a survey of files takes. A listing has one page of 1000 keys in memory at a time, and \
              of all of them only the archives, some ten million at most. A page of more than 16 MiB, and a listing whose pages \
              lead in a circle, is refused.",
