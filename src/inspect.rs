@@ -163,11 +163,11 @@ impl Inspection {
         let url = Url::of_object(path).map_err(of_object)?;
         let object = Object::open(&url, options.meter.stop_flag()).map_err(of_object)?;
         let mut magic = [0; ZSTD_MAGIC.len()];
-        if object.read_exact_at(0, &mut magic).is_ok() && begins_zstd(&magic) {
-            // It is opened anew, and its first block need not be there twice.
-            drop(object);
+        let is_zstd = object.read_exact_at(0, &mut magic).is_ok() && begins_zstd(&magic);
+        // It is opened anew, and its first block need not be there twice.
+        let Some(object) = Some(object).filter(|_| !is_zstd) else {
             return self.read_zst(path, false, options);
-        }
+        };
         self.image(path, &object, object.identity().length);
         object.check_unchanged().map_err(of_object)
     }

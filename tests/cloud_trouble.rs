@@ -146,10 +146,14 @@ fn a_proxy_is_named_where_it_fails_and_credentials_are_not_asked_for_through_one
 fn a_login_page_in_place_of_an_answer_is_told_as_one() {
     let server = Server::start();
     server.set(Faults { login: true, ..Faults::default() });
-    let ended = run(&server, &Scan::new(), &["--dry-run", &format!("s3://{BUCKET}/cold")]);
-    assert_eq!((ended.code, ended.stderr.lines().count()), (1, 1), "{ended:?}");
-    assert!(ended.stderr.contains("an HTML page came where a listing was expected"), "{}", ended.stderr);
-    assert!(!ended.stderr.contains("Generic"), "{}", ended.stderr);
+    let store = format!("s3://{BUCKET}/cold");
+    let (object, web) = (format!("{store}/a.tar.zst"), format!("{}/a.tar.zst", server.web()));
+    for (url, expected) in [(store, "a listing"), (object, "an object"), (web, "an object")] {
+        let ended = run(&server, &Scan::new(), &["--dry-run", &url]);
+        assert_eq!((ended.code, ended.stderr.lines().count()), (1, 1), "{ended:?}");
+        let words = format!("an HTML page came where {expected} was expected");
+        assert!(ended.stderr.contains(&words) && !ended.stderr.contains("Generic"), "{}", ended.stderr);
+    }
 }
 
 #[test]

@@ -100,7 +100,7 @@ pub enum Error {
         why: String,
     },
     /// There was a connection, and then there was not, or nothing came of it.
-    #[error("the store's answer broke off{}: {why}", through(proxy.as_deref()))]
+    #[error("the store gave no whole answer{}: {why}", through(proxy.as_deref()))]
     Broken {
         /// The host and port of a proxy between here and there.
         proxy: Option<String>,

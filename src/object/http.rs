@@ -259,9 +259,11 @@ impl Client {
     }
 }
 
-/// Whether who was asked cannot answer now.
+/// Whether who was asked cannot answer now; to what he has no answer for, he has none later either.
 fn says_to_come_again(status: StatusCode) -> bool {
-    status.is_server_error() || [StatusCode::TOO_MANY_REQUESTS, StatusCode::REQUEST_TIMEOUT].contains(&status)
+    let has_none = [StatusCode::NOT_IMPLEMENTED, StatusCode::HTTP_VERSION_NOT_SUPPORTED].contains(&status);
+    status.is_server_error() && !has_none
+        || [StatusCode::TOO_MANY_REQUESTS, StatusCode::REQUEST_TIMEOUT].contains(&status)
 }
 
 /// Whether asking again leads to the same.
@@ -288,6 +290,9 @@ impl Transport {
             return Err(HttpError::new(HttpErrorKind::Unknown, elsewhere));
         }
         let is_success = answer.status().is_success();
+        if is_success && is_of_object && is_html(&answer) {
+            return Err(HttpError::new(HttpErrorKind::Unknown, page::Error::Html("an object")));
+        }
         match left {
             _ if is_success && is_of_object => Ok(answer),
             Some(left) if is_success => sifted(answer, &left).await,
@@ -319,6 +324,12 @@ impl Transport {
 
 fn is_metadata(request: &HttpRequest) -> bool {
     request.uri().host().is_some_and(|host| METADATA.contains(&host))
+}
+
+/// Whether an answer is a page of the web and whole, where a part of an object was asked for.
+fn is_html(answer: &HttpResponse) -> bool {
+    let kind = answer.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    answer.status() == StatusCode::OK && kind.to_ascii_lowercase().starts_with("text/html")
 }
 
 fn bounded(answer: HttpResponse) -> HttpResponse {

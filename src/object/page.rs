@@ -49,12 +49,12 @@ pub fn fault(key: &str) -> Option<&'static str> {
     })
 }
 
-/// What came is no page.
+/// What came is no page, or no object.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It is one of the web's.
-    #[error("an HTML page came where a listing was expected: a proxy's or a login page?")]
-    Html,
+    #[error("an HTML page came where {0} was expected: a proxy's or a login page?")]
+    Html(&'static str),
     /// It is XML of another kind, or none.
     #[error("what came where a listing was expected is none: it begins with {0:?}")]
     Other(String),
@@ -73,7 +73,7 @@ pub fn check(page: &[u8]) -> Result<(), Error> {
     let text = String::from_utf8_lossy(&page[..page.len().min(1 << 10)]);
     let text = text.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']);
     if is_html(text) {
-        return Err(Error::Html);
+        return Err(Error::Html("a listing"));
     }
     let other = || Error::Other(text.chars().take(TOLD).collect());
     let mut reader = Reader::from_reader(page);
@@ -227,7 +227,7 @@ mod tests {
             assert!(check(page.as_bytes()).is_ok(), "{page}");
         }
         for page in ["\n<!DOCTYPE html><html>", "<HTML>"] {
-            assert!(matches!(check(page.as_bytes()), Err(Error::Html)), "{page}");
+            assert!(matches!(check(page.as_bytes()), Err(Error::Html(_))), "{page}");
         }
         for page in ["{\"a\": 1}", "", "<Error><Code>a</Code></Error>", "<html5>", "<!doctype", "\u{e9}<"] {
             assert!(check(page.as_bytes()).is_err(), "{page}");

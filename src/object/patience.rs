@@ -2,10 +2,10 @@
 //!
 //! A server that has answered once, with whatever, is there and in trouble: for [`PATIENCE`] everything is asked for again
 //! that fails. One that has never answered, and cannot be connected to, may not exist, and few tries have to do. Once the
-//! patience with a server has run out, each request to it is one try, until it answers again: others wait no longer than
-//! the first one did.
+//! patience with a server has run out, and it had no good answer for anybody meanwhile, each request to it is one try, until
+//! it answers again: others wait no longer than the first one did.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Nothing is tried again this long after it was first tried, unless it has failed only once.
@@ -21,6 +21,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 pub struct Server {
     has_answered: AtomicBool,
     is_away: AtomicBool,
+    good_answers: AtomicU64,
 }
 
 impl Server {
@@ -28,6 +29,7 @@ impl Server {
     pub fn answered(&self, is_good: bool) {
         self.has_answered.store(true, Ordering::Relaxed);
         if is_good {
+            self.good_answers.fetch_add(1, Ordering::Relaxed);
             self.is_away.store(false, Ordering::Relaxed);
         }
     }
@@ -38,12 +40,14 @@ impl Server {
 pub struct Patience {
     begun: Instant,
     tries: u32,
+    /// Good answers that the server had given at the first failure.
+    good_answers: Option<u64>,
 }
 
 impl Patience {
     /// The first try begins now.
     pub fn new() -> Patience {
-        Patience { begun: Instant::now(), tries: 0 }
+        Patience { begun: Instant::now(), tries: 0, good_answers: None }
     }
 
     /// Tries that have failed.
@@ -64,7 +68,8 @@ impl Patience {
     fn pause_for_after(&mut self, server: &Server, no_connection: bool, elapsed: Duration) -> Option<Duration> {
         let is_hasty = no_connection && !server.has_answered.load(Ordering::Relaxed);
         let pause = self.pause_after(elapsed).filter(|_| !is_hasty || self.tries < FEW);
-        if pause.is_none() {
+        let good_answers = server.good_answers.load(Ordering::Relaxed);
+        if *self.good_answers.get_or_insert(good_answers) == good_answers && pause.is_none() {
             server.is_away.store(true, Ordering::Relaxed);
         }
         // What had begun before is given up together with what ran out.
@@ -114,6 +119,17 @@ mod tests {
         assert_eq!(spent(&server, true).0, 1, "it says to come again");
         server.answered(true);
         assert!(spent(&server, true).0 > 10);
+    }
+
+    #[test]
+    fn one_request_that_fails_for_ever_tells_nothing_of_a_server_that_answers_others() {
+        let server = Server::default();
+        let (mut patience, mut elapsed) = (Patience::new(), Duration::ZERO);
+        while let Some(pause) = patience.pause_for_after(&server, false, elapsed) {
+            server.answered(true);
+            elapsed += pause;
+        }
+        assert!(spent(&server, false).0 > 10);
     }
 
     #[test]
