@@ -300,8 +300,10 @@ fn slurm_runs_all_shards_whatever_happens_to_some_and_then_the_report() {
         ["--partition=urgent", "--cpus-per-task=2", "--output=/dev/null", "--nodelist", &node, "--wrap", "sleep 1"];
     cluster.run(&scan, "sbatch", &urgent);
     cluster.wait(&scan, "the end of all", |queue| {
-        // Slurm has what is queued again begin two minutes later.
+        // Slurm has what is queued again begin two minutes later. At once is too early: its first run may still be ending, and
+        // then srun fails.
         for line in queue.lines().filter(|line| line.ends_with("(BeginTime)") || line.ends_with(" BeginTime")) {
+            std::thread::sleep(Duration::from_secs(1));
             let task = line.split(' ').next().unwrap_or_default();
             let arguments = ["update", &format!("JobId={task}"), "StartTime=now"];
             let mut command = in_folder(&scan, "scontrol");
@@ -311,7 +313,8 @@ fn slurm_runs_all_shards_whatever_happens_to_some_and_then_the_report() {
     });
     let jobs = fs::read_to_string(cluster.folder.path().join("log/jobs.txt")).expect("a log");
     let report = fs::read_to_string(scan.folder().join("report.out")).expect("a report");
-    let again = fs::read_to_string(scan.folder().join("imgsieve-6.out")).unwrap_or_default();
+    let said = |task: u32| fs::read_to_string(scan.folder().join(format!("imgsieve-{task}.out"))).unwrap_or_default();
+    let again = [2, 4, 5, 6].map(said).concat();
     assert!(report.contains("Run over 8 shards") && report.contains("; complete after "), "{report}\n{jobs}\n{again}");
     let (of_run, shards) = found(&scan.folder().join("logs"));
     assert_eq!(of_run["end"], "complete", "{of_run}");

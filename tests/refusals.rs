@@ -109,6 +109,11 @@ fn too_little_memory_is_told_as_such_and_never_as_an_archive_that_is_corrupt() {
     assert!(made.success());
     let (mut told, mut done) = (0, 0);
     for mebibytes in [24, 32, 40, 48, 64, 80, 96, 112, 128, 136, 144, 152, 160, 176, 192, 256, 512] {
+        let started = within(imgsieve().arg("-V"), mebibytes).output().expect("a shell");
+        if !started.status.success() {
+            // The program itself has no room.
+            continue;
+        }
         let _ = fs::remove_file(scan.log());
         let _ = fs::remove_dir_all(scan.staging());
         let output = within(&scan.command(), mebibytes).output().expect("a shell");
@@ -116,8 +121,7 @@ fn too_little_memory_is_told_as_such_and_never_as_an_archive_that_is_corrupt() {
         let code = output.status.code();
         // 134 is what a process has that aborts: it has no memory left for anything.
         let has_aborted = code.is_none() && said.contains("memory allocation of");
-        let has_begun = !said.contains("error while loading shared libraries");
-        assert!(!has_begun || has_aborted || matches!(code, Some(0 | 1 | 75)), "{mebibytes} MiB: {code:?} {said}");
+        assert!(has_aborted || matches!(code, Some(0 | 1 | 75)), "{mebibytes} MiB: {code:?} {said}");
         assert!(!said.contains("panicked") && !said.contains("orrupt"), "{mebibytes} MiB: {said}");
         let staged = scan.staging().join("ab".repeat(16)).join("x.img");
         assert!(!staged.exists() || fs::read(&staged).expect("a file") == bytes);

@@ -123,6 +123,15 @@ impl Url {
             // It would be in the log.
             return Err(refused("it has a user or a password in it; credentials belong in the environment"));
         }
+        let is_meant = |character: char| match scheme.is_web() {
+            true => !(character.is_control() || character.is_whitespace()),
+            // Ceph has `tenant:bucket`.
+            false => character.is_ascii_alphanumeric() || "-._:".contains(character),
+        };
+        if !bucket.chars().all(is_meant) {
+            let what = if scheme.is_web() { "host" } else { "bucket" };
+            return Err(refused(&format!("its {what} has a character that no name of one has")));
+        }
         if scheme.is_web() && rest.contains('?') {
             return Err(refused(
                 "it has a query, which a signed URL would have to be asked with: that is not supported",
@@ -208,6 +217,18 @@ mod tests {
         assert!(parse("https://user:secret@host/a.tar.zst").is_err());
         assert!(parse("https://host/a.tar.zst?X-Amz-Signature=1").is_err());
         assert!(parse("s3://").is_err());
+    }
+
+    #[test]
+    fn a_bucket_has_a_name_that_buckets_can_have() {
+        for bucket in ["cold", "Cold_1.a-b", "tenant:cold"] {
+            assert!(parse(&format!("s3://{bucket}/a")).is_ok(), "{bucket}");
+        }
+        for bucket in ["co ld", "co\nld", "co?ld", "k\u{f6}ld", "co%20ld"] {
+            assert!(parse(&format!("s3://{bucket}/a")).is_err(), "{bucket}");
+        }
+        assert!(parse("https://k\u{f6}ld.example:8443/a").is_ok() && parse("https://[::1]:80/a").is_ok());
+        assert!(parse("https://co ld/a").is_err());
     }
 
     #[test]
