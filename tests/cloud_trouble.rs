@@ -17,7 +17,7 @@ use common::scan::{self, Scan, of_stage};
 use store::{BUCKET, Faults, Object, Server};
 
 #[test]
-fn a_redirect_to_another_host_is_told_and_nothing_is_sent_there() {
+fn a_redirect_of_a_store_is_told_and_nothing_is_sent_there() {
     let (server, other) = (Server::start(), Server::start());
     let fixture = fixture::quick_collection().remove(0);
     for server in [&server, &other] {
@@ -31,7 +31,6 @@ fn a_redirect_to_another_host_is_told_and_nothing_is_sent_there() {
         ("", format!("s3://{BUCKET}/cold"), "set AWS_REGION to the region of the bucket, or AWS_ENDPOINT_URL"),
         ("", format!("s3://{BUCKET}/{key}"), "set AWS_REGION to the region of the bucket, or AWS_ENDPOINT_URL"),
         ("x-amz-bucket-region: ap-south-1\r\n", format!("s3://{BUCKET}/cold"), "set AWS_REGION=ap-south-1"),
-        ("", web.clone(), "name the archive by its URL there"),
     ] {
         server.set(moved(header));
         let ended = run(&server, &Scan::new(), &["--dry-run", &url]);
@@ -40,7 +39,13 @@ fn a_redirect_to_another_host_is_told_and_nothing_is_sent_there() {
         assert!(!header.is_empty() || ended.stderr.contains(&format!("another place, {host},")), "{}", ended.stderr);
     }
     assert_eq!(other.all(), 0);
-    // On the same host a web server's files may be somewhere else; a store's are not.
+    // To a web server nothing secret is sent, but none leads to where this machine's credentials are.
+    server.set(moved(""));
+    assert_eq!(run(&server, &Scan::new(), &["--dry-run", &web]).code, 0);
+    assert!(other.all() > 0);
+    server.set(Faults { moved: Some(("/", "http://169.254.169.254/".to_owned(), "")), ..Faults::default() });
+    let ended = run(&server, &Scan::new(), &["--dry-run", &web]);
+    assert!(ended.code == 1 && ended.stderr.contains("another place, 169.254.169.254,"), "{ended:?}");
     server.set(Faults { moved: Some(("/old", String::new(), "")), ..Faults::default() });
     let old = web.replace(&format!("/{BUCKET}/"), &format!("/old/{BUCKET}/"));
     assert_eq!(run(&server, &Scan::new(), &["--dry-run", &old]).code, 0);
@@ -50,8 +55,6 @@ fn a_redirect_to_another_host_is_told_and_nothing_is_sent_there() {
 
 #[test]
 fn a_store_that_is_away_for_seconds_costs_no_archive() {
-    let server = Server::start();
-    server.put(&format!("d/{DENSE}.tar.zst"), Object::new(dense(), "dense"));
     // The pauses between so many tries add up to 6 seconds; the crate's own would have given up the first request.
     let long = |from: u64| from..from + 7;
     let cases = [
@@ -60,13 +63,20 @@ fn a_store_that_is_away_for_seconds_costs_no_archive() {
         ("away from the second block on", Faults { away: long(3), ..Faults::default() }),
         ("away, and bodies break off", Faults { away: long(4), reset: 2, ..Faults::default() }),
     ];
-    for (name, faults) in cases {
-        server.set(faults);
-        let scan = site_of("d");
-        let ended = run(&server, &scan, &["--dry-run"]);
-        assert_eq!(ended.code, 0, "{name}: {ended:?}");
-        assert_eq!(of_stage(&scan.logged(), "archive_complete")[0]["multipart_imgs"], 1, "{name}");
-    }
+    // Most of each is waiting.
+    std::thread::scope(|scope| {
+        for (name, faults) in cases {
+            scope.spawn(move || {
+                let server = Server::start();
+                server.put(&format!("d/{DENSE}.tar.zst"), Object::new(dense(), "dense"));
+                server.set(faults);
+                let scan = site_of("d");
+                let ended = run(&server, &scan, &["--dry-run"]);
+                assert_eq!(ended.code, 0, "{name}: {ended:?}");
+                assert_eq!(of_stage(&scan.logged(), "archive_complete")[0]["multipart_imgs"], 1, "{name}");
+            });
+        }
+    });
 }
 
 #[test]

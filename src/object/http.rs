@@ -3,7 +3,8 @@
 //! crate sees it.
 //!
 //! A request to a store has credentials in it, and not only in headers that reqwest knows for such (`x-amz-security-token`).
-//! So no redirect of a store is followed, and of a web server those alone that stay with it.
+//! So no redirect of a store is followed. One to a web server has none: it is followed to other servers, too, as archives of
+//! releases and mirrors need, but to no plain one from an encrypted one, and not to where this machine's credentials are.
 //!
 //! Bounds: a connection is there after [`CONNECTING`], and an answer begins, and goes on, within [`SILENCE`]; all of an
 //! answer is there after [`ANSWER_TIME`], or it is asked for again. The body of a block is the reader's.
@@ -115,7 +116,7 @@ pub struct Elsewhere {
 /// Makes the clients that all requests go through.
 #[derive(Debug)]
 pub struct Connector {
-    /// Whether redirects are followed that stay with the server.
+    /// Whether redirects are followed.
     pub is_web: bool,
 }
 
@@ -157,15 +158,13 @@ impl Make {
     }
 }
 
-/// A web server's own pages may move about on it, and from plain to encrypted.
+/// Where a web server sends that may be followed.
 fn follow(attempt: Attempt<'_>) -> reqwest::redirect::Action {
-    let is_at_home = attempt.previous().last().is_some_and(|last| {
-        let (to, port) = (attempt.url(), reqwest::Url::port_or_known_default);
-        let is_same = to.scheme() == last.scheme() && port(to) == port(last);
-        let is_encrypted_now = (last.scheme(), to.scheme()) == ("http", "https") && port(to) == Some(443);
-        to.host_str() == last.host_str() && (is_same || is_encrypted_now)
-    });
-    if is_at_home && attempt.previous().len() <= REDIRECTS_MOST { attempt.follow() } else { attempt.stop() }
+    let to = attempt.url();
+    let from_plain = attempt.previous().last().is_some_and(|last| last.scheme() == "http");
+    let is_fit = to.scheme() == "https" || to.scheme() == "http" && from_plain;
+    let is_metadata = to.host_str().is_none_or(|host| METADATA.contains(&host));
+    if is_fit && !is_metadata && attempt.previous().len() <= REDIRECTS_MOST { attempt.follow() } else { attempt.stop() }
 }
 
 /// Where an answer sends that is a redirect.

@@ -38,8 +38,9 @@ pub const SECTIONS: [(&str, &[&str]); 6] = [
             "HTTPS_PROXY names a proxy for what is asked for by https://, HTTP_PROXY for http://, ALL_PROXY for both, and NO_PROXY \
              the hosts that need none, separated by commas; each also in lower case, which counts where the other is not set. What is asked \
              of the machine itself, such as a role of the instance (169.254.169.254), goes through no proxy.",
-            "What makes a request valid is sent to nobody else: a store that answers with a redirect is not followed, and a web \
-             server only on the same host. The message names where it leads to.",
+            "What makes a request valid is sent to nobody else: a store that answers with a redirect is not followed, and the \
+             message names where it leads to. Requests to a web server have no credentials in them, and its redirects are followed, \
+             but from https:// to http://.",
             "Rights to list the bucket and to get objects are enough. Nothing is written to it.",
         ],
     ),
