@@ -2,6 +2,7 @@
 //!
 //! [`record`] has the format; [`Journal`] writes it, [`Logs`] read it.
 
+mod copies;
 mod form;
 mod limit;
 pub mod manual;

@@ -114,6 +114,8 @@ pub struct Reading {
     pub repeated: u64,
     /// What there is to say of how it read, a sentence each.
     pub notes: Vec<String>,
+    /// The same of logs that were not read because they are copies: nothing is missing for that.
+    pub copies: Vec<String>,
     /// Where in each log the last line ends that is whole: what is written meanwhile can be [read](Tail) from there.
     pub ends: Vec<(PathBuf, u64)>,
 }

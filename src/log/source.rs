@@ -13,6 +13,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::listing;
 
+use super::copies;
 use super::read::{BUFFER, Error, Head, Lines, Listener, Reading};
 use super::rotation::{age, is_log_name, stem};
 
@@ -33,20 +34,22 @@ pub struct Logs {
     sources: Vec<Source>,
     /// Files and folders as they were named, without standard input.
     named: Vec<PathBuf>,
-    /// Files that are not read, and why.
+    /// Files in folders that could not be opened, and why.
     notes: Vec<String>,
+    /// What is not read because it is a copy.
+    copies: Vec<String>,
 }
 
 /// A log, or what logrotate made of a part of one.
-struct Source {
-    path: PathBuf,
+pub(super) struct Source {
+    pub path: PathBuf,
     file: File,
     /// Which log it is a part of.
-    group: usize,
+    pub group: usize,
     /// Found in a folder, where other files may be.
-    is_listed: bool,
+    pub is_listed: bool,
     /// Lines at its beginning that are those of another source, which are read there.
-    repeated: u64,
+    pub repeated: u64,
 }
 
 impl Logs {
@@ -103,9 +106,8 @@ impl Logs {
         let mut known = HashSet::new();
         let identity = |file: &File| file.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()));
         sources.retain(|source| identity(&source.file).is_none_or(|identity| known.insert(identity)));
-        let mut logs = Logs { sources, named, notes: unopened };
+        let mut logs = Logs { sources, named, notes: unopened, copies: Vec::new() };
         if logs.sources.len() > 1 {
-            logs.leave_copies_out()?;
             // Times are whole seconds: of two parts of a log that begin in the same one, the older by its name comes first.
             let first = |source: &Source| Ok((source.first_time()?, Reverse(age(&source.path)), source.path.clone()));
             let keys = logs.sources.iter().map(first).collect::<Result<Vec<_>, Error>>()?;
@@ -117,36 +119,8 @@ impl Logs {
         for (index, source) in logs.sources.iter_mut().enumerate() {
             source.group = *groups.entry(stem(&source.path)).or_insert(index);
         }
+        logs.copies = copies::leave_out(&mut logs.sources)?;
         Ok(logs)
-    }
-
-    /// Leaves out what was read already, in the order of naming: where a log was copied, and one of the two may have been appended
-    /// to since, what both have in common would count twice.
-    fn leave_copies_out(&mut self) -> Result<(), Error> {
-        let mut of_beginning: HashMap<Vec<u8>, Vec<usize>> = HashMap::new();
-        let mut copies = Vec::new();
-        for index in 0..self.sources.len() {
-            let source = &self.sources[index];
-            let Some(beginning) = source.beginning()? else { continue };
-            let earlier = of_beginning.entry(beginning).or_default();
-            let mut repeated = 0;
-            for original in earlier.iter().map(|&index| &self.sources[index]) {
-                let (common, is_all) = source.common(original)?;
-                repeated = repeated.max(common);
-                if is_all {
-                    let (copy, original) = (source.path.display(), original.path.display());
-                    self.notes.push(format!("{copy} is a copy of {original}, or of its beginning; skipped"));
-                    copies.push(index);
-                    break;
-                }
-            }
-            earlier.push(index);
-            self.sources[index].repeated = repeated;
-        }
-        for index in copies.into_iter().rev() {
-            self.sources.remove(index);
-        }
-        Ok(())
     }
 
     /// Reads them and tells `listener`: the parts of a log one after the other, several logs line by line in the order of
@@ -161,6 +135,8 @@ impl Logs {
                 None => chains.push(Chain::new(source.group, index, source)),
             }
         }
+        // What logs begin with that went different ways comes first.
+        chains.sort_by_key(|chain| chain.sources.iter().map(|(_, source)| source.repeated).max());
         let buffer = (BUFFERS / chains.len().max(1)).clamp(BUFFER_LEAST, BUFFER);
         let reading = |source: &Source| (Reading { repeated: source.repeated, ..Reading::default() }, 0);
         let mut readings: Vec<(Reading, u64)> = self.sources.iter().map(reading).collect();
@@ -187,7 +163,7 @@ impl Logs {
                 }
             }
         }
-        let mut sum = Reading { notes: self.notes.clone(), ..Reading::default() };
+        let mut sum = Reading { notes: self.notes.clone(), copies: self.copies.clone(), ..Reading::default() };
         for (source, (reading, end)) in self.sources.iter().zip(&readings) {
             if reading.lines + reading.repeated == 0 && reading.total() > 0 {
                 let foreign = Error::Foreign { path: source.path.clone(), lines: reading.total() };
@@ -323,7 +299,8 @@ impl Source {
         Ok(magic.starts_with(&GZIP_MAGIC) || magic == ZSTD_MAGIC)
     }
 
-    fn lines(&self, buffer: usize) -> Result<Lines<Box<dyn Read + '_>>, Error> {
+    /// Its lines, from the first on.
+    pub fn lines(&self, buffer: usize) -> Result<Lines<Box<dyn Read + '_>>, Error> {
         let open = || -> io::Result<Box<dyn Read + '_>> {
             let file = &self.file;
             let magic = self.magic()?;
@@ -339,29 +316,16 @@ impl Source {
         Ok(Lines::new(BufReader::with_capacity(buffer, input), 0))
     }
 
-    fn failed(&self, source: io::Error) -> Error {
+    pub fn failed(&self, source: io::Error) -> Error {
         Error::Io { path: self.path.clone(), source }
     }
 
     /// Its first line, if that is one of a run, whose ID no other log has there.
-    fn beginning(&self) -> Result<Option<Vec<u8>>, Error> {
+    pub fn beginning(&self) -> Result<Option<Vec<u8>>, Error> {
         let mut lines = self.lines(BUFFER_LEAST)?;
         lines.advance().map_err(|source| self.failed(source))?;
         let is_of_run = serde_json::from_slice::<Head<'_>>(&lines.line).is_ok_and(|head| !head.run.is_empty());
         Ok(is_of_run.then_some(lines.line))
-    }
-
-    /// How many lines it begins with that `other` begins with, too, and whether these are all that it has.
-    fn common(&self, other: &Source) -> Result<(u64, bool), Error> {
-        let (mut own, mut others) = (self.lines(BUFFER)?, other.lines(BUFFER)?);
-        for count in 0.. {
-            let is_line = own.advance().map_err(|source| self.failed(source))?;
-            let is_others = others.advance().map_err(|source| other.failed(source))?;
-            if !(is_line && is_others && own.line == others.line) {
-                return Ok((count, !is_line));
-            }
-        }
-        Ok((u64::MAX, false))
     }
 
     /// The first time that it tells; times are compared as the text that they are.
@@ -477,30 +441,5 @@ mod tests {
         let twice = Logs::open(&[at("a.jsonl"), folder.path().to_owned(), at("a.jsonl")], false).expect("logs");
         assert_eq!(twice.newest().1, 6, "each is read once");
         assert!(matches!(Logs::open(&[PathBuf::from("/proc")], false), Err(Error::Empty { .. })));
-    }
-
-    #[test]
-    fn what_a_copy_of_a_log_has_in_common_with_it_is_read_once() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let line = |run: &str| format!("{{\"ts\":\"2026-01-01T00:00:00Z\",\"stage\":\"abort\",\"run\":\"{run}\"}}\n");
-        let write = |name: &str, runs: &str| {
-            let text: String = runs.chars().map(|run| line(&run.to_string())).collect();
-            std::fs::write(folder.path().join(name), text).expect("a log");
-        };
-        write("a.jsonl", "abcde");
-        write("a.jsonl.1", "abc");
-        write("copy.jsonl", "abcdefg");
-        write("diverged.jsonl", "abxy");
-        write("other.jsonl", "bc");
-        let logs = Logs::open(&[folder.path().join("a.jsonl"), folder.path().to_owned()], false).expect("logs");
-        for _ in 0..2 {
-            let mut runs = Runs::default();
-            let reading = logs.read(&mut runs).expect("logs");
-            let mut runs: Vec<_> = runs.0.into_iter().map(|(_, run)| run).collect();
-            runs.sort();
-            assert_eq!(runs.concat(), "abbccdefgxy");
-            assert_eq!((reading.lines, reading.repeated, reading.notes.len()), (11, 7, 1), "{reading:?}");
-            assert!(reading.notes[0].contains("a.jsonl.1 is a copy of "), "{reading:?}");
-        }
     }
 }

@@ -78,7 +78,7 @@ impl Report {
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
         let Account { reading, archives_more, images_more, lines_more, staged, .. } = &self.account;
-        let mut notes = reading.notes.clone();
+        let mut notes = [&reading.notes[..], &reading.copies].concat();
         if *lines_more > 0 {
             notes.push(format!(
                 "{}: too many runs to list: {lines_more} lines are left out; name a run with --run",
