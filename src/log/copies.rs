@@ -6,15 +6,27 @@
 
 use std::collections::VecDeque;
 use std::io::Read;
+use std::path::PathBuf;
 
 use super::read::{BUFFER, Error, Lines};
 use super::source::Source;
 
-/// Leaves out what is there twice, of logs that lie in the order in which they are read. What is left out, a sentence each.
-pub(super) fn leave_out(sources: &mut Vec<Source>) -> Result<Vec<String>, Error> {
+/// A log that is left out.
+pub(super) struct Copy {
+    /// Where it is.
+    pub path: PathBuf,
+    /// How long it was, in bytes: so much of it is read elsewhere.
+    pub length: u64,
+    /// Which log has the same, a sentence.
+    pub note: String,
+}
+
+/// Leaves out what is there twice, of logs that lie in the order in which they are read.
+pub(super) fn leave_out(sources: &mut Vec<Source>) -> Result<Vec<Copy>, Error> {
+    let lengths: Vec<u64> = sources.iter().map(Source::length).collect();
     let beginnings = sources.iter().map(Source::beginning).collect::<Result<Vec<_>, _>>()?;
     let mut is_copy = vec![false; sources.len()];
-    let mut notes = Vec::new();
+    let mut copies = Vec::new();
     for own in 1..sources.len() {
         for other in 0..own {
             if is_copy[own] || is_copy[other] || beginnings[own].is_none() || beginnings[own] != beginnings[other] {
@@ -34,8 +46,9 @@ pub(super) fn leave_out(sources: &mut Vec<Source>) -> Result<Vec<String>, Error>
                 let original = sources[original].path.display().to_string();
                 for part in parts {
                     is_copy[part] = true;
-                    let path = sources[part].path.display();
-                    notes.push(format!("{path} is a copy of {original}, or of a part of it; skipped"));
+                    let path = sources[part].path.clone();
+                    let note = format!("{} is a copy of {original}, or of a part of it; skipped", path.display());
+                    copies.push(Copy { path, length: lengths[part], note });
                 }
                 continue;
             }
@@ -47,7 +60,7 @@ pub(super) fn leave_out(sources: &mut Vec<Source>) -> Result<Vec<String>, Error>
     }
     let mut is_copy = is_copy.into_iter();
     sources.retain(|_| !is_copy.next().unwrap_or_default());
-    Ok(notes)
+    Ok(copies)
 }
 
 /// A part of a log and those that follow it; of a log with itself, the part alone.
@@ -133,10 +146,11 @@ mod tests {
         for (name, runs) in logs {
             std::fs::write(folder.path().join(name), runs.chars().map(line).collect::<String>()).expect("a log");
         }
+        let count = logs.len();
         let logs = Logs::open(&[folder.path().to_owned()], false).expect("logs");
         let mut runs = Runs::default();
         let reading = logs.read(&mut runs).expect("logs");
-        assert!(reading.notes.is_empty(), "{reading:?}");
+        assert!(reading.notes.is_empty() && reading.ends.len() == count, "{reading:?}");
         (runs.0, reading.copies.len())
     }
 

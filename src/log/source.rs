@@ -13,7 +13,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::listing;
 
-use super::copies;
+use super::copies::{self, Copy};
 use super::read::{BUFFER, Error, Head, Lines, Listener, Reading};
 use super::rotation::{age, is_log_name, stem};
 
@@ -37,7 +37,7 @@ pub struct Logs {
     /// Files in folders that could not be opened, and why.
     notes: Vec<String>,
     /// What is not read because it is a copy.
-    copies: Vec<String>,
+    copies: Vec<Copy>,
 }
 
 /// A log, or what logrotate made of a part of one.
@@ -163,7 +163,11 @@ impl Logs {
                 }
             }
         }
-        let mut sum = Reading { notes: self.notes.clone(), copies: self.copies.clone(), ..Reading::default() };
+        let mut sum = Reading { notes: self.notes.clone(), ..Reading::default() };
+        for Copy { path, length, note } in &self.copies {
+            sum.copies.push(note.clone());
+            sum.ends.push((path.clone(), *length));
+        }
         for (source, (reading, end)) in self.sources.iter().zip(&readings) {
             if reading.lines + reading.repeated == 0 && reading.total() > 0 {
                 let foreign = Error::Foreign { path: source.path.clone(), lines: reading.total() };
@@ -184,7 +188,7 @@ impl Logs {
         let mut left = bytes;
         let mut starts = Vec::new();
         for source in self.sources.iter().rev() {
-            let length = source.file.metadata().map_or(0, |metadata| metadata.len());
+            let length = source.length();
             let taken = if source.is_compressed().unwrap_or(true) { 0 } else { length.min(left) };
             left -= taken;
             starts.push((source, length - taken, taken));
@@ -284,6 +288,11 @@ fn key(line: &[u8]) -> Option<Key> {
 }
 
 impl Source {
+    /// Its bytes.
+    pub fn length(&self) -> u64 {
+        self.file.metadata().map_or(0, |metadata| metadata.len())
+    }
+
     /// Its first bytes.
     fn magic(&self) -> io::Result<Vec<u8>> {
         let mut file = &self.file;
