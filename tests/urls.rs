@@ -11,11 +11,14 @@ use common::scan::{self, Ended, Scan, imgsieve};
 const SECRET: &str = "hunter2";
 
 /// URLs that have it, as far as they are told.
-const TOLD: [(&str, &str); 4] = [
+const TOLD: [(&str, &str); 7] = [
     ("https://user:hunter2@host/a.tar.zst", "https://***@host/a.tar.zst"),
     ("https://host/a.tar.zst?X-Amz-Signature=hunter2", "https://host/a.tar.zst?…"),
     ("s3://user:hunter2@cold/a.tar.zst", "s3://***@cold/a.tar.zst"),
     ("ftp://user:hunter2@host/a.tar.zst", "ftp://***@host/a.tar.zst"),
+    (" https://user:hunter2@host/a.tar.zst", " https://***@host/a.tar.zst"),
+    ("https:/user:hunter2@host/a.tar.zst", "https:/***@host/a.tar.zst"),
+    ("az://cold/a.tar.zst?sv=1&sig=hunter2", "az://cold/a.tar.zst?signature=…"),
 ];
 
 fn in_folder(folder: &Path, command: &mut Command) -> Ended {
@@ -49,6 +52,29 @@ fn secrets_of_refused_urls_are_neither_printed_nor_logged() {
                 assert!(!text.contains(SECRET), "{args:?}: {text}");
             }
         }
+    }
+}
+
+#[test]
+fn secrets_of_urls_are_not_printed_where_none_can_be_either() {
+    let scan = Scan::new();
+    for (url, told) in TOLD {
+        let option = format!("--log={url}");
+        let commands: [&[&str]; 6] = [
+            &["scan", "--log", url],
+            &["scan", &option],
+            &["scan", "--shard", url],
+            &["report", url],
+            &["extract", "a.tar.zst", "-o", url],
+            &["man", "--to", url],
+        ];
+        for args in commands {
+            let refused = in_folder(scan.folder(), imgsieve().args(args));
+            assert!(refused.code == 2 && !refused.stderr.contains(SECRET), "{args:?}: {refused:?}");
+            assert!(refused.stderr.contains(told), "{args:?}: {refused:?}");
+        }
+        let refused = in_folder(scan.folder(), imgsieve().args(["config"]).env("IMGSIEVE_CONFIG", url));
+        assert!(refused.code == 2 && !refused.stderr.contains(SECRET), "{url}: {refused:?}");
     }
 }
 
@@ -97,13 +123,13 @@ fn what_is_written_is_never_put_into_a_folder_with_the_name_of_a_url() {
         for args in commands {
             let refused = in_folder(scan.folder(), imgsieve().args(args));
             assert_eq!(refused.code, 2, "{args:?}: {refused:?}");
-            assert!(refused.stderr.contains("only archives are read"), "{args:?}: {refused:?}");
+            assert!(refused.stderr.contains("only archives are read by URL"), "{args:?}: {refused:?}");
         }
         for key in ["log", "staging"] {
             let site = Scan::new().site(&format!("{key} = '{url}'"));
             let refused = site.run();
             assert_eq!(refused.code, 2, "{refused:?}");
-            assert!(refused.stderr.contains(&format!("{key} = {url}: in object storage")), "{refused:?}");
+            assert!(refused.stderr.contains(&format!("{key} = {url}: only archives")), "{refused:?}");
         }
     }
     let made: Vec<_> = std::fs::read_dir(scan.folder()).expect("a folder").flatten().map(|e| e.file_name()).collect();

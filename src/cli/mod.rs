@@ -14,8 +14,9 @@ mod site;
 mod verify;
 mod version;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{BufWriter, IsTerminal, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use crate::config::{Config, LogTarget, Origin, Site};
 use crate::exit::{self, Exit};
 use crate::inspect;
 use crate::log;
+use crate::object;
 use crate::progress::{Summary, Terminal};
 use crate::reason::Reason;
 use crate::report::{Context, Report};
@@ -47,7 +49,7 @@ const OUTPUT_BUFFER: usize = 64 << 10;
 #[must_use]
 pub fn main() -> Exit {
     let mut command = pages::command();
-    let parsed = command.try_get_matches_from_mut(std::env::args_os());
+    let parsed = command.try_get_matches_from_mut(arguments());
     let arguments = match parsed.and_then(|matches| Arguments::from_arg_matches(&matches)) {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -72,6 +74,24 @@ pub fn main() -> Exit {
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => print_manual(arguments),
     }
+}
+
+/// The arguments as they were given, but for what is secret in URLs: those are refused, and whatever is said of them has none.
+/// Behind `--` they may be another program's.
+fn arguments() -> Vec<OsString> {
+    let mut is_own = true;
+    let of_url = |argument: OsString| {
+        let bytes = argument.as_bytes();
+        let value = if bytes.starts_with(b"--") { memchr::memchr(b'=', bytes).map_or(0, |at| at + 1) } else { 0 };
+        let (option, value) = bytes.split_at(value);
+        let value = object::without_secrets(PathBuf::from(OsStr::from_bytes(value)));
+        OsString::from_vec([option, value.as_os_str().as_bytes()].concat())
+    };
+    let each = |argument: OsString| {
+        is_own &= argument != "--";
+        if is_own { of_url(argument) } else { argument }
+    };
+    std::env::args_os().map(each).collect()
 }
 
 /// Paths from standard input that are logged as options, for commands that go on with the run; more are not.

@@ -41,7 +41,7 @@ impl Origin {
             return Ok(Origin::Given(path.to_owned()));
         }
         if let Some(path) = std::env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
-            return Ok(Origin::Variable(expand(Path::new(&path))?));
+            return Ok(Origin::Variable(local(VARIABLE, Path::new(&path))?));
         }
         let here = PathBuf::from(HERE);
         if let Ok(metadata) = here.metadata() {
@@ -134,7 +134,7 @@ pub fn place(path: &Path) -> Result<PathBuf, Error> {
 pub fn local(what: &'static str, path: &Path) -> Result<PathBuf, Error> {
     if object::is_url(path) || object::misspelt(path).is_some() {
         let value = object::without_secrets(path.to_owned()).display().to_string();
-        let why = "in object storage, only archives are read: this has to be here, or mounted";
+        let why = "only archives are read by URL: this has to be here, or mounted";
         return Err(Error::Value { key: what, value, why });
     }
     expand(path)

@@ -52,29 +52,80 @@ fn scheme(bytes: &[u8]) -> Option<(&'static str, Scheme)> {
     SCHEMES.into_iter().find(|(prefix, _)| bytes.starts_with(prefix.as_bytes()))
 }
 
-/// The word in front of a path's first `:/`, if it can be a scheme (RFC 3986 section 3.1) and no drive's letter.
-fn foreign_scheme(path: &Path) -> Option<&str> {
+/// What begins like a URL, rightly or not.
+struct Begun<'a> {
+    /// The scheme (RFC 3986 section 3.1), as it is written.
+    word: &'a str,
+    /// Whether it is one that is known, but for capitals.
+    is_known: bool,
+    /// Whether objects are in buckets there.
+    has_buckets: bool,
+    /// What is behind that, and where that begins.
+    rest: &'a [u8],
+    at: usize,
+}
+
+/// How a path begins that was perhaps meant to be a URL: also with one slash, with backslashes, or behind a blank.
+fn begun(path: &Path) -> Option<Begun<'_>> {
     let bytes = path.as_os_str().as_bytes();
-    let word = std::str::from_utf8(&bytes[..bytes.iter().position(|&byte| byte == b':')?]).ok()?;
+    let text = bytes.trim_ascii_start();
+    let word = std::str::from_utf8(&text[..text.iter().position(|&byte| byte == b':')?]).ok()?;
     let is_word = word.len() > 1
         && word.starts_with(|first: char| first.is_ascii_alphabetic())
         && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
-    (is_word && bytes[word.len()..].starts_with(b":/") && !is_url(path)).then_some(word)
+    let behind = &text[word.len() + 1..];
+    let slashes = behind.iter().take_while(|&byte| b"/\\".contains(byte)).count();
+    let known = SCHEMES.iter().find(|(known, _)| known.trim_end_matches("://").eq_ignore_ascii_case(word));
+    // A folder may have a colon at the end of its name.
+    let is_meant = is_word && slashes > 0 && (known.is_some() || behind.starts_with(b"//"));
+    let at = bytes.len() - behind.len() + slashes;
+    is_meant.then_some(Begun {
+        word,
+        is_known: known.is_some(),
+        has_buckets: known.is_some_and(|(_, scheme)| !scheme.is_web()),
+        rest: &bytes[at..],
+        at,
+    })
+}
+
+impl Begun<'_> {
+    /// Where the host or bucket is in the rest, behind a user and a password.
+    fn host(&self) -> usize {
+        let ends: &[u8] = if self.has_buckets { b"/" } else { b"/\\?#" };
+        let end = self.rest.iter().position(|byte| ends.contains(byte)).unwrap_or(self.rest.len());
+        let authority = &self.rest[..end];
+        let port = authority.iter().position(|&byte| byte == b':').map_or(&[][..], |colon| &authority[colon + 1..]);
+        // A password may have a slash in it, too.
+        let is_password = !self.has_buckets && !port.iter().all(u8::is_ascii_digit) && !authority.starts_with(b"[");
+        let within = if is_password { self.rest } else { authority };
+        within.iter().rposition(|&byte| byte == b'@').map_or(0, |at| at + 1)
+    }
+
+    /// Where a query or a fragment begins behind the host. A key may have a question mark in it, and then no signature.
+    fn query(&self) -> Option<usize> {
+        let host = self.host();
+        let behind = &self.rest[host..];
+        let found = behind.iter().position(|&byte| byte == b'?' || byte == b'#' && !self.has_buckets)?;
+        let text = behind[found..].to_ascii_lowercase();
+        let is_signed =
+            ["sig=", "signature="].iter().any(|sign| memchr::memmem::find(&text, sign.as_bytes()).is_some());
+        (!self.has_buckets || is_signed).then_some(host + found)
+    }
 }
 
 /// What is wrong with a path that was meant to be a URL: its scheme is another one, or is written in another way. None where
 /// there is such a path.
 #[must_use]
 pub fn misspelt(path: &Path) -> Option<Error> {
-    let word = foreign_scheme(path)?;
-    let is_known = SCHEMES.iter().any(|(known, _)| known.trim_end_matches("://").eq_ignore_ascii_case(word));
-    let is_url = path.as_os_str().as_bytes()[word.len()..].starts_with(b"://");
-    if !(is_known || is_url) || path.symlink_metadata().is_ok() {
+    let begun = begun(path)?;
+    if is_url(path) || path.symlink_metadata().is_ok() {
         return None;
     }
-    let why = if is_known {
-        format!("its scheme is written {}://", word.to_ascii_lowercase())
-    } else if word.eq_ignore_ascii_case("file") {
+    let why = if path.as_os_str().as_bytes()[0].is_ascii_whitespace() {
+        "there is a blank in front of it".to_owned()
+    } else if begun.is_known {
+        format!("its scheme is written {}://", begun.word.to_ascii_lowercase())
+    } else if begun.word.eq_ignore_ascii_case("file") {
         "of a file, give the path".to_owned()
     } else {
         "schemes that are known are s3://, gs://, az://, https:// and http://".to_owned()
@@ -82,29 +133,26 @@ pub fn misspelt(path: &Path) -> Option<Error> {
     Some(Error::Url { why })
 }
 
-/// `path` without what would be a secret in a message or a log: of a URL, the user and password, and of a web server's the
-/// query, which may be a signature. What is left is as far from being readable as it was ([`Url::parse`]).
+/// `path` without what would be a secret in a message or a log: of a URL, the user and password, and the query, which may be
+/// a signature. What is left is as far from being readable as it was ([`Url::parse`]).
 #[must_use]
 pub fn without_secrets(path: PathBuf) -> PathBuf {
+    let Some(begun) = begun(&path) else { return path };
+    let (host, query) = (begun.host(), begun.query());
+    if host == 0 && query.is_none() {
+        return path;
+    }
     let bytes = path.as_os_str().as_bytes();
-    let Some(begin) = bytes.windows(3).position(|window| window == b"://").map(|colon| colon + 3) else { return path };
-    if !is_url(&path) && foreign_scheme(&path).is_none() {
-        return path;
-    }
-    let (prefix, rest) = bytes.split_at(begin);
-    let is_bucket = scheme(bytes).is_some_and(|(_, scheme)| !scheme.is_web());
-    let ends: &[u8] = if is_bucket { b"/" } else { b"/?#" };
-    let end = rest.iter().position(|byte| ends.contains(byte)).unwrap_or(rest.len());
-    let host = rest[..end].iter().rposition(|&byte| byte == b'@');
-    let query = if is_bucket { None } else { rest.iter().position(|&byte| byte == b'?') };
-    if host.is_none() && query.is_none() {
-        return path;
-    }
-    let user: &[u8] = if host.is_some() { b"***" } else { b"" };
-    let kept = host.unwrap_or(0)..query.unwrap_or(rest.len());
-    let query = if query.is_some() { "?…" } else { "" };
-    let kept = rest.get(kept).unwrap_or_default();
-    OsStr::from_bytes(&[prefix, user, kept, query.as_bytes()].concat()).into()
+    let user = if host > 0 { "***@" } else { "" };
+    let kept = &begun.rest[host..query.unwrap_or(begun.rest.len())];
+    let mark = query.map_or(&b""[..], |at| &begun.rest[at..=at]);
+    // Of a key, what makes it be refused has to stay.
+    let cut = match query {
+        None => "",
+        Some(_) if begun.has_buckets => "signature=…",
+        Some(_) => "…",
+    };
+    OsStr::from_bytes(&[&bytes[..begun.at], user.as_bytes(), kept, mark, cut.as_bytes()].concat()).into()
 }
 
 impl Url {
@@ -132,13 +180,14 @@ impl Url {
             let what = if scheme.is_web() { "host" } else { "bucket" };
             return Err(refused(&format!("its {what} has a character that no name of one has")));
         }
-        if scheme.is_web() && rest.contains('?') {
-            return Err(refused(
-                "it has a query, which a signed URL would have to be asked with: that is not supported",
-            ));
-        }
-        if scheme.is_web() && rest.contains('#') {
-            return Err(refused("what follows # is no part of a file's address; in a name it is written %23"));
+        if let Some(begun) = begun(path)
+            && let Some(query) = begun.query()
+        {
+            return Err(refused(if begun.rest[query] == b'#' {
+                "what follows # is no part of a file's address; in a name it is written %23"
+            } else {
+                "it has a query, which a signed URL would have to be asked with: that is not supported"
+            }));
         }
         Ok(Url { scheme, bucket: bucket.to_owned(), key: key.to_owned() })
     }
@@ -241,12 +290,22 @@ mod tests {
             ("https://u:p@host?secret", "https://***@host?…"),
             ("https://host?who@secret", "https://host?…"),
             ("ftp://u:p@host/a?b", "ftp://***@host/a?…"),
+            ("https:/u:secret@host/a", "https:/***@host/a"),
+            (" https://u:secret@host/a", " https://***@host/a"),
+            ("https:\\\\u:secret@host/a", "https:\\\\***@host/a"),
+            ("https://u:sec/ret@host/a", "https://***@host/a"),
+            ("https://u:sec?re#t@host/a", "https://***@host/a"),
+            ("https://host/a#secret", "https://host/a#…"),
+            ("az://cold/a.tar.zst?sv=1&sig=secret", "az://cold/a.tar.zst?signature=…"),
+            ("s3://cold/a.tar.zst?X-Amz-Signature=secret", "s3://cold/a.tar.zst?signature=…"),
         ] {
             let kept = without_secrets(url.into());
             assert_eq!(kept, Path::new(told));
             assert!(Url::parse(&kept).is_err(), "{told}");
         }
-        for path in ["s3://cold/a@b?c", "https://host/a@b", "/a://b@c", "a b://c@d", "C:/a@b", ""] {
+        for path in
+            ["s3://cold/a@b?c", "https://host:80/a@b", "https://[::1]/a@b", "/a://b@c", "a b://c@d", "C:/a@b", ""]
+        {
             assert_eq!(without_secrets(path.into()), Path::new(path));
         }
     }
@@ -260,7 +319,7 @@ mod tests {
 
     #[test]
     fn another_scheme_is_no_folder() {
-        for path in ["S3://cold/a", "s3:/cold/a", "GS:/cold", "ftp://host/a", "file:///a", "s3a://cold"] {
+        for path in ["S3://cold/a", "s3:/cold/a", "GS:/cold", "ftp://host/a", "file:///a", "s3a://cold", " s3://cold"] {
             assert!(misspelt(Path::new(path)).is_some(), "{path}");
         }
         for path in ["s3://cold", "./s3:/cold", "backup:/a", "c:/a", "a b://c", "/S3://cold", "s3", "s3:cold", ""] {
