@@ -361,8 +361,8 @@ fn a_signal_ends_a_read_that_nobody_answers_within_a_second() {
         server.set(Faults { latency, mute_from, ..Faults::default() });
         let scan = site_of("d");
         let mut command = of(&server, scan.command());
-        command.args(["--dry-run", "--engine", "decode"]).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut child = command.spawn().expect("starts");
+        command.args(["--dry-run", "--engine", "decode"]).stdout(Stdio::piped()).stderr(Stdio::null());
+        let child = command.spawn().expect("starts");
         let begun = Instant::now();
         let is_waiting = || mute_from.map_or(server.all() > 0, |from| server.counts().1 >= from);
         while !is_waiting() {
@@ -371,9 +371,11 @@ fn a_signal_ends_a_read_that_nobody_answers_within_a_second() {
         }
         common::run("procps", "kill", &["-INT", &child.id().to_string()], "");
         let signalled = Instant::now();
-        let code = child.wait().expect("ends").code();
+        let ended = child.wait_with_output().expect("ends");
         let took = signalled.elapsed();
-        assert_eq!(code, Some(130));
+        assert_eq!(ended.status.code(), Some(130));
+        let said = String::from_utf8_lossy(&ended.stdout);
+        assert!(!said.contains("There was no archive"), "{said}");
         assert!(took < Duration::from_secs(1), "{took:?}");
         let last = scan.logged().pop().expect("a line");
         assert_eq!((&last["stage"], &last["signal"]), (&json!("interrupted"), &json!("SIGINT")));

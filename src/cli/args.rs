@@ -263,7 +263,7 @@ pub struct ScanArguments {
 /// `imgsieve inspect`.
 #[derive(Debug, Args)]
 pub struct InspectArguments {
-    /// Archives (.tar.zst), plain images, compressed images (.zst), devices
+    /// Archives (.tar.zst), plain images, compressed images (.zst), devices; all but devices also by URL, see `imgsieve man cloud`
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
     /// Print one JSON object for each file, one per line

@@ -32,7 +32,7 @@ Examples:
 /// `imgsieve extract`.
 #[derive(Debug, Args)]
 pub struct ExtractArguments {
-    /// The archive (.tar.zst), or a compressed image (.zst)
+    /// The archive (.tar.zst), or a compressed image (.zst); also by URL, see `imgsieve man cloud`
     #[arg(value_name = "ARCHIVE", value_hint = ValueHint::FilePath)]
     archive: PathBuf,
     /// Which image: its number in the archive, from 1, or its name or path [default: the only one]

@@ -257,10 +257,10 @@ fn shards_page(roff: &mut Roff) {
              HASH.tar.zst. It is decided before anything is asked of the file, so that shards that list the collection at \
              different times agree, and an archive that comes or goes moves no other. Files that are no archives belong to a \
              shard by their whole names. 8 to 32 shards per machine let the engine's queue balance them. Name N everywhere: \
-             engines that run one task of an array again may count it as the only one. Archives of --files-from are taken as \
-             they are, or by shards of them.",
-            "With --log FOLDER/, each shard has a log of its own there, scan-K-of-N.jsonl, and reads the others but for those of the same N. imgsieve \
-             report FOLDER is the report of one run over the whole collection: of each shard, the last run counts, and shards \
+             engines that run one task of an array again may count it as the only one. --files-from takes a list that somebody \
+             divided already; with --shard, the shard's archives of it.",
+            "With --log FOLDER/, each shard has a log of its own there, scan-K-of-N.jsonl. Of the other logs in the folder it reads \
+             all but those of its siblings, which have the same N: they have nothing of its archives. imgsieve report FOLDER is the report of one run over the whole collection: of each shard, the last run counts, and shards \
              that are missing, unfinished, interrupted or failed are named. With --resume, a shard goes on where its log ends, \
              and takes over what shards of another number have done. imgsieve reprocess --log FOLDER/ goes by all logs, and \
              takes --shard K/N, too.",

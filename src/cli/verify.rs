@@ -35,7 +35,7 @@ Examples:
 #[derive(Debug, Args)]
 #[allow(clippy::struct_excessive_bools)]
 pub struct VerifyArguments {
-    /// Archives, and folders whose archives are verified whatever their size
+    /// Archives, and folders whose archives are verified whatever their size; also by URL, see `imgsieve man cloud`
     #[arg(value_name = "ARCHIVE|FOLDER")]
     collection: Vec<PathBuf>,
     /// Also enter folders within the collection's folders; never through links

@@ -36,13 +36,13 @@ pub(super) fn leave_out(sources: &mut Vec<Source>) -> Result<Vec<Copy>, Error> {
             let found = common(Stream::new(sources, &own_parts), Stream::new(sources, &other_parts))?;
             // Of two that are the same, the one that was named is the one that goes on.
             let is_other_named = sources[other].is_listed <= sources[own].is_listed;
-            let copied = match (found.own_ended, found.other_ended) {
+            let contained = match (found.own_ended, found.other_ended) {
                 (true, true) if !is_other_named => Some((other_parts, own)),
                 (true, _) => Some((own_parts, other)),
                 (false, true) => Some((other_parts, own)),
                 (false, false) => None,
             };
-            if let Some((parts, original)) = copied {
+            if let Some((parts, original)) = contained {
                 let original = sources[original].path.display().to_string();
                 for part in parts {
                     is_copy[part] = true;
@@ -54,7 +54,9 @@ pub(super) fn leave_out(sources: &mut Vec<Source>) -> Result<Vec<Copy>, Error> {
             }
             if let Some((&(last, lines), whole)) = found.of_own.split_last() {
                 sources[last].repeated = sources[last].repeated.max(lines);
-                whole.iter().for_each(|&(part, _)| is_copy[part] = true);
+                for &(part, _) in whole {
+                    is_copy[part] = true;
+                }
             }
         }
     }

@@ -171,10 +171,12 @@ impl Url {
             // It would be in the log.
             return Err(refused("it has a user or a password in it; credentials belong in the environment"));
         }
-        let is_meant = |character: char| match scheme.is_web() {
-            true => !(character.is_control() || character.is_whitespace()),
+        let is_meant = |character: char| {
+            if scheme.is_web() {
+                return !(character.is_control() || character.is_whitespace());
+            }
             // Ceph has `tenant:bucket`.
-            false => character.is_ascii_alphanumeric() || "-._:".contains(character),
+            character.is_ascii_alphanumeric() || "-._:".contains(character)
         };
         if !bucket.chars().all(is_meant) {
             let what = if scheme.is_web() { "host" } else { "bucket" };

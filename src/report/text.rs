@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::SystemTime;
 
-use crate::account::{ArchiveAccount, ArchiveEnd, Currency, Problem, Run, Shards, Sums};
+use crate::account::{ArchiveAccount, ArchiveEnd, Currency, Problem, Run, RunEnd, Shards, Sums};
 use crate::config::LogTarget;
 use crate::event::{Rule, Soundness};
 use crate::log::record::PartitionCheck;
@@ -62,6 +62,10 @@ impl Report {
     pub fn write_end(&self, out: &mut dyn Write, context: &Context, is_short: bool) -> io::Result<()> {
         let Some(run) = self.account.runs.last().filter(|run| !is_refused(run)) else { return Ok(()) };
         if run.start.total_archives == 0 && run.problems.is_empty() {
+            if matches!(run.end, Some(RunEnd::Interrupted(_))) {
+                // Nobody knows what there is.
+                return Ok(());
+            }
             writeln!(out, "There was no archive to check.")?;
             write_part(out, run)?;
             self.write_left_out(out, Shown::of(is_short).within)?;
