@@ -23,6 +23,7 @@ use hostile::{MIB, mbr};
 use serde_json::{Value, json};
 use store::{BUCKET, Faults, Object, Server};
 
+/// Verdicts without what hangs on where an archive is.
 fn verdicts(lines: &[Value]) -> Vec<Value> {
     let mut checks: Vec<Value> = of_stage(lines, "partition_check").into_iter().cloned().collect();
     for check in &mut checks {

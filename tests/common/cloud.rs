@@ -28,8 +28,6 @@ pub fn inspect(server: &Server, args: &[&str]) -> Ended {
     scan::end(of(server, imgsieve()).arg("inspect").args(args))
 }
 
-/// Verdicts without what hangs on where an archive is.
-
 pub fn put_fixture(server: &Server, folder: &str, fixture: &Fixture) {
     let bytes = std::fs::read(fixture.path()).expect("a fixture");
     server.put(&format!("{folder}/{}.tar.zst", fixture.hash), Object::new(bytes, &fixture.hash));
