@@ -47,7 +47,7 @@ pub(super) fn leave_out(sources: &mut Vec<Source>) -> Result<Vec<Copy>, Error> {
                 for part in parts {
                     is_copy[part] = true;
                     let path = sources[part].path.clone();
-                    let note = format!("{} is a copy of {original}, or of a part of it; skipped", path.display());
+                    let note = format!("{} is a copy of {original}, or of a part of that log; skipped", path.display());
                     copies.push(Copy { path, length: lengths[part], note });
                 }
                 continue;
