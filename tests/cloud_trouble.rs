@@ -80,6 +80,18 @@ fn a_store_that_is_away_for_seconds_costs_no_archive() {
 }
 
 #[test]
+fn a_store_that_says_when_to_come_again_is_not_asked_before() {
+    let server = Server::start();
+    for fixture in fixture::quick_collection() {
+        put_fixture(&server, "cold", &fixture);
+    }
+    server.set(Faults { later: Some(3), ..Faults::default() });
+    let ended = run(&server, &Scan::new(), &["--dry-run", &format!("s3://{BUCKET}/cold")]);
+    assert_eq!((ended.code, server.early()), (0, 0), "{ended:?}");
+    assert!(server.all() > 2, "{}", server.all());
+}
+
+#[test]
 fn what_has_come_of_a_block_is_not_asked_for_again() {
     let server = Server::start();
     let bytes = dense();

@@ -219,6 +219,9 @@ impl Client {
         let server = self.server(request.uri().authority().map_or("", |authority| authority.as_str()));
         let mut patience = Patience::new();
         loop {
+            while let Some(delay) = patience.delay(&server) {
+                tokio::time::sleep(delay).await;
+            }
             let answer = match tokio::time::timeout(ANSWER_TIME, self.transport.ask_once(request.clone())).await {
                 Ok(answer) => answer,
                 Err(_) => Err(HttpError::new(HttpErrorKind::Timeout, Slow(ANSWER_TIME))),
@@ -241,6 +244,9 @@ impl Client {
                     HttpError::new(source.kind(), Failed { tries, no_connection, proxy, source })
                 });
             };
+            if let Some(asked) = answer.ok().as_ref().and_then(retry_after) {
+                server.leave_alone(asked);
+            }
             tokio::time::sleep(pause).await;
         }
     }
@@ -263,6 +269,12 @@ fn says_to_come_again(status: StatusCode) -> bool {
     let has_none = [StatusCode::NOT_IMPLEMENTED, StatusCode::HTTP_VERSION_NOT_SUPPORTED].contains(&status);
     status.is_server_error() && !has_none
         || [StatusCode::TOO_MANY_REQUESTS, StatusCode::REQUEST_TIMEOUT].contains(&status)
+}
+
+/// How long an answer asks to wait. A date is passed over: the clocks may differ.
+fn retry_after(answer: &HttpResponse) -> Option<Duration> {
+    let seconds = answer.headers().get(header::RETRY_AFTER)?.to_str().ok()?;
+    Some(Duration::from_secs(seconds.trim().parse().ok()?))
 }
 
 /// Whether asking again leads to the same.

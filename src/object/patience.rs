@@ -4,8 +4,12 @@
 //! that fails. One that has never answered, and cannot be connected to, may not exist, and few tries have to do. Once the
 //! patience with a server has run out, and it had no good answer for anybody meanwhile, each request to it is one try, until
 //! it answers again: others wait no longer than the first one did.
+//!
+//! A server that says how long to wait (`Retry-After`) is left alone for that long by everybody, but by none longer than
+//! their patience lasts: what is asked for then is the last try. One that is given up delays nothing.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Nothing is tried again this long after it was first tried, unless it has failed only once.
@@ -22,9 +26,18 @@ pub struct Server {
     has_answered: AtomicBool,
     is_away: AtomicBool,
     good_answers: AtomicU64,
+    /// When it may be asked again.
+    not_before: Mutex<Option<Instant>>,
 }
 
 impl Server {
+    /// Takes note that the server is to be left alone for so long.
+    pub fn leave_alone(&self, pause: Duration) {
+        let until = Instant::now() + pause.min(PATIENCE);
+        let mut not_before = self.not_before.lock().unwrap_or_else(PoisonError::into_inner);
+        *not_before = not_before.max(Some(until));
+    }
+
     /// Takes note of an answer; `is_good` if it is not one that says to come again.
     pub fn answered(&self, is_good: bool) {
         self.has_answered.store(true, Ordering::Relaxed);
@@ -53,6 +66,17 @@ impl Patience {
     /// Tries that have failed.
     pub fn tries(&self) -> u32 {
         self.tries
+    }
+
+    /// How long a server is still to be left alone; none if it may be asked.
+    pub fn delay(&self, server: &Server) -> Option<Duration> {
+        self.delay_after(server, self.begun.elapsed())
+    }
+
+    fn delay_after(&self, server: &Server, elapsed: Duration) -> Option<Duration> {
+        let not_before = (*server.not_before.lock().unwrap_or_else(PoisonError::into_inner))?;
+        let delay = not_before.saturating_duration_since(Instant::now()).min(PATIENCE.saturating_sub(elapsed));
+        (!delay.is_zero() && !server.is_away.load(Ordering::Relaxed)).then_some(delay)
     }
 
     /// A try has failed: the pause before the next, or none if that was the last.
@@ -130,6 +154,24 @@ mod tests {
             elapsed += pause;
         }
         assert!(spent(&server, false).0 > 10);
+    }
+
+    #[test]
+    fn a_server_is_left_alone_as_long_as_it_asks_and_patience_lasts() {
+        let server = Server::default();
+        let patience = Patience::new();
+        let delay = |elapsed| patience.delay_after(&server, Duration::from_secs(elapsed));
+        assert_eq!(delay(0), None);
+        server.leave_alone(Duration::from_secs(100));
+        server.leave_alone(Duration::from_secs(1));
+        let whole = delay(0).expect("a delay");
+        assert!(whole > Duration::from_secs(1) && whole <= Duration::from_secs(100), "{whole:?}");
+        server.leave_alone(Duration::MAX);
+        assert_eq!(delay(170), Some(Duration::from_secs(10)));
+        assert_eq!(delay(180), None);
+        assert!(delay(0).is_some());
+        spent(&server, false);
+        assert_eq!(delay(0), None, "it was given up");
     }
 
     #[test]

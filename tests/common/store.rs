@@ -92,6 +92,8 @@ pub struct Faults {
     pub away: Range<u64>,
     /// Requests of these numbers are answered 503.
     pub unavailable: Range<u64>,
+    /// Requests in the first so many seconds are answered 503, the first of them with when to come again.
+    pub later: Option<u64>,
     /// Everything is answered 200, and with a page of the web.
     pub login: bool,
     /// A listing has pages without keys only, and ever more of them.
@@ -113,6 +115,9 @@ struct State {
     lists: AtomicU64,
     sent: AtomicU64,
     is_closed: AtomicBool,
+    /// When the time of `Faults::later` is over, and the requests that came before.
+    later: Mutex<Option<Instant>>,
+    early: AtomicU64,
     /// Requests for objects, with their ranges, in order.
     log: Mutex<Vec<String>>,
 }
@@ -141,6 +146,8 @@ impl Server {
             lists: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             is_closed: AtomicBool::new(false),
+            later: Mutex::default(),
+            early: AtomicU64::new(0),
             log: Mutex::default(),
         });
         let shared = Arc::clone(&state);
@@ -165,10 +172,11 @@ impl Server {
     /// Sets what goes wrong from now on, and counts anew.
     pub fn set(&self, faults: Faults) {
         *self.state.faults.lock().expect("not poisoned") = faults;
-        let State { all, requests, gets, lists, sent, .. } = &*self.state;
-        for count in [all, requests, gets, lists, sent] {
+        let State { all, requests, gets, lists, sent, early, .. } = &*self.state;
+        for count in [all, requests, gets, lists, sent, early] {
             count.store(0, Ordering::Relaxed);
         }
+        *self.state.later.lock().expect("not poisoned") = None;
         self.state.log.lock().expect("not poisoned").clear();
     }
 
@@ -186,6 +194,11 @@ impl Server {
     /// Requests of any kind, answered or not.
     pub fn all(&self) -> u64 {
         self.state.all.load(Ordering::Relaxed)
+    }
+
+    /// Requests that came before the time that the server had told.
+    pub fn early(&self) -> u64 {
+        self.state.early.load(Ordering::Relaxed)
     }
 
     /// Bytes of objects that were sent.
@@ -262,6 +275,11 @@ impl State {
             self.log.lock().expect("not poisoned").push(format!("{method} {path} {:?}", request.range));
         }
         std::thread::sleep(faults.latency);
+        if let Some(seconds) = faults.later
+            && let Some(goes_on) = self.put_off(seconds, stream)
+        {
+            return goes_on;
+        }
         if let Some(goes_on) = trouble(&faults, number, request, stream) {
             return goes_on;
         }
@@ -340,6 +358,23 @@ impl State {
             reset(stream);
         }
         Ok(!is_cut)
+    }
+
+    /// Answers when to come again, until then.
+    fn put_off(&self, seconds: u64, stream: &TcpStream) -> Option<io::Result<bool>> {
+        let now = Instant::now();
+        let mut later = self.later.lock().expect("not poisoned");
+        let header = match *later {
+            Some(until) if now >= until => return None,
+            Some(_) => {
+                self.early.fetch_add(1, Ordering::Relaxed);
+                String::new()
+            }
+            None => format!("Retry-After: {seconds}\r\n"),
+        };
+        later.get_or_insert(now + Duration::from_secs(seconds));
+        let head = format!("HTTP/1.1 503 Slow Down\r\n{header}Content-Length: 0\r\n\r\n");
+        Some(send(stream, head.as_bytes()).map(|()| true))
     }
 
     fn send_body(
