@@ -1,7 +1,7 @@
 //! What the environment sets for object storage, by the names that the crate has for it.
 //!
 //! The crate takes an empty variable for a value, and panics at one that does not fit into a request. So they are looked
-//! at first: an empty one counts as unset, and one that cannot be meant is told by its name, and never by its value.
+//! at first: an empty one counts as unset, and one whose value cannot be right is refused by its name, without the value.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -29,6 +29,21 @@ const ADDRESSES: [&str; 15] = [
     "azure_fabric_token_service_url",
     IDENTITY_ENDPOINT,
 ];
+/// Addresses that may have a query: of those who give credentials.
+const WITH_QUERY: [&str; 5] = [
+    "aws_container_credentials_full_uri",
+    "azure_msi_endpoint",
+    "azure_identity_endpoint",
+    "azure_fabric_token_service_url",
+    IDENTITY_ENDPOINT,
+];
+/// What becomes a part of a host's name.
+const LABELS: [&str; 3] = ["aws_region", "aws_default_region", "azure_storage_account_name"];
+/// What is put behind the host that gives a container its credentials.
+const CONTAINER_PATH: &str = "aws_container_credentials_relative_uri";
+/// The two that are set together, or not at all.
+const KEY_ID: &str = "aws_access_key_id";
+const KEY: &str = "aws_secret_access_key";
 /// Those that are the text of a file, which may have several lines.
 const TEXTS: [&str; 1] = ["google_service_account_key"];
 /// What Azure sets where there is an identity, and what Google's file of credentials is called besides.
@@ -71,7 +86,28 @@ fn of(scheme: Scheme, all: impl Iterator<Item = (OsString, OsString)>) -> Result
     }
     // Of two names for one thing, the same counts each time.
     settings.sort();
+    let is_set = |wanted: &str| settings.iter().any(|(name, _)| name == wanted);
+    for (missing, other) in [(KEY_ID, KEY), (KEY, KEY_ID)] {
+        if is_set(other) && !is_set(missing) {
+            let why = format!("it is not set, and {} is", other.to_ascii_uppercase());
+            return Err(faulty(&missing.to_ascii_uppercase(), &why));
+        }
+    }
     Ok(settings)
+}
+
+/// That the crate refuses the value of a variable, in words without the value.
+pub fn refused((name, value): &(String, String), error: &str) -> Error {
+    let why = if error.contains("as boolean") {
+        "it is neither true nor false".to_owned()
+    } else if let Some((_, valid)) = error.split_once(" Valid values are ") {
+        format!("it is none of the values that it may have: {valid}")
+    } else if error.contains(&format!("\"{value}\"")) {
+        "it is none of the values that it may have".to_owned()
+    } else {
+        error.to_owned()
+    };
+    faulty(&name.to_ascii_uppercase(), &why)
 }
 
 fn faulty(variable: &str, why: &str) -> Error {
@@ -84,16 +120,29 @@ fn fault(name: &str, value: &str) -> Option<&'static str> {
         return Some("it has a control character in it, such as a line break");
     }
     // These become part of a request's head.
-    let is_in_head = ["access_key_id", "token", "region"].iter().any(|end| name.ends_with(end));
+    let is_in_head = ["access_key_id", "token"].iter().any(|end| name.ends_with(end));
     if is_in_head && !value.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Some("it has a character in it that is no letter, digit or mark of ASCII");
+    }
+    if LABELS.contains(&name) && !value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+        return Some("it has a character in it that is no ASCII letter, no digit and no hyphen");
+    }
+    if name == CONTAINER_PATH && !value.starts_with('/') {
+        return Some("it does not begin with a slash");
     }
     if !ADDRESSES.contains(&name) {
         return None;
     }
-    match reqwest::Url::parse(value) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => None,
-        _ => Some("it is no URL that begins with https:// or http:// and names a host"),
+    let url = reqwest::Url::parse(value).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let Some(url) = url else { return Some("it is no URL that begins with https:// or http:// and names a host") };
+    if !url.username().is_empty() || url.password().is_some() {
+        Some("it has a user or a password in it, which are not sent")
+    } else if url.fragment().is_some() {
+        Some("it has a fragment in it (#), which an address has not")
+    } else if url.query().is_some() && !WITH_QUERY.contains(&name) {
+        Some("it has a query in it (?), which the address of a store has not")
+    } else {
+        None
     }
 }
 
@@ -142,13 +191,34 @@ mod tests {
             ("AWS_SESSION_TOKEN", "secret\n"),
             ("AWS_ACCESS_KEY_ID", "sec\u{e9}ret"),
             ("AWS_SECRET_ACCESS_KEY", "secret\r"),
+            ("AWS_REGION", "secret.com/#"),
+            ("AWS_DEFAULT_REGION", "secret@com"),
+            ("AWS_ENDPOINT_URL", "http://host/?X=secret"),
+            ("AWS_ENDPOINT_URL", "http://host/#secret"),
+            ("AWS_ENDPOINT_URL", "http://user:secret@host"),
+            ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "@secret.com/"),
         ] {
             let told = set(Scheme::S3, &[(name, value)]).expect_err("a fault");
             assert!(told.contains(name) && !told.contains("secret"), "{told}");
         }
-        assert!(set(Scheme::Az, &[("IDENTITY_ENDPOINT", "here")]).is_err());
+        for (name, value) in [("IDENTITY_ENDPOINT", "here"), ("AZURE_STORAGE_ACCOUNT_NAME", "evil.com/")] {
+            assert!(set(Scheme::Az, &[(name, value)]).is_err(), "{name}");
+        }
+        assert!(set(Scheme::Az, &[("IDENTITY_ENDPOINT", "http://169.254.129.2/?a=b")]).is_ok());
+        assert!(set(Scheme::S3, &[("AWS_REGION", "us-gov-west-1")]).is_ok());
         assert!(set(Scheme::S3, &[("AWS_ENDPOINT_URL", "http://[::1]:9000/a")]).is_ok());
         assert!(set(Scheme::Gs, &[("GOOGLE_SERVICE_ACCOUNT_KEY", "{\n}")]).is_ok());
+    }
+
+    #[test]
+    fn half_of_a_pair_of_keys_names_the_other_half() {
+        for (missing, other) in
+            [("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), ("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID")]
+        {
+            let told = set(Scheme::S3, &[(missing, ""), (other, "hush")]).expect_err("a half");
+            assert_eq!(told, format!("{missing}: it is not set, and {other} is"));
+        }
+        assert!(set(Scheme::S3, &[("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")]).is_ok());
     }
 
     #[test]

@@ -74,8 +74,20 @@ impl Store {
 
 impl Client {
     fn new(place: &Url) -> Result<Client, Error> {
-        let set = environment::settings(place.scheme)?;
-        Client::with(place, set).map_err(|error| refusal::of(&error, place))
+        Client::of_settings(place, &environment::settings(place.scheme)?)
+    }
+
+    fn of_settings(place: &Url, set: &[(String, String)]) -> Result<Client, Error> {
+        let refused = match Client::with(place, set.to_vec()) {
+            Ok(client) => return Ok(client),
+            Err(error) => error,
+        };
+        let told = refusal::of(&refused, place);
+        let Error::Other { why } = &told else { return Err(told) };
+        // The crate does not say which variable it does not like: it is the one that has it say the same by itself.
+        let says_so = |set| Client::with(place, set).is_err_and(|error| error.to_string() == refused.to_string());
+        let guilty = set.iter().find(|one| says_so(vec![(*one).clone()])).filter(|_| !says_so(Vec::new()));
+        Err(guilty.map_or_else(|| told.clone(), |one| environment::refused(one, why)))
     }
 
     fn with(place: &Url, set: Vec<(String, String)>) -> Result<Client, object_store::Error> {
@@ -177,6 +189,25 @@ impl fmt::Debug for Store {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_that_the_crate_refuses_is_told_by_its_variable_and_not_shown() {
+        let place = Url::parse(std::path::Path::new("s3://cold")).expect("a URL");
+        let setting = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        for name in [
+            "aws_skip_signature",
+            "aws_unsigned_payload",
+            "aws_request_payer",
+            "aws_checksum_algorithm",
+            "aws_conditional_put",
+            "aws_server_side_encryption",
+        ] {
+            let set = [setting("aws_region", "eu-west-1"), setting(name, "garbage")];
+            let told = Client::of_settings(&place, &set).err().expect("a fault").to_string();
+            assert!(told.starts_with(&format!("{}: it is n", name.to_ascii_uppercase())), "{told}");
+            assert!(!told.contains("garbage"), "{told}");
+        }
+    }
 
     #[test]
     fn a_key_is_asked_for_as_it_is_written_or_not_at_all() {
