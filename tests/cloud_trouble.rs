@@ -11,6 +11,9 @@ mod hostile;
 #[path = "common/store.rs"]
 mod store;
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
+
 use cloud::{DENSE, dense, of, put_fixture, run, site_of};
 use common::fixture;
 use common::scan::{self, Scan, of_stage};
@@ -162,6 +165,60 @@ fn a_proxy_is_named_where_it_fails_and_credentials_are_not_asked_for_through_one
     );
     assert_eq!(ended.code, 1, "{ended:?}");
     assert!(server.log().iter().all(|asked| !asked.contains("latest")), "{:?}", server.log());
+}
+
+#[test]
+fn who_cannot_be_reached_is_named_and_who_speaks_no_tls() {
+    let server = Server::start();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let plain = listener.local_addr().expect("bound").to_string();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            // A client that goes away is no matter.
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    let scan = |set: &[(&str, &str)], unset: &[&str]| {
+        let scan = Scan::new();
+        let mut command = of(&server, scan.command());
+        command.envs(set.iter().copied());
+        for name in unset {
+            command.env_remove(name);
+        }
+        scan::end(command.args(["--dry-run", &format!("s3://{BUCKET}/cold")]))
+    };
+    let keys = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+    let nobody = "http://127.0.0.1:1";
+    for (variable, value, unset, code, words) in [
+        ("AWS_ENDPOINT_URL", nobody, &[][..], 75, "the store cannot be reached (127.0.0.1:1): ".to_owned()),
+        (
+            "AWS_METADATA_ENDPOINT",
+            nobody,
+            &keys[..],
+            75,
+            "the server that gives credentials cannot be reached (127.0.0.1:1): ".to_owned(),
+        ),
+        ("AWS_ENDPOINT_URL", &format!("https://{plain}"), &[][..], 1, format!("{plain} speaks no TLS")),
+    ] {
+        let ended = scan(&[(variable, value)], unset);
+        assert_eq!((ended.code, ended.stderr.lines().count()), (code, 1), "{ended:?}");
+        assert!(ended.stderr.contains(&words), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_listing_with_a_value_that_cannot_be_is_faulty() {
+    let server = Server::start();
+    for entry in [
+        "<Contents><Key>cold/a</Key><LastModified>2025-11-01T10:00:00Z</LastModified><Size>-5</Size></Contents>",
+        "<Contents><Key>cold/a</Key><LastModified>yesterday</LastModified><Size>5</Size></Contents>",
+    ] {
+        server.set(Faults { entry, ..Faults::default() });
+        let ended = run(&server, &Scan::new(), &["--dry-run", &format!("s3://{BUCKET}/cold")]);
+        assert_eq!((ended.code, ended.stderr.lines().count()), (1, 1), "{ended:?}");
+        assert!(ended.stderr.contains("the listing is faulty: "), "{}", ended.stderr);
+    }
 }
 
 #[test]

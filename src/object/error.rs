@@ -83,7 +83,7 @@ pub enum Error {
     /// A key of a listing that is not under the prefix that was asked for.
     #[error("it is not under the prefix that was asked for, whatever the store says; it is not read")]
     Outside,
-    /// A variable of the environment cannot be meant.
+    /// A variable of the environment has a value that cannot be right, or has to be set.
     #[error("{name}: {why}")]
     Variable {
         /// Its name.
@@ -92,16 +92,22 @@ pub enum Error {
         why: String,
     },
     /// Nobody answers.
-    #[error("the store cannot be reached{}: {why}", through(proxy.as_deref()))]
+    #[error("{} cannot be reached{}: {why}", whom(*is_store), at(host, proxy.as_deref()))]
     Unreachable {
+        /// Whether it is the store, and not a server that gives credentials.
+        is_store: bool,
+        /// The host that was asked, and its port if there is one.
+        host: String,
         /// The host and port of a proxy between here and there.
         proxy: Option<String>,
         /// The system's word.
         why: String,
     },
     /// There was a connection, and then there was not, or nothing came of it.
-    #[error("the store gave no whole answer{}: {why}", through(proxy.as_deref()))]
+    #[error("{} gave no whole answer{}: {why}", whom(*is_store), through(proxy.as_deref()))]
     Broken {
+        /// Whether it is the store, and not a server that gives credentials.
+        is_store: bool,
         /// The host and port of a proxy between here and there.
         proxy: Option<String>,
         /// The system's word.
@@ -142,6 +148,15 @@ pub enum Error {
     /// Somebody asked for the end of the run.
     #[error("interrupted")]
     Interrupted,
+}
+
+fn whom(is_store: bool) -> &'static str {
+    if is_store { "the store" } else { "the server that gives credentials" }
+}
+
+/// A proxy that is in between is the one that counts.
+fn at(host: &str, proxy: Option<&str>) -> String {
+    if proxy.is_some() { through(proxy) } else { format!(" ({host})") }
 }
 
 fn through(proxy: Option<&str>) -> String {

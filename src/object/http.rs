@@ -86,6 +86,10 @@ const SERVERS_MOST: usize = 16;
 pub struct Failed {
     /// How often.
     pub tries: u32,
+    /// Whether it was for an object or a listing, and not for credentials.
+    pub is_of_store: bool,
+    /// The host that was asked, and its port if there is one.
+    pub host: String,
     /// Whether there was no connection.
     pub no_connection: bool,
     /// The host and port of the proxy that it went through.
@@ -176,10 +180,7 @@ fn elsewhere(answer: &HttpResponse, asked: &str) -> Option<Elsewhere> {
     }
     let text = |name: &str| answer.headers().get(name)?.to_str().ok();
     let to = text(header::LOCATION.as_str()).and_then(|to| reqwest::Url::parse(asked).ok()?.join(to).ok());
-    let host = to.and_then(|to| {
-        let host = to.host_str()?;
-        Some(to.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
-    });
+    let host = to.and_then(|to| Some(host(Some(to.host_str()?), to.port())));
     Some(Elsewhere { host, region: text(REGION).map(str::to_owned) })
 }
 
@@ -241,7 +242,9 @@ impl Client {
             let Some(pause) = patience.pause_for(&server, no_connection) else {
                 return answer.map_err(|source| {
                     let (tries, proxy) = (patience.tries(), self.transport.proxy(&request));
-                    HttpError::new(source.kind(), Failed { tries, no_connection, proxy, source })
+                    let (is_of_store, host) =
+                        (is_of_store(&request), host(request.uri().host(), request.uri().port_u16()));
+                    HttpError::new(source.kind(), Failed { tries, is_of_store, host, no_connection, proxy, source })
                 });
             };
             if let Some(asked) = answer.ok().as_ref().and_then(retry_after) {
@@ -328,9 +331,20 @@ impl Transport {
     /// The host and port of the proxy that a request goes through.
     fn proxy(&self, request: &HttpRequest) -> Option<String> {
         let proxy = self.proxies.intercept(request.uri()).filter(|_| !is_metadata(request))?;
-        let host = proxy.uri().host()?;
-        Some(proxy.uri().port_u16().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
+        Some(host(Some(proxy.uri().host()?), proxy.uri().port_u16()))
     }
+}
+
+/// A host, and its port if there is one.
+fn host(host: Option<&str>, port: Option<u16>) -> String {
+    let host = host.unwrap_or_default();
+    port.map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+/// What has nothing of ours with it, the crate asks for by itself.
+fn is_of_store(request: &HttpRequest) -> bool {
+    let with = request.extensions();
+    with.get::<Requests>().is_some() || with.get::<LeftOfPage>().is_some()
 }
 
 fn is_metadata(request: &HttpRequest) -> bool {

@@ -139,7 +139,7 @@ impl Remote {
                 Ok(Ok(None)) => return Ok(bytes.into()),
                 Ok(Ok(Some(error))) => error,
                 Ok(Err(error)) => return Err(error),
-                Err(_) => Error::Broken { proxy: None, why: Slow(ANSWER_TIME).to_string() },
+                Err(_) => Error::Broken { is_store: true, proxy: None, why: Slow(ANSWER_TIME).to_string() },
             };
             let Some(pause) = patience.pause() else { return Err(error) };
             tokio::time::sleep(pause).await;
@@ -175,7 +175,7 @@ impl Remote {
             bytes.push(&piece);
         }
         let why = || format!("{} bytes came of {length}", bytes.len());
-        Ok((bytes.len() < length).then(|| Error::Broken { proxy: None, why: why() }))
+        Ok((bytes.len() < length).then(|| Error::Broken { is_store: true, proxy: None, why: why() }))
     }
 
     /// Why a range cannot be had: that the object is another one explains any refusal.

@@ -18,6 +18,10 @@ const NO_ACCOUNT: &str = "Account must be specified";
 const CODE: (&str, &str) = ("<Code>", "</Code>");
 const REGION: (&str, &str) = ("<Region>", "</Region>");
 const MESSAGE: (&str, &str) = ("<Message>", "</Message>");
+/// What the crate says of a page of a listing that it cannot read.
+const FAULTY_PAGE: &str = "invalid list response";
+/// What TLS says where what came is none of it ends so.
+const NO_TLS: &str = "InvalidContentType";
 /// What the crate puts in front of the body of an answer.
 const STATUS: &str = "status code: ";
 
@@ -34,6 +38,8 @@ pub(super) fn of(error: &object_store::Error, url: &Url) -> Error {
     }
     let word = || code.map_or_else(|| status.map_or_else(String::new, |status| status.to_string()), shown);
     let of_code = match code {
+        // A web server that is a store: its buckets are parts of a path.
+        Some("NoSuchBucket" | "ContainerNotFound") if url.scheme.is_web() => Some(Error::NoObject),
         Some("NoSuchBucket" | "ContainerNotFound") => Some(Error::NoBucket { bucket: url.bucket.clone() }),
         Some("NoSuchKey" | "BlobNotFound") => Some(Error::NoObject),
         Some(
@@ -73,6 +79,7 @@ pub(super) fn of(error: &object_store::Error, url: &Url) -> Error {
         _ if text.contains("redirect without LOCATION") => elsewhere(url, None),
         (object_store::Error::NotSupported { .. }, _) => whole_only(),
         _ if text.contains("non-partial response") => whole_only(),
+        _ if text.contains(FAULTY_PAGE) => Error::Other { why: format!("the listing is faulty: {}", told(error)) },
         (_, Some(status)) => Error::Other { why: answer(status, code, &text) },
         _ => network(error).unwrap_or_else(|| Error::Other { why: told(error) }),
     }
@@ -105,12 +112,18 @@ fn network(error: &object_store::Error) -> Option<Error> {
     if let Some(word) = why.strip_prefix(CERTIFICATE) {
         return Some(Error::Certificate { word: word.to_owned() });
     }
+    if why.ends_with(NO_TLS) {
+        let host = failed.map_or_else(|| "the server".to_owned(), |failed| shown(&failed.host));
+        return Some(Error::Other { why: format!("{host} speaks no TLS: is it http:// and not https://?") });
+    }
     let times = failed.map(|failed| failed.tries).filter(|&tries| tries > 1);
     let why = times.map_or_else(|| why.clone(), |times| format!("{why} (tried {times} times)"));
     let proxy = failed.and_then(|failed| failed.proxy.as_deref()).map(shown);
     Some(match failed {
-        Some(Failed { no_connection: true, .. }) => Error::Unreachable { proxy, why },
-        _ => Error::Broken { proxy, why },
+        Some(Failed { no_connection: true, is_of_store, host, .. }) => {
+            Error::Unreachable { is_store: *is_of_store, host: shown(host), proxy, why }
+        }
+        _ => Error::Broken { is_store: failed.is_none_or(|failed| failed.is_of_store), proxy, why },
     })
 }
 
@@ -251,6 +264,14 @@ mod tests {
         for (answer, words) in answers {
             let told = refusal(answer).to_string();
             assert!(told.contains(words), "{answer}: {told}");
+        }
+    }
+
+    #[test]
+    fn a_web_server_has_no_buckets() {
+        for code in ["NoSuchBucket", "ContainerNotFound"] {
+            let told = refusal_of("https://host:9101/a.tar.zst", &format!("status code: 404: <Code>{code}</Code>"));
+            assert_eq!(told, Error::NoObject, "{code}");
         }
     }
 

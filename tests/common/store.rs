@@ -100,6 +100,8 @@ pub struct Faults {
     pub hollow: bool,
     /// A key that every listing has, whatever it is asked for.
     pub stray: Option<&'static str>,
+    /// What every listing has besides.
+    pub entry: &'static str,
     /// What is asked for by a path that begins so is sent elsewhere: the beginning of where to instead, and a header besides.
     pub moved: Option<(&'static str, String, &'static str)>,
 }
@@ -416,6 +418,7 @@ impl State {
                  {etag}<Size>{length}</Size></Contents>"
             )
         };
+        text += faults.entry;
         if let Some(key) = faults.stray {
             text += &entry(key, 5, Some("stray"));
         }
