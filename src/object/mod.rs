@@ -17,7 +17,7 @@
 //! Keys that the crate `object_store` would not give back as they are are told and not read (`page`).
 //!
 //! What fails is tried again for three minutes (`patience`). A silence of 30 seconds and an answer of 5 minutes are failures
-//! (`http`), so that a store that dawdles is given up: a request that nobody answers after 4 minutes, and one that drips, or a
+//! (`http`), so that a store that is too slow is given up: a request that nobody answers after 4 minutes, and one that drips, or a
 //! block, after some 10 (`reader`). A listing comes to an end by its pages, by their keys or by an error (`list`).
 //!
 //! Credentials and endpoints are the environment's, by the names that the crate `object_store` has for them

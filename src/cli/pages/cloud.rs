@@ -34,13 +34,14 @@ pub const SECTIONS: [(&str, &[&str]); 6] = [
             "For Google: GOOGLE_APPLICATION_CREDENTIALS, or the service account of the machine. For Azure: \
              AZURE_STORAGE_ACCOUNT_NAME with AZURE_STORAGE_ACCOUNT_KEY, or a SAS token, or an identity.",
             "The certificate of a server is checked by the authorities that the system trusts; SSL_CERT_FILE names a file of \
-             others. An empty variable counts as unset, SSL_CERT_FILE aside; one that cannot be meant is told by its name.",
+             others. An empty variable counts as unset, SSL_CERT_FILE aside; a value that cannot be right is refused, with the \
+             variable's name.",
             "HTTPS_PROXY names a proxy for what is asked for by https://, HTTP_PROXY for http://, ALL_PROXY for both, and NO_PROXY \
              the hosts that need none, separated by commas; each also in lower case, which counts where the other is not set. What is asked \
              of the machine itself, such as a role of the instance (169.254.169.254), goes through no proxy.",
             "What makes a request valid is sent to nobody else: a store that answers with a redirect is not followed, and the \
              message names where it leads to. Requests to a web server have no credentials in them, and its redirects are followed, \
-             but from https:// to http://.",
+             except from https:// to http://.",
             "Rights to list the bucket and to get objects are enough. Nothing is written to it.",
         ],
     ),
@@ -75,11 +76,12 @@ pub const SECTIONS: [(&str, &[&str]); 6] = [
         "WHAT GOES WRONG",
         &[
             "A request that fails for the network, or with 408, 429 or 5xx, is made again for 3 minutes, with growing pauses of at most \
-             15 seconds. Only a host that has never answered, and that there is no connection to, is given up after 4 tries in a \
+             15 seconds. A store that says how long to wait (Retry-After, in seconds) is left alone for that long, or until the 3 \
+             minutes are over. Only a host that has never answered, and that there is no connection to, is given up after 4 tries in a \
              second. Once the 3 minutes are over, each archive of that store has one try, until it answers again.",
             "A connection is to be there after 5 seconds, and to say something every 30. Of a block, what has come is kept, and \
-             the rest is asked for again if there is none after 5 minutes, or if it breaks off: a store that dawdles is given up \
-             after some 10 minutes. A page of a listing is asked for in the same way, and a listing with 1000 pages in a row \
+             the rest is asked for again if there is none after 5 minutes, or if it breaks off: a store that is too slow for that is \
+             given up after some 10 minutes. A page of a listing is asked for in the same way, and a listing with 1000 pages in a row \
              that have no key is given up. A key that is not under the prefix that was asked for is an error of that archive, and \
              is not read.",
             "A bucket that is not there, credentials that are missing or refused, another region, and no network are told in one \
