@@ -38,6 +38,13 @@ impl Server {
         *not_before = not_before.max(Some(until));
     }
 
+    /// How long who has asked for something for `elapsed` is still to wait.
+    fn delay_after(&self, elapsed: Duration) -> Option<Duration> {
+        let not_before = (*self.not_before.lock().unwrap_or_else(PoisonError::into_inner))?;
+        let delay = not_before.saturating_duration_since(Instant::now()).min(PATIENCE.saturating_sub(elapsed));
+        (!delay.is_zero() && !self.is_away.load(Ordering::Relaxed)).then_some(delay)
+    }
+
     /// Takes note of an answer; `is_good` if it is not one that says to come again.
     pub fn answered(&self, is_good: bool) {
         self.has_answered.store(true, Ordering::Relaxed);
@@ -70,13 +77,7 @@ impl Patience {
 
     /// How long a server is still to be left alone; none if it may be asked.
     pub fn delay(&self, server: &Server) -> Option<Duration> {
-        self.delay_after(server, self.begun.elapsed())
-    }
-
-    fn delay_after(&self, server: &Server, elapsed: Duration) -> Option<Duration> {
-        let not_before = (*server.not_before.lock().unwrap_or_else(PoisonError::into_inner))?;
-        let delay = not_before.saturating_duration_since(Instant::now()).min(PATIENCE.saturating_sub(elapsed));
-        (!delay.is_zero() && !server.is_away.load(Ordering::Relaxed)).then_some(delay)
+        server.delay_after(self.begun.elapsed())
     }
 
     /// A try has failed: the pause before the next, or none if that was the last.
@@ -159,8 +160,7 @@ mod tests {
     #[test]
     fn a_server_is_left_alone_as_long_as_it_asks_and_patience_lasts() {
         let server = Server::default();
-        let patience = Patience::new();
-        let delay = |elapsed| patience.delay_after(&server, Duration::from_secs(elapsed));
+        let delay = |elapsed| server.delay_after(Duration::from_secs(elapsed));
         assert_eq!(delay(0), None);
         server.leave_alone(Duration::from_secs(100));
         server.leave_alone(Duration::from_secs(1));
