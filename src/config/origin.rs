@@ -130,12 +130,12 @@ pub fn place(path: &Path) -> Result<PathBuf, Error> {
     expand(path).map(object::without_secrets)
 }
 
-/// What is meant by the path of `what` is to be written, or is no archive: see [`expand`]. In object storage it cannot be.
-pub fn local(what: &'static str, path: &Path) -> Result<PathBuf, Error> {
+/// What is meant by the path of what is no archive: see [`expand`]. A URL is refused, by the key that has it.
+pub fn local(key: &'static str, path: &Path) -> Result<PathBuf, Error> {
     if object::is_url(path) || object::misspelt(path).is_some() {
         let value = object::without_secrets(path.to_owned()).display().to_string();
         let why = "only archives are read by URL: this has to be here, or mounted";
-        return Err(Error::Value { key: what, value, why });
+        return Err(Error::Value { key, value, why });
     }
     expand(path)
 }

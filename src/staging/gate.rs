@@ -36,7 +36,7 @@ pub(super) struct Gate {
     file: Mutex<Option<File>>,
     /// Set when the run is to end, and waits no more.
     stopped: Arc<AtomicBool>,
-    /// The lock was waited for in vain, and is only asked for until it can be had again.
+    /// The lock could not be had in time: it is asked for without waiting, until it can be had again.
     is_stuck: AtomicBool,
     /// What was written has to be synced to be counted.
     is_remote: bool,
