@@ -130,7 +130,7 @@ pub fn place(path: &Path) -> Result<PathBuf, Error> {
     expand(path).map(object::without_secrets)
 }
 
-/// What is meant by the path of what is no archive: see [`expand`]. A URL is refused, by the key that has it.
+/// What is meant by a path that leads to no archive: see [`expand`]. It cannot be a URL; `key` is told with the refusal.
 pub fn local(key: &'static str, path: &Path) -> Result<PathBuf, Error> {
     if object::is_url(path) || object::misspelt(path).is_some() {
         let value = object::without_secrets(path.to_owned()).display().to_string();

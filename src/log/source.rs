@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::fs::{File, OpenOptions};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -329,12 +330,14 @@ impl Source {
         Error::Io { path: self.path.clone(), source }
     }
 
-    /// Its first line, if that is one of a run, whose ID no other log has there.
-    pub fn beginning(&self) -> Result<Option<Vec<u8>>, Error> {
+    /// A hash of its first line, if that is one of a run, whose ID no other log has there.
+    pub fn beginning(&self) -> Result<Option<u64>, Error> {
         let mut lines = self.lines(BUFFER_LEAST)?;
         lines.advance().map_err(|source| self.failed(source))?;
         let is_of_run = serde_json::from_slice::<Head<'_>>(&lines.line).is_ok_and(|head| !head.run.is_empty());
-        Ok(is_of_run.then_some(lines.line))
+        let mut hasher = DefaultHasher::new();
+        lines.line.hash(&mut hasher);
+        Ok(is_of_run.then(|| hasher.finish()))
     }
 
     /// The first time that it tells; times are compared as the text that they are.
